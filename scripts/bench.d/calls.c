@@ -2,7 +2,20 @@
  * their instructions. With `tunnel`, one is open at the time. Prints whether memtun is there. */
 #include "bench.h"
 
+#include <arpa/inet.h>
 #include <poll.h>
+#include <sys/socket.h>
+
+/* A socket of UDP on the loopback that sends to itself. */
+static int datagrams(struct sockaddr_in *name)
+{
+    socklen_t length = sizeof *name;
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    *name = (struct sockaddr_in){.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    if (fd < 0 || bind(fd, (struct sockaddr *)name, sizeof *name) || getsockname(fd, (struct sockaddr *)name, &length))
+        die("a socket");
+    return fd;
+}
 
 int main(int argc, char **argv)
 {
@@ -29,24 +42,27 @@ int main(int argc, char **argv)
         for (long i = 0; i < count; i++)
             if (poll(&readable, 1, 0) != 1)
                 die("poll");
-    } else if (strcmp(argv[1], "connect") == 0 || strcmp(argv[1], "sendto") == 0 ||
-               strcmp(argv[1], "recvfrom") == 0) {
-        /* To itself: what has no room is dropped, and what is only looked at stays. */
-        struct sockaddr_in self = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, name;
-        socklen_t length = sizeof self;
-        int own = socket(AF_INET, SOCK_DGRAM, 0);
-        if (bind(own, (struct sockaddr *)&self, sizeof self) < 0)
-            die("bind");
-        getsockname(own, (struct sockaddr *)&self, &length);
-        if (sendto(own, &byte, 1, 0, (struct sockaddr *)&self, sizeof self) != 1)
+    } else if (strcmp(argv[1], "connect") == 0) {
+        struct sockaddr_in name;
+        int socket = datagrams(&name);
+        for (long i = 0; i < count; i++)
+            if (connect(socket, (struct sockaddr *)&name, sizeof name))
+                die("connect");
+    } else if (strcmp(argv[1], "sendto") == 0) {
+        struct sockaddr_in name;
+        int socket = datagrams(&name);
+        for (long i = 0; i < count; i++)
+            if (sendto(socket, &byte, 1, 0, (struct sockaddr *)&name, sizeof name) != 1)
+                die("sendto");
+    } else if (strcmp(argv[1], "recvfrom") == 0) {
+        struct sockaddr_in name;
+        int socket = datagrams(&name);
+        if (sendto(socket, &byte, 1, 0, (struct sockaddr *)&name, sizeof name) != 1)
             die("sendto");
         for (long i = 0; i < count; i++) {
-            length = sizeof name;
-            if (argv[1][0] == 'c' ? connect(own, (struct sockaddr *)&self, sizeof self) < 0
-                : argv[1][0] == 's'
-                    ? sendto(own, &byte, 1, 0, (struct sockaddr *)&self, sizeof self) != 1
-                    : recvfrom(own, &byte, 1, MSG_PEEK, (struct sockaddr *)&name, &length) != 1)
-                die("%s", argv[1]);
+            socklen_t length = sizeof name;
+            if (recvfrom(socket, &byte, 1, MSG_PEEK, (struct sockaddr *)&name, &length) != 1)
+                die("recvfrom");
         }
     } else
         return 2;

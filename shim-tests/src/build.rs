@@ -216,6 +216,15 @@ pub fn hold() -> PathBuf {
         .clone()
 }
 
+/// Compiles `pairs/wire.c` and returns the path of the executable.
+pub fn wire() -> PathBuf {
+    static PROGRAM: OnceLock<PathBuf> = OnceLock::new();
+    let source = crate_dir().join("pairs/wire.c");
+    PROGRAM
+        .get_or_init(|| compile(&source, "wire", &["-O2"], &[]))
+        .clone()
+}
+
 /// Compiles `users/NAME.c` and returns the path of the executable. If it uses the library, it finds
 /// it by LD_LIBRARY_PATH.
 pub fn user_program(name: &str) -> PathBuf {

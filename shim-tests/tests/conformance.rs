@@ -28,6 +28,7 @@ programs! {
     addresses_ioctl
     aio
     arp_ioctl
+    arp_nd
     blocking
     blocking_close
     blocking_signals
@@ -59,9 +60,13 @@ programs! {
     footprint
     genl_ethtool
     groups
+    icmp_errors
     identity
     ifaddrs
     in6_ioctl
+    ip_forward
+    ip_fragments
+    ip_input
     lifetime_exec
     lifetime_fork
     lifetime_scm

@@ -4,6 +4,7 @@
 use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
 use crate::inet::device::Reader;
+use crate::inet::tcp::legs::Legs;
 use crate::inet::Shared;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
@@ -206,9 +207,16 @@ impl Host {
                 &mut |reader| {
                     scope.spawn(|| reader.run(&shared));
                 },
+                &mut |legs| {
+                    let shared = &shared;
+                    scope.spawn(move || legs.run(shared));
+                },
             );
             over.store(true, SeqCst);
-            shared.lock().inet.readers.end();
+            let mut all = shared.lock();
+            all.inet.readers.end();
+            all.inet.ends.tcp.end();
+            drop(all);
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
             if net.is_gone() {
@@ -257,12 +265,13 @@ struct Run<'n> {
 impl Run<'_> {
     /// Serves. `watch` begins to watch the interfaces; it is called once there is something that
     /// could follow from their changes. `read` runs the reader of an interface in a thread of its
-    /// own.
+    /// own, `serve` what waits for connections.
     fn until_end(
         mut self,
         known: bool,
         watch: &mut dyn FnMut(),
         read: &mut dyn FnMut(Reader),
+        serve: &mut dyn FnMut(Arc<Legs>),
     ) -> Ended {
         let mut watched = false;
         let mut asked = Instant::now();
@@ -275,6 +284,8 @@ impl Run<'_> {
         loop {
             let fresh = self.shared.lock().inet.readers.take_fresh();
             fresh.into_iter().for_each(&mut *read);
+            let legs = self.shared.lock().inet.ends.tcp.take_fresh();
+            legs.into_iter().for_each(&mut *serve);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
             let hears = self.hears();
             fds.push(wait_for(hears.unwrap_or(-1)));

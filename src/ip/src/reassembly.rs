@@ -3,7 +3,7 @@
 
 use crate::extension::Problem;
 use crate::head::refresh_checksum;
-use crate::Packet;
+use crate::{protocol, Packet};
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -97,6 +97,10 @@ impl Reassembly {
             if fragment.more && end % 8 != 0 {
                 return problem(0, 4);
             }
+            // The first piece has to say what the packet carries (RFC 8200).
+            if fragment.offset == 0 && payload.len() < least(packet.protocol) {
+                return problem(3, 0);
+            }
         } else if fragment.more {
             payload = &payload[..payload.len() & !7];
         }
@@ -183,6 +187,15 @@ fn interface_of(packet: &Packet<'_>, interface: u32) -> u32 {
         IpAddr::V4(_) => 0,
         IpAddr::V6(to) if to.is_multicast() || to.is_unicast_link_local() => interface,
         IpAddr::V6(_) => 0,
+    }
+}
+
+/// Returns how many bytes of a protocol's header the first piece must have.
+fn least(protocol: u8) -> usize {
+    match protocol {
+        protocol::TCP => 20,
+        protocol::UDP | protocol::ICMP6 => 8,
+        _ => 1,
     }
 }
 

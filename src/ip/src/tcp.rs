@@ -55,10 +55,8 @@ pub fn reset(room: &mut [u8], packet: &Packet<'_>) -> Result<Option<usize>, NoRo
             .wrapping_add(length);
     }
     let mut head = Head::new(packet.destination, packet.source, protocol::TCP);
-    head.traffic_class = match packet.is_v6() {
-        true => packet.traffic_class & !3,
-        false => packet.traffic_class,
-    };
+    // Without what belongs to congestion.
+    head.traffic_class = packet.traffic_class & !3;
     let bytes = answer.to_bytes();
     let at = head.length();
     let place = room.get_mut(at..at + bytes.len()).ok_or(NoRoom)?;

@@ -75,6 +75,7 @@ fn left_by_us(program: &[Instruction], data: &[u8]) -> Option<usize> {
         ethertype: 0,
         ifindex: 0,
         link_type: 0,
+        packet_type: 0,
         queue: 0,
         random: || 0,
         processor: || 0,

@@ -27,7 +27,7 @@ fn adopt_as(fd: i32, st: &libc::stat) {
     }
     if sys::is_kind(st, libc::S_IFSOCK) {
         if inet::is_active() {
-            inet::datagrams::note(fd);
+            inet::notes::note(fd);
         }
         return netlink::adopt(fd);
     }

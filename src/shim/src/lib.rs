@@ -16,7 +16,7 @@
 //! | `waiting` | poll, select and epoll where the bell alone cannot tell the truth |
 //! | `chardev`, `fdinfo` | the device as this machine has it; its files in /proc |
 //! | `netlink`, `asking` | sockets of rtnetlink; the host process of the net |
-//! | `inet` | ordinary sockets in a net that has addresses |
+//! | `inet`, `gate` | ordinary sockets in a net that has addresses |
 //! | `sockios`, `interfaces` | interface requests on ordinary sockets; names and lists of interfaces |
 //! | `view` | the files under /sys and /proc in which the net's links stand |
 //! | `environment` | what a new program image must find |
@@ -50,6 +50,7 @@ mod errno;
 mod fdinfo;
 mod foreign;
 mod fork;
+mod gate;
 mod hooks;
 mod host;
 mod inet;

@@ -1,6 +1,7 @@
 //! The nets of this process.
 
 use crate::config::{self, Config};
+use crate::gate;
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{self as netdir, temporary, Create, Join, NetDir};
 use memtun_kernel::settings::Host as Setting;
@@ -50,7 +51,10 @@ fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {
     }
     let place = std::ptr::from_ref(fresh).cast_mut();
     match NET.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire) {
-        Ok(_) => Ok(fresh),
+        Ok(_) => {
+            gate::joined(fresh);
+            Ok(fresh)
+        }
         // SAFETY: the pointer leads to a mapping that `leak` filled and that stays.
         Err(first) => Ok(unsafe { &*first }),
     }

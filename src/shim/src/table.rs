@@ -6,7 +6,7 @@
 //! slots, which count their users and are reused but never unmapped. So a thread that is still in a
 //! call on a descriptor that another thread closes holds valid memory.
 
-use crate::process;
+use crate::{gate, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -233,6 +233,7 @@ pub fn is_ours(fd: i32) -> bool {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
+    gate::open();
     let _ = make_place(fd)?.compare_exchange(0, NETLINK, AcqRel, Relaxed);
     Ok(())
 }
@@ -258,6 +259,7 @@ pub fn is_datagrams(fd: i32) -> bool {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn enter_datagrams(fd: i32) -> Result<(), Errno> {
+    gate::open();
     let _ = make_place(fd)?.compare_exchange(0, DATAGRAMS, AcqRel, Relaxed);
     Ok(())
 }

@@ -259,6 +259,11 @@ impl Connection {
         self.most = said.unwrap_or(DEFAULT).max(48);
     }
 
+    /// When it began.
+    pub fn began(&self) -> Duration {
+        self.began
+    }
+
     /// Packets that have left.
     pub fn sent(&self) -> u64 {
         self.wire.count

@@ -173,7 +173,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             (true, true) => (kept(Kept::Multicast6), None),
             (true, false) => (kept(Kept::Unicast6), None),
             (false, true) => {
-                let address = kept(Kept::Multicast).map(|a| Ipv4Addr::from(a));
+                let address = kept(Kept::Multicast).map(Ipv4Addr::from);
                 (None, address.map(IpAddr::V4))
             }
             (false, false) => (kept(Kept::Unicast), None),

@@ -168,6 +168,11 @@ impl Reader {
             if let Entry::Packet(_) = entry {
                 self.take(&mut all, &packet);
             }
+            // What many packets bring about is done once.
+            let settled = catch_unwind(AssertUnwindSafe(|| all.settle()));
+            if settled.is_err() {
+                log::error!("packets found a mistake in memtun");
+            }
         }
     }
 

@@ -49,10 +49,7 @@ pub(super) fn run_timers(out: &mut Output<'_, '_>) {
         let Ok(packet) = Packet::parse(&first) else {
             continue;
         };
-        let meta = Meta {
-            ifindex: expired.interface,
-            cast: Cast::Unicast,
-        };
+        let meta = Meta::new(expired.interface, Cast::Unicast);
         let error = match packet.is_v6() {
             false => IcmpError::v4(v4::TIME_EXCEEDED, 1, 0),
             true => IcmpError::v6(v6::TIME_EXCEEDED, 1, 0),

@@ -150,7 +150,9 @@ pub(super) fn answer(
     error: IcmpError,
     even_for_groups: bool,
 ) {
-    if meta.cast == Cast::Broadcast || !error.may_answer(packet, even_for_groups) {
+    // In IPv6 two errors are of use to the sender of a packet for a group.
+    let group = meta.group_frame && meta.cast != Cast::Multicast;
+    if group || meta.cast == Cast::Broadcast || !error.may_answer(packet, even_for_groups) {
         return;
     }
     let view = out.view();

@@ -32,10 +32,7 @@ pub(super) fn settle(out: &mut Output<'_, '_>, local: &mut dyn Local) {
         match waiting {
             Waiting::Error(meta, packet, error) => refused(out, local, &meta, &packet, error),
             Waiting::Packet(packet) => {
-                let meta = Meta {
-                    ifindex: crate::engine::route::lookup::LOOPBACK,
-                    cast: Cast::Unicast,
-                };
+                let meta = Meta::new(crate::engine::route::lookup::LOOPBACK, Cast::Unicast);
                 if let Ok(packet) = Packet::parse(&packet) {
                     deliver(out, local, &meta, &packet);
                 }
@@ -105,8 +102,8 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
         return;
     }
     let cast = |cast: Cast| Meta {
-        ifindex: index,
-        cast,
+        group_frame: group,
+        ..Meta::new(index, cast)
     };
     if packet.destination.is_multicast() {
         let broadcast_source = packet.source.is_unspecified() && !packet.is_v6();
@@ -130,12 +127,7 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     });
     match verdict {
         Verdict::Local if view.owns(packet.destination, index) => {
-            // What a frame to everybody carries to one address is taken, but never answered.
-            let meta = match group {
-                true => cast(Cast::Broadcast),
-                false => cast(Cast::Unicast),
-            };
-            for_us(out, local, &meta, &packet);
+            for_us(out, local, &cast(Cast::Unicast), &packet);
         }
         Verdict::Local => {}
         Verdict::Broadcast => for_us(out, local, &cast(Cast::Broadcast), &packet),
@@ -229,7 +221,8 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
             }
         }
         protocol::TCP => {
-            if meta.cast == Cast::Unicast && tcp::Segment::parse(packet).is_some() {
+            let for_us = meta.cast == Cast::Unicast && !meta.group_frame;
+            if for_us && tcp::Segment::parse(packet).is_some() {
                 local.tcp(out, meta, packet);
             }
         }

@@ -8,6 +8,20 @@ pub struct Meta {
     pub ifindex: u32,
     /// Whom it was for.
     pub cast: Cast,
+    /// Was its frame for everybody or for a group, whatever its packet says? Such a packet is taken,
+    /// and no error follows.
+    pub group_frame: bool,
+}
+
+impl Meta {
+    /// Returns how a packet came in by an interface, in a frame for this host alone.
+    pub fn new(ifindex: u32, cast: Cast) -> Meta {
+        Meta {
+            ifindex,
+            cast,
+            group_frame: false,
+        }
+    }
 }
 
 /// Whom a packet was for.

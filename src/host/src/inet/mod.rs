@@ -193,7 +193,9 @@ impl<'n> All<'n> {
         let now = Some((self.service.generation(), paths));
         if self.inet.followed != now {
             self.inet.followed = now;
-            self.inet.ends.sockets.follow(&self.service);
+            let Ends { sockets, tcp, .. } = &mut self.inet.ends;
+            sockets.follow(&self.service);
+            tcp.follow(sockets);
         }
     }
 
@@ -216,6 +218,13 @@ impl<'n> All<'n> {
     pub fn settle(&mut self) {
         let (mut out, ends) = self.parts();
         input::settle(&mut out, ends);
+        let Ends { sockets, tcp, .. } = &mut *ends;
+        if tcp.flush(sockets, &mut out) {
+            // What connections have sent may be for this host.
+            input::settle(&mut out, ends);
+            let Ends { sockets, tcp, .. } = ends;
+            tcp.flush(sockets, &mut out);
+        }
         self.follow();
         self.wake_timers();
     }

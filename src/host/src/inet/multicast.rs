@@ -28,10 +28,11 @@ impl Groups {
             IpAddr::V4(group) => group == ALL_SYSTEMS,
             IpAddr::V6(group) => {
                 group == ALL_NODES
-                    || own.any(|own| match own.local {
-                        IpAddr::V6(local) => solicited_node(local) == group,
-                        IpAddr::V4(_) => false,
-                    })
+                    || view.has_neighbours(index)
+                        && own.any(|own| match own.local {
+                            IpAddr::V6(local) => solicited_node(local) == group,
+                            IpAddr::V4(_) => false,
+                        })
                     || view.is_router_group(index, group)
             }
         }

@@ -141,6 +141,7 @@ impl All<'_> {
                         true => Cast::Multicast,
                         false => Cast::Broadcast,
                     },
+                    group_frame: false,
                 };
                 ends.udp(&mut out, &meta, &packet);
             }

@@ -162,6 +162,11 @@ impl View {
             })
     }
 
+    /// Has a link neighbours that are asked for?
+    pub fn has_neighbours(&self, index: u32) -> bool {
+        self.interface(index).is_some_and(|it| !it.no_arp)
+    }
+
     /// Is it a group of routers, and this host one?
     pub fn is_router_group(&self, index: u32, group: Ipv6Addr) -> bool {
         group == memtun_ip::ethernet::ALL_ROUTERS

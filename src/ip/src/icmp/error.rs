@@ -132,7 +132,9 @@ impl IcmpError {
         if source.is_unspecified() || source.is_multicast() {
             return false;
         }
-        if packet.fragment.is_some_and(|piece| piece.offset != 0) {
+        // Of a later piece IPv4 says nothing, and IPv6 does not know what it carries.
+        let later = packet.fragment.is_some_and(|piece| piece.offset != 0);
+        if later && !packet.is_v6() {
             return false;
         }
         if destination.is_multicast() {
@@ -150,7 +152,7 @@ impl IcmpError {
             (protocol::ICMP, ..) if v4::is_error(self.kind) => {
                 kind.is_none_or(|kind| kind <= v4::LAST && !v4::is_error(kind))
             }
-            (protocol::ICMP6, ..) => match kind {
+            (protocol::ICMP6, ..) if !later => match kind {
                 Some(kind) => !v6::is_error(kind),
                 None => packet.fragment.is_some(),
             },

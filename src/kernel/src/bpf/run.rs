@@ -18,6 +18,8 @@ pub struct Frame<'f> {
     pub ifindex: u32,
     /// ARPHRD_* of the interface.
     pub link_type: u16,
+    /// PACKET_HOST and so on. The driver's own filter finds PACKET_HOST in what this host sends.
+    pub packet_type: u8,
     /// Number of the queue.
     pub queue: u32,
     /// Returns a number that nobody can guess.
@@ -188,9 +190,9 @@ impl Machine<'_> {
             beside::ALU_XOR_X => self.a ^ self.x,
             beside::PAY_OFFSET => payload_offset(frame.data, frame.network, frame.ethertype),
             beside::RANDOM => (frame.random)(),
-            // Nobody has marked the frame, hashed it or taken a VLAN tag out of it, and the host
-            // that sends it is its source (PACKET_HOST).
-            beside::PKTTYPE | beside::MARK | beside::RXHASH => 0,
+            beside::PKTTYPE => self.frame.packet_type.into(),
+            // Nobody has marked the frame, hashed it or taken a VLAN tag out of it.
+            beside::MARK | beside::RXHASH => 0,
             beside::VLAN_TAG | beside::VLAN_TAG_PRESENT | beside::VLAN_TPID => 0,
             _ => return None,
         })

@@ -67,7 +67,7 @@ extern "C" fn ours_duplicated(old: c_int, new: c_int) {
         netlink::duplicated(new);
     }
     if is_datagrams(old) {
-        inet::datagrams::note(new);
+        inet::notes::note(new);
     }
     if !was_tunnel && is_tunnel(old) {
         ops::duplicated(old, new);
@@ -85,7 +85,7 @@ extern "C" fn others_duplicated(old: c_int, new: c_int) {
         netlink::duplicated(new);
     }
     if is_datagrams(old) {
-        inet::datagrams::note(new);
+        inet::notes::note(new);
     }
 }
 

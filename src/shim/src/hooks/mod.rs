@@ -23,6 +23,7 @@ pub mod rw;
 pub mod sandbox;
 pub mod scopes;
 pub mod search;
+pub mod send;
 pub mod signal;
 pub mod socket;
 pub mod splice;
@@ -56,6 +57,7 @@ pub fn each(visit: Visit<'_>) {
     naming::each(visit);
     search::each(visit);
     receive::each(visit);
+    send::each(visit);
     socket::each(visit);
     exec::each(visit);
     wait::each(visit);

@@ -60,7 +60,7 @@ hooks! {
     }
     fn setsockopt(fd: c_int, level: c_int, option: c_int, value: *const c_void, length: socklen_t) -> c_int => my_setsockopt {
         let host = || real!(setsockopt(fd, level, option, value, length));
-        inet::datagrams::forget_options();
+        inet::sending::forget_options();
         if is_netlink(fd) {
             let set = netlink::set_option(fd, level, option, value, length);
             return set.map_or_else(host, |answer| answer as c_int);

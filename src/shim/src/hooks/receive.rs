@@ -1,14 +1,15 @@
-//! recvmsg(2): a descriptor that arrives in SCM_RIGHTS may be a tunnel or a netlink socket.
+//! Receiving on sockets. A descriptor that arrives in SCM_RIGHTS may be a tunnel or a netlink
+//! socket; in a net that has addresses senders have its names.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
 use crate::inet::calls as inet_calls;
-use crate::inet::datagrams::{Next, Receiving};
+use crate::inet::receiving::{self, Next, Receiving};
 use crate::real::{hooks, real};
 use crate::table::{is_datagrams, is_netlink};
-use crate::{errno, inet, netlink, uaccess};
+use crate::{errno, gate, inet, netlink, uaccess};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
@@ -89,7 +90,7 @@ pub extern "C" fn receive_bytes(
 #[cold]
 #[inline(never)]
 pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<ssize_t> {
-    if inet::datagrams::is_empty(array, count) {
+    if receiving::is_empty(array, count) {
         return None;
     }
     let mut call = Receiving::vector(array, count);
@@ -145,7 +146,92 @@ extern "C" fn receive_messages(
     Some(all as c_int)
 }
 
+const NOBODY: *mut sockaddr = std::ptr::null_mut();
+const NO_LENGTH: *mut socklen_t = std::ptr::null_mut();
+
+/// recvfrom(2) in a process that has a netlink socket, or is in a net that has addresses. `host`
+/// makes the kernel's call.
+#[inline(always)]
+fn receive_special(
+    fd: c_int,
+    (buf, n): (*mut c_void, size_t),
+    flags: c_int,
+    (name, length): (*mut sockaddr, *mut socklen_t),
+    host: impl Fn() -> ssize_t,
+) -> ssize_t {
+    if is_netlink(fd) {
+        let Ok(state) = netlink::before_receive(fd) else {
+            return -1;
+        };
+        let room = netlink::name_room(name, length);
+        let stored = host();
+        if let (Some(state), 0.., 1..) = (state, stored, room) {
+            netlink::received_from(fd, state, buf, stored.min(n as ssize_t), name, room);
+        }
+        return stored;
+    }
+    if is_datagrams(fd) {
+        if let Some(stored) = receive_bytes(fd, buf, n, flags, name, length) {
+            return stored;
+        }
+    }
+    if !inet::may_concern() || name.is_null() {
+        return host();
+    }
+    let room = netlink::room(length);
+    let stored = host();
+    if stored >= 0 {
+        inet_calls::show_sender(fd, name, room, length);
+    }
+    stored
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn recvfrom_special(
+    fd: c_int,
+    buf: *mut c_void,
+    n: size_t,
+    flags: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    receive_special(fd, (buf, n), flags, (name, length), || {
+        real!(recvfrom(fd, buf, n, flags, name, length))
+    })
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn recvfrom_chk_special(
+    fd: c_int,
+    buf: *mut c_void,
+    n: size_t,
+    most: size_t,
+    flags: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    // libc aborts when the caller asks for more than its buffer holds.
+    if n > most {
+        return real!(__recvfrom_chk(fd, buf, n, most, flags, name, length));
+    }
+    recvfrom_special(fd, buf, n, flags, name, length)
+}
+
 hooks! {
+    fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
+        if gate::is_shut() { real!(recv(fd, buf, n, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
+    }
+    fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
+        if gate::is_shut() || n > room { real!(__recv_chk(fd, buf, n, room, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
+    }
+    fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
+        if gate::is_shut() { real!(recvfrom(fd, buf, n, flags, name, length)) } else { recvfrom_special(fd, buf, n, flags, name, length) }
+    }
+    fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
+        if gate::is_shut() { real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)) } else { recvfrom_chk_special(fd, buf, n, most, flags, name, length) }
+    }
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
         if is_datagrams(fd) {
             if let Some(answer) = receive_message(fd, message, flags) { return answer; }

@@ -10,7 +10,7 @@
 use super::receive;
 use crate::errno;
 use crate::foreign::or_host;
-use crate::inet::datagrams::{self, Data, To};
+use crate::inet::sending::{self, Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
@@ -320,7 +320,7 @@ extern "C" fn other_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
     }
     if is_datagrams(fd) {
         let data = Data::Buffer(buf, n);
-        let sent = datagrams::send(fd, data, 0, &To::new(std::ptr::null(), 0));
+        let sent = sending::send(fd, data, 0, &To::new(std::ptr::null(), 0));
         return sent.unwrap_or_else(|| real!(write(fd, buf, n)));
     }
     view::write(fd, &view::Source::Buffer(buf as usize, n), None)
@@ -448,7 +448,7 @@ hooks! {
             netlink::send_vector(fd, array, count).unwrap_or_else(host)
         } else if is_datagrams(fd) {
             let data = Data::Vector(array, count.max(0) as usize);
-            datagrams::send(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
+            sending::send(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
         } else {
             host()
         }

@@ -3,7 +3,7 @@
 
 use super::{
     close, directory, disk, dup, exec, ioctl, map, names, naming, open, owner, rawsignal, readlink,
-    receive, rw, sandbox, socket, splice, stat, wait,
+    receive, rw, sandbox, send, socket, splice, stat, wait,
 };
 use crate::real::{hooks, real};
 use crate::table::any;
@@ -169,10 +169,10 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_getsockopt => {
                 socket::my_getsockopt(fd, b as c_int, c as c_int, d as _, e as _) as isize
             }
-            libc::SYS_sendto => socket::my_sendto(fd, b as _, c, d as c_int, e as _, f as _),
-            libc::SYS_sendmsg => socket::my_sendmsg(fd, b as _, c as c_int),
-            libc::SYS_sendmmsg => socket::my_sendmmsg(fd, b as _, c as _, d as c_int) as isize,
-            libc::SYS_recvfrom => socket::my_recvfrom(fd, b as _, c, d as c_int, e as _, f as _),
+            libc::SYS_sendto => send::my_sendto(fd, b as _, c, d as c_int, e as _, f as _),
+            libc::SYS_sendmsg => send::my_sendmsg(fd, b as _, c as c_int),
+            libc::SYS_sendmmsg => send::my_sendmmsg(fd, b as _, c as _, d as c_int) as isize,
+            libc::SYS_recvfrom => receive::my_recvfrom(fd, b as _, c, d as c_int, e as _, f as _),
             libc::SYS_recvmsg => receive::my_recvmsg(fd, b as _, c as c_int),
             libc::SYS_recvmmsg => {
                 receive::my_recvmmsg(fd, b as _, c as _, d as c_int, e as _) as isize

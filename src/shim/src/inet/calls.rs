@@ -25,6 +25,16 @@ use std::os::fd::BorrowedFd;
 /// A descriptor of this process that may be a socket.
 pub struct Descriptor(pub c_int);
 
+impl Descriptor {
+    fn borrow(&self) -> Result<BorrowedFd<'_>, Errno> {
+        if self.0 < 0 {
+            return Err(Errno(libc::EBADF));
+        }
+        // SAFETY: the descriptor is the program's, which has it open for this call of its own.
+        Ok(unsafe { BorrowedFd::borrow_raw(self.0) })
+    }
+}
+
 impl Native for Descriptor {
     fn own_name(&self) -> Result<SocketAddr, Errno> {
         inet::own_name(self.0)
@@ -48,11 +58,7 @@ impl Native for Descriptor {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
     }
     fn bind(&self, name: &SocketAddr) -> Result<(), Errno> {
-        if self.0 < 0 {
-            return Err(Errno(libc::EBADF));
-        }
-        // SAFETY: the descriptor is the program's, which has it open for this call of its own.
-        inet::bind_name(unsafe { BorrowedFd::borrow_raw(self.0) }, name)
+        inet::bind_name(self.borrow()?, name)
     }
 }
 

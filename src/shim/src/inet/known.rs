@@ -1,7 +1,8 @@
 //! Is this process in a net that has addresses? Where it is not, a call on a socket costs a look at
 //! one word.
 
-use crate::{asking, errno, net};
+use super::notes;
+use crate::{asking, errno, gate, net};
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::Table;
 use memtun_sys as sys;
@@ -19,8 +20,6 @@ pub struct Known {
 /// What is known; null until the net has had an address. It stays for the life of the process.
 static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
 
-/// Number of calls that are still let through before a process that is in no net looks for it.
-static UNASKED: AtomicU32 = AtomicU32::new(0);
 /// Number of looks in vain.
 static IN_VAIN: AtomicU32 = AtomicU32::new(0);
 
@@ -37,16 +36,7 @@ pub fn may_concern() -> bool {
     if is_active() {
         return true;
     }
-    match net::current() {
-        Some(net) => net.has_inet() && open(),
-        None => match UNASKED.load(Relaxed) {
-            0 => open(),
-            left => {
-                UNASKED.store(left - 1, Relaxed);
-                false
-            }
-        },
-    }
+    net::current().is_none_or(NetDir::has_inet) && open()
 }
 
 /// What is known of the net; None while it has had no address.
@@ -63,20 +53,13 @@ extern "C" fn open() -> bool {
 }
 
 fn find() -> bool {
-    // A program that is in no net looks at the first of its calls, and then seldom.
+    // A program that is in no net looks in the first of all these calls, and then only when it
+    // makes a socket or gives one a name.
     const AT_FIRST: u32 = 16;
-    const SELDOM: u32 = 63;
     let is_there = asking::is_there();
     let joined = is_there.then(net::existing).flatten();
-    if joined.is_none() {
-        let looks = IN_VAIN.load(Relaxed);
-        IN_VAIN.store(looks.saturating_add(1), Relaxed);
-        let pause = match (is_there, looks) {
-            (false, _) => u32::MAX,
-            (true, ..AT_FIRST) => 0,
-            _ => SELDOM,
-        };
-        UNASKED.store(pause, Relaxed);
+    if joined.is_none() && (!is_there || IN_VAIN.fetch_add(1, Relaxed) >= AT_FIRST) {
+        gate::look_no_more();
     }
     let Some(net) = joined.filter(|net| net.has_inet()) else {
         return false;
@@ -99,6 +82,10 @@ fn find() -> bool {
             place.drop_in_place();
             sys::unmap(place.cast(), size_of::<Known>());
         }
+    }
+    gate::open();
+    if mine.is_ok() {
+        notes::note_all();
     }
     true
 }

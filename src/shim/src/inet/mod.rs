@@ -5,7 +5,9 @@
 //! so the hook's frame has nothing to clean up when a thread is cancelled in the kernel's call.
 
 pub mod calls;
-pub mod datagrams;
 pub mod known;
+pub mod notes;
+pub mod receiving;
+pub mod sending;
 
 pub use known::{is_active, may_concern};

@@ -23,6 +23,9 @@ pub const GONE: u32 = 1;
 pub const BY_ADDRESS: u32 = 1;
 /// Bit of [`InterfaceState::filters`]: a queue may have a program of TUNATTACHFILTER.
 pub const BY_PROGRAM: u32 = 2;
+/// Bit of [`InterfaceState::filters`]: what goes to the program is wanted in the log as well, by
+/// packet sockets.
+pub const SNIFFED: u32 = 4;
 
 /// Number of addresses that TUNSETTXFILTER compares (FLT_EXACT_COUNT).
 pub const EXACT_ADDRESSES: usize = 8;
@@ -81,8 +84,8 @@ pub struct InterfaceState {
     pub vnet_le: AtomicU32,
     /// 1 once somebody has waited for the link on `.memtun-link-INDEX`.
     pub link_bell: AtomicU32,
-    /// [`BY_ADDRESS`] and [`BY_PROGRAM`]: what keeps packets from the program, so that a packet
-    /// that nothing keeps away costs one load.
+    /// [`BY_ADDRESS`] and [`BY_PROGRAM`], which keep packets from the program, and [`SNIFFED`]: a
+    /// packet of which nothing else is wanted costs one load.
     pub filters: AtomicU32,
     /// 1 when TUNATTACHFILTER gave the queues a program, which the next queue gets, too.
     pub program_attached: AtomicU32,

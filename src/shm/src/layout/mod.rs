@@ -9,7 +9,7 @@ mod tunnel;
 pub use inet::{InetState, Rows, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
 pub use interface::{
     Addresses, InterfaceState, Stats, BY_ADDRESS, BY_PROGRAM, EXACT_ADDRESSES, GOING, GONE,
-    MAX_FLOWS, MAX_QUEUES,
+    MAX_FLOWS, MAX_QUEUES, SNIFFED,
 };
 pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
 pub use tunnel::{Attachment, TunnelState};

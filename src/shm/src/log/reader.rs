@@ -93,6 +93,15 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
         }
     }
 
+    /// Makes a cursor behind all that is kept, which reads everything.
+    pub fn cursor_at_end(self) -> Cursor {
+        Cursor {
+            at: self.log().next(),
+            everything: true,
+            expected: None,
+        }
+    }
+
     /// Makes a cursor at the oldest record that is kept, which counts all earlier records as
     /// missed. It reads everything.
     pub fn cursor_from_start(self) -> Cursor {

@@ -64,13 +64,16 @@ pub enum What {
     /// A socket joins a group (`name`) at an interface (`out`), or leaves it
     /// ([`set::LEAVES`](crate::sockets::question::set::LEAVES)).
     Join = 11,
+    /// Something about a packet socket or a raw one. The payload is an
+    /// [`Order`](crate::sockets::raw::Order).
+    Raw = 12,
 }
 
 impl What {
     fn of(number: u16) -> Option<What> {
         use What::*;
         [
-            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join,
+            Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

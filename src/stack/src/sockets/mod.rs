@@ -16,12 +16,14 @@
 //! | [`row`] | how a flow, an own address and a socket stand in a row of words |
 //! | [`diag`] | messages about sockets, as ss(8) asks for them |
 //! | [`question`] | what programs ask the host process about sockets, and the answers |
+//! | [`raw`] | packet sockets and raw sockets |
 //! | [`report`] | what the host process tells a socket of an error that came by ICMP |
 //! | [`shown`] | what is shown of a socket that the machine's kernel lists |
 #![forbid(unsafe_code)]
 
 pub mod diag;
 pub mod question;
+pub mod raw;
 pub mod report;
 pub mod row;
 pub mod shown;

@@ -154,6 +154,10 @@ fn learn(
     now: std::time::Duration,
 ) {
     let address = IpAddr::V4(address);
+    // Nobody is at a broadcast address.
+    if out.view().is_broadcast(address, interface.index) {
+        return;
+    }
     if out
         .stack
         .neighbours

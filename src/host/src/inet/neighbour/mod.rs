@@ -69,10 +69,7 @@ pub(super) fn run_timers(out: &mut Output<'_, '_>) {
                 IpAddr::V4(_) => IcmpError::v4(v4::UNREACHABLE, v4::HOST, 0),
                 IpAddr::V6(_) => IcmpError::v6(v6::UNREACHABLE, v6::ADDRESS, 0),
             };
-            let meta = Meta {
-                ifindex: index,
-                cast: Cast::Unicast,
-            };
+            let meta = Meta::new(index, Cast::Unicast);
             out.fails(meta, packet, error);
         }
     }

@@ -14,7 +14,7 @@ pub use queues::{find_interface, Few, FewLinks, Queues};
 
 use super::Link;
 use crate::net::{Local, NetDir};
-use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM};
+use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM, SNIFFED};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{InterfaceGuard, Mapped};
@@ -197,7 +197,7 @@ impl<F: Find> Transmit<'_, F> {
             self.show(Sort::Injected, frame, Some(ethertype), wait);
             return Ok(());
         };
-        if !self.net.is_captured() {
+        if !self.net.is_captured() && !self.is_sniffed() {
             return Ok(self.push_seldom(queue, left, ethertype, wait.for_lock())?);
         }
         self.send_captured(queue, frame, left, ethertype, wait)
@@ -216,8 +216,12 @@ impl<F: Find> Transmit<'_, F> {
         self.push(queue, frame, ethertype, patience)
     }
 
-    /// Queues `left`, which is what the filters have left of `frame`, and shows the capturer the
-    /// whole.
+    fn is_sniffed(&self) -> bool {
+        self.interface.filters.load(Acquire) & SNIFFED != 0
+    }
+
+    /// Queues `left`, which is what the filters have left of `frame`, and shows the capturer and
+    /// packet sockets the whole.
     #[inline(never)]
     fn send_captured(
         &self,
@@ -238,10 +242,14 @@ impl<F: Find> Transmit<'_, F> {
         // The record is written after the packet is queued. The program's answer still comes behind
         // it, because nobody writes to the log while the interface's lock is held. What a filter
         // cuts was whole on the network.
-        if captured && pushed.is_ok() {
+        let sniffed = self.is_sniffed();
+        if (captured || sniffed) && pushed.is_ok() {
             self.capture(&lock, Sort::Injected, frame, Some(ethertype));
         }
         drop(lock);
+        if sniffed {
+            self.interface.log.ring();
+        }
         dir.ring_capturer();
         Ok(pushed?)
     }

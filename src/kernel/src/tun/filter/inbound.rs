@@ -84,6 +84,7 @@ impl NetDir {
             ethertype,
             ifindex: interface.ifindex.load(Relaxed),
             link_type: interface.link_type.load(Relaxed) as u16,
+            packet_type: 0,
             queue: queue.unwrap_or_default() as u32,
             random: || sys::random() as u32,
             processor: sys::processor,

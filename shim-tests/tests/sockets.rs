@@ -1,0 +1,31 @@
+//! Ordinary sockets over interfaces: two hosts with a wire between them, which are two namespaces on
+//! the kernel, and two nets of one unprivileged user under the shim. The scripts of `pairs/` print
+//! the same on both.
+
+use shim_tests::configured;
+
+/// Scripts that are recorded on the kernel before memtun can run them. One that it can moves to the
+/// list below.
+macro_rules! awaiting {
+    ($($name:ident)*) => {
+        mod awaiting {
+            $(#[test] fn $name() { super::configured::assert_pair_is_as_recorded(stringify!($name), &[]); })*
+        }
+    };
+}
+
+awaiting! {
+    asyncio
+    basic
+    lossy
+    tap
+    transfers
+}
+
+macro_rules! pairs {
+    ($($name:ident)*) => {
+        $(#[test] fn $name() { configured::assert_pair_is_as_on_the_kernel(stringify!($name), &[]); })*
+    };
+}
+
+pairs! {}

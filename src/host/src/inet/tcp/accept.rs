@@ -1,0 +1,123 @@
+//! A SYN comes for a socket that listens.
+//!
+//! A leg connects to the listener before the SYN is answered: so its backlog, its refusals and what
+//! poll says of it are the kernel's. Where the queue is full the SYN is dropped, and the next one
+//! tries again.
+#![forbid(unsafe_code)]
+
+use super::leg::{Connected, Leg};
+use super::{Stage, Tcp};
+use crate::inet::meta::Meta;
+use crate::inet::output::Output;
+use crate::inet::sockets::{Listener, Sockets};
+use memtun_ip::Packet;
+use memtun_stack::sockets::{Flow, Protocol};
+use memtun_tcp::{Connection, Segment};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// Gives an address of a link the interface that it is of.
+fn scoped(address: SocketAddr, ifindex: u32) -> SocketAddr {
+    match address {
+        SocketAddr::V6(mut v6) if v6.ip().is_unicast_link_local() => {
+            v6.set_scope_id(ifindex);
+            v6.into()
+        }
+        other => other,
+    }
+}
+
+impl Tcp {
+    /// Takes a SYN for no connection that is known. Returns false where it is to be refused.
+    pub(super) fn begin(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        meta: &Meta,
+        packet: &Packet<'_>,
+        segment: &Segment<'_>,
+    ) -> bool {
+        let local = scoped(segment.destination, meta.ifindex);
+        let remote = scoped(segment.source, meta.ifindex);
+        let Some(listener) = sockets.listener(local, meta.ifindex) else {
+            return false;
+        };
+        let flow = Flow {
+            protocol: Protocol::Tcp,
+            local,
+            remote,
+            ifindex: 0,
+            mss: 0,
+            error: 0,
+        };
+        // What there is no room or no way for is dropped, as by a kernel.
+        if !self.begin_legs(sockets) {
+            return true;
+        }
+        let Ok(way) = out.way(&flow) else { return true };
+        let generation = super::generation(out);
+        let settings = self.settings(&way);
+        let now = self.now();
+        let connection = Connection::accept(packet.bytes(), &settings, now);
+        let (Some(connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
+            return true;
+        };
+        let (leg, connected) = match reach(sockets, &listener, alias) {
+            Ok((leg, connected)) => (Some(leg), connected),
+            Err(e) => (None, Connected::No(e)),
+        };
+        let leg = match (connected, leg) {
+            (Connected::Yes, Some(leg)) => leg,
+            (connected, _) => {
+                sockets.end_flow(alias);
+                // Of what else fails here the other end is to hear nothing: it tries again.
+                let refused = memtun_abi::Errno(libc::ECONNREFUSED);
+                return connected != Connected::No(refused);
+            }
+        };
+        let own = leg.own_name();
+        let ours = own.is_some_and(|own| sockets.is_ours(Protocol::Tcp, listener.native, own));
+        if !ours {
+            // Somebody else listens where a program of the net did a moment ago.
+            leg.reset();
+            sockets.end_flow(alias);
+            return false;
+        }
+        let way = (generation, way);
+        let stage = Stage::Running(leg);
+        let Some(number) = self.keep(connection, flow, alias, way, stage) else {
+            sockets.end_flow(alias);
+            return true;
+        };
+        let legs = self.legs.clone();
+        if let (Some(live), Some(legs)) = (self.live(number), legs) {
+            live.learn(sockets);
+            if let Stage::Running(leg) = &live.stage {
+                // Without events it would hang: it is ended instead.
+                if legs.add(leg, number, live.serial).is_err() {
+                    live.connection.abort();
+                }
+            }
+        }
+        true
+    }
+}
+
+/// Connects to a socket that listens.
+fn reach(
+    sockets: &mut Sockets,
+    listener: &Listener,
+    alias: Ipv4Addr,
+) -> Result<(Leg, Connected), memtun_abi::Errno> {
+    let from: IpAddr = match listener.from_loopback {
+        true => Ipv6Addr::LOCALHOST.into(),
+        false => alias.into(),
+    };
+    let leg = Leg::bound(&SocketAddr::new(from, 0), false)?;
+    if listener.from_loopback {
+        // All come from the same address there: who this is, the port tells.
+        let port = leg.own_name().map_or(0, |name| name.port());
+        sockets.name_v6_leg(Protocol::Tcp, port, Some(alias));
+    }
+    let connected = leg.connect(&listener.native);
+    Ok((leg, connected))
+}

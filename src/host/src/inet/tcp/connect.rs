@@ -1,0 +1,349 @@
+//! A program connects.
+//!
+//! The SYN leaves first. What answers it within two milliseconds decides where the program's native
+//! socket connects to: the port `open`, which accepts it; the port `shut`, which refuses it; or,
+//! where nothing has come, the plug, at which it hangs in SYN_SENT as it would in a kernel. When an
+//! answer comes later, a socket of this process is bound to the plug's name and connects to the
+//! program's: both have sent a SYN, and both are connected (simultaneous open).
+#![forbid(unsafe_code)]
+
+use super::leg::{Connected, Leg};
+use super::legs::Legs;
+use super::{After, Live, Opening, Stage, Tcp};
+use crate::inet::output::Output;
+use crate::inet::sockets::Sockets;
+use crate::reply::Reply;
+use memtun_abi::Errno;
+use memtun_ip::IcmpError;
+use memtun_stack::sockets::question::SocketAnswer;
+use memtun_stack::sockets::Protocol;
+use memtun_tcp::{Connection, End, State};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How long an answer to a SYN is waited for before the program hears.
+const MOMENT: Duration = Duration::from_millis(2);
+/// How long a program may take from the answer to its connect.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often a connect that hangs at the plug is looked for.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Tcp {
+    /// Sends the SYN, and answers by `reply` what the program's socket is to do: at once, or when
+    /// something has come back, or a moment later.
+    pub fn connect(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        opening: Opening,
+        reply: Reply,
+    ) {
+        let (flow, alias) = (opening.flow, opening.alias);
+        let refuse = |sockets: &mut Sockets, reply: Reply, errno| {
+            sockets.end_flow(alias);
+            reply.give(Err(Errno(errno)));
+        };
+        if !self.begin_legs(sockets) {
+            return refuse(sockets, reply, libc::ENOBUFS);
+        }
+        let way = match out.way(&flow) {
+            Ok(way) => (super::generation(out), way),
+            Err(e) => return refuse(sockets, reply, e.0),
+        };
+        let now = self.now();
+        let settings = self.settings(&way.1);
+        let Some(connection) = Connection::connect(flow.local, flow.remote, &settings, now) else {
+            return refuse(sockets, reply, libc::EADDRNOTAVAIL);
+        };
+        let pair = memtun_tcp::Pair::new(flow.local, flow.remote);
+        if self.links.find(&pair).is_some() {
+            return refuse(sockets, reply, libc::EADDRNOTAVAIL);
+        }
+        let stage = Stage::Asked(opening, reply, now + MOMENT);
+        // Where there are too many, the reply is dropped, which is an answer, too.
+        if self.keep(connection, flow, alias, way, stage).is_none() {
+            sockets.end_flow(alias);
+        }
+        self.flush(sockets, out);
+    }
+
+    /// Gives up a connection whose program asks anew, because its socket could not be bound.
+    pub fn abandon(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>, alias: Ipv4Addr) {
+        let Some(&number) = self.aliases.get(&alias) else {
+            return;
+        };
+        let now = self.now();
+        if let Some(live) = self.live(number) {
+            live.connection.abort();
+            live.poll(out, now);
+        }
+        self.drop_link(sockets, number, now);
+    }
+
+    /// Begins to wait for legs, once. Returns whether that can be done.
+    pub(super) fn begin_legs(&mut self, sockets: &Sockets) -> bool {
+        if self.legs.is_none() {
+            let Some(open) = sockets.open_listener() else {
+                return false;
+            };
+            match Legs::new(open) {
+                Ok(legs) => {
+                    self.legs = Some(std::sync::Arc::new(legs));
+                    self.fresh = self.legs.clone();
+                }
+                Err(e) => log::warn!("there is nothing to wait with for connections: {e}"),
+            }
+        }
+        self.legs.is_some()
+    }
+
+    /// Accepts programs that were told that they are connected.
+    pub(super) fn accept_open(&mut self, sockets: &mut Sockets) {
+        /// So many are accepted before others have the lock.
+        const AT_ONCE: usize = 64;
+        for _ in 0..AT_ONCE {
+            let Some(listener) = sockets.open_listener() else {
+                return;
+            };
+            let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
+            let Ok(socket) = rustix::net::accept_with(listener, flags) else {
+                return;
+            };
+            let leg = Leg::of(socket);
+            if let Some(leg) = self.adopt(sockets, leg) {
+                leg.reset();
+            }
+        }
+    }
+
+    /// Finds the connection that a leg is for. Gives back one that is for none, or of others.
+    fn adopt(&mut self, sockets: &mut Sockets, leg: Leg) -> Option<Leg> {
+        let (Some(own), Some(other)) = (leg.own_name(), leg.other_name()) else {
+            return Some(leg);
+        };
+        let std::net::IpAddr::V4(alias) = own.ip() else {
+            return Some(leg);
+        };
+        let Some(&number) = self.aliases.get(&alias) else {
+            return Some(leg);
+        };
+        let ours = sockets.is_ours(Protocol::Tcp, other, own);
+        let Some(legs) = self.legs.clone() else {
+            return Some(leg);
+        };
+        let Some(live) = self.live(number) else {
+            return Some(leg);
+        };
+        let expected = match &live.stage {
+            Stage::Expected(opening, _) => opening.native.port() == other.port(),
+            _ => false,
+        };
+        if !ours || !expected || legs.add(&leg, number, live.serial).is_err() {
+            return Some(leg);
+        }
+        live.stage = Stage::Running(leg);
+        self.touch(number);
+        None
+    }
+}
+
+impl Live {
+    /// An error came by ICMP about the SYN.
+    pub(super) fn refuse(&mut self, kind: &IcmpError) {
+        let Some((errno, _)) = kind.errno() else {
+            return;
+        };
+        let errno = Errno(errno);
+        self.connection.abort();
+        if let Stage::Plugged(opening) = self.stage {
+            self.stage = Stage::Bridging(opening, None, Duration::MAX, Some(errno));
+        } else if matches!(self.stage, Stage::Asked(..)) {
+            // The reply is given where the stage is looked at.
+            self.flow.error = errno.0 as u16;
+        }
+    }
+
+    /// What becomes of a connect while nobody has answered the program.
+    pub(super) fn asked(
+        &mut self,
+        sockets: &mut Sockets,
+        opening: Opening,
+        reply: Reply,
+        until: Duration,
+        now: Duration,
+    ) -> After {
+        let ports = sockets.ports();
+        let answer = |reply: Reply, port| reply.give(Ok(&opening.answer(port)));
+        match self.connection.state() {
+            State::Open => {
+                self.learn(sockets);
+                answer(reply, ports.open);
+                self.stage = Stage::Expected(opening, now + PATIENCE);
+                self.again = Some(now + PATIENCE);
+            }
+            State::Ended(End::Refused | End::Reset) => {
+                answer(reply, ports.shut);
+                return After::Over;
+            }
+            State::Ended(_) => {
+                let errno = match self.flow.error {
+                    0 => libc::ETIMEDOUT,
+                    error => error.into(),
+                };
+                reply.give(Err::<&SocketAnswer, _>(Errno(errno)));
+                return After::Over;
+            }
+            State::Connecting | State::Accepting if now >= until => {
+                answer(reply, ports.plug);
+                self.stage = Stage::Plugged(opening);
+                self.again = Some(now + LOOK);
+            }
+            State::Connecting | State::Accepting => {
+                self.stage = Stage::Asked(opening, reply, until);
+                self.again = Some(until);
+            }
+        }
+        After::Stays
+    }
+
+    /// What becomes of a connect that the program takes for done, and that has no leg yet.
+    pub(super) fn expected(
+        &mut self,
+        out: &mut Output<'_, '_>,
+        opening: Opening,
+        until: Duration,
+        now: Duration,
+    ) -> After {
+        self.stage = Stage::Expected(opening, until);
+        self.again = Some(until);
+        if now < until {
+            // Were it over already, the program would find a reset when it comes.
+            return After::Stays;
+        }
+        self.connection.abort();
+        self.poll(out, now);
+        After::Over
+    }
+
+    /// What becomes of a connect that hangs at the plug.
+    pub(super) fn plugged(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        opening: Opening,
+        now: Duration,
+    ) -> After {
+        let error = match self.connection.state() {
+            State::Open => None,
+            State::Ended(End::TimedOut) => Some(Errno(libc::ETIMEDOUT)),
+            State::Ended(_) => Some(Errno(libc::ECONNREFUSED)),
+            State::Connecting | State::Accepting => {
+                self.again = Some(now + LOOK);
+                let plug = self.plug(sockets);
+                let hangs = sockets
+                    .native(Protocol::Tcp, opening.native, plug)
+                    .is_some();
+                let gone = !hangs && self.plugged_long(now);
+                self.stage = Stage::Plugged(opening);
+                if gone {
+                    // The program has closed its socket.
+                    self.connection.abort();
+                    self.poll(out, now);
+                    return After::Over;
+                }
+                return After::Stays;
+            }
+        };
+        self.stage = Stage::Bridging(opening, None, now + PATIENCE, error);
+        self.learn(sockets);
+        After::Stays
+    }
+
+    /// Whether the program has had the time to begin its connect.
+    fn plugged_long(&self, now: Duration) -> bool {
+        self.connection.began() + LOOK <= now
+    }
+
+    fn plug(&self, sockets: &Sockets) -> SocketAddr {
+        SocketAddr::new(self.alias.into(), sockets.ports().plug)
+    }
+
+    /// Completes a connect from this side.
+    pub(super) fn bridge(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        legs: &Legs,
+        number: usize,
+        state: (Opening, Option<Leg>, Duration, Option<Errno>),
+        now: Duration,
+    ) -> After {
+        /// How soon a program that has not come to its connect is looked for again.
+        const SOON: Duration = Duration::from_millis(1);
+        let (opening, leg, until, error) = state;
+        let until = if until == Duration::MAX {
+            now + PATIENCE
+        } else {
+            until
+        };
+        let plug = self.plug(sockets);
+        let (leg, connected) = match leg {
+            Some(leg) => {
+                let connected = leg.connected();
+                (Some(leg), connected)
+            }
+            None => {
+                if let Some(errno) = error {
+                    // The program's side looks for it once its native socket has an error.
+                    self.flow.error = errno.0 as u16;
+                    sockets.set_flow(self.alias, &self.flow);
+                }
+                match Leg::bound(&plug, true) {
+                    Ok(leg) => {
+                        let connected = leg.connect(&opening.native);
+                        (Some(leg), connected)
+                    }
+                    Err(e) => (None, Connected::No(e)),
+                }
+            }
+        };
+        let failed = match (connected, leg) {
+            (Connected::Yes, Some(leg)) if error.is_some() => {
+                leg.reset();
+                return After::Over;
+            }
+            (Connected::Yes, Some(leg)) => {
+                let ours = sockets.is_ours(Protocol::Tcp, opening.native, plug);
+                if ours && legs.add(&leg, number, self.serial).is_ok() {
+                    self.stage = Stage::Running(leg);
+                    return After::Stays;
+                }
+                leg.reset();
+                true
+            }
+            (Connected::NotYet, Some(leg)) => {
+                self.stage = Stage::Bridging(opening, Some(leg), until, error);
+                now >= until
+            }
+            (_, _) => {
+                self.stage = Stage::Bridging(opening, None, until, error);
+                now >= until
+            }
+        };
+        if !failed {
+            // It looks often at first, and seldom later.
+            let waited = PATIENCE.saturating_sub(until.saturating_sub(now));
+            self.again = Some(now + SOON.max(waited / 8));
+            return After::Stays;
+        }
+        self.connection.abort();
+        self.poll(out, now);
+        After::Over
+    }
+
+    /// Tells the programs the largest segment of a connection.
+    pub(super) fn learn(&mut self, sockets: &mut Sockets) {
+        self.flow.mss = self.connection.maximum();
+        sockets.set_flow(self.alias, &self.flow);
+    }
+}

@@ -1,0 +1,188 @@
+//! The native socket of a connection, whose other end is the program's.
+#![forbid(unsafe_code)]
+
+use memtun_abi::Errno;
+use rustix::event::{poll, PollFd, PollFlags, Timespec};
+use rustix::io::Errno as Native;
+use rustix::net::{self, sockopt, AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags};
+use rustix::net::{SocketAddrAny, SocketType};
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::time::Duration;
+
+/// What the kernel keeps for a leg each way (it doubles it for what it needs itself): enough for
+/// the loopback, and little beside what the program's own socket keeps.
+const BUFFER: usize = 128 * 1024;
+
+/// How a native connect stands.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Connected {
+    Yes,
+    NotYet,
+    No(Errno),
+}
+
+/// A native socket.
+pub(super) struct Leg {
+    socket: OwnedFd,
+    /// What is known of it without asking: each is true until the kernel has said EAGAIN, and
+    /// again when an event says so.
+    pub readable: bool,
+    pub writable: bool,
+    /// The program has said all.
+    pub ended: bool,
+    /// The program was told that the other side has said all.
+    pub shut: bool,
+}
+
+/// What came of reading or writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Moved {
+    /// So many bytes.
+    Some(usize),
+    /// Nothing now.
+    Later,
+    /// The program's end is closed: no more bytes that way.
+    End,
+    /// The program's end is gone.
+    Broken,
+}
+
+fn errno(e: Native) -> Errno {
+    Errno(e.raw_os_error())
+}
+
+impl Leg {
+    /// Takes a socket that is connected.
+    pub fn of(socket: OwnedFd) -> Leg {
+        let leg = Leg {
+            socket,
+            readable: true,
+            writable: true,
+            ended: false,
+            shut: false,
+        };
+        // A leg without them is slower or larger, and works.
+        let _ = sockopt::set_tcp_nodelay(&leg.socket, true);
+        let _ = sockopt::set_socket_send_buffer_size(&leg.socket, BUFFER);
+        let _ = sockopt::set_socket_recv_buffer_size(&leg.socket, BUFFER);
+        leg
+    }
+
+    /// Makes one with a name of its own, which others may have, too, if they are `shared`.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE, EADDRINUSE and others.
+    pub fn bound(name: &SocketAddr, shared: bool) -> Result<Leg, Errno> {
+        let family = match name {
+            SocketAddr::V4(_) => AddressFamily::INET,
+            SocketAddr::V6(_) => AddressFamily::INET6,
+        };
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let socket = net::socket_with(family, SocketType::STREAM, flags, None).map_err(errno)?;
+        if shared {
+            sockopt::set_socket_reuseport(&socket, true).map_err(errno)?;
+        }
+        net::bind(&socket, name).map_err(errno)?;
+        Ok(Leg::of(socket))
+    }
+
+    /// Begins to connect, and looks how far that came: on the loopback it is decided at once.
+    pub fn connect(&self, to: &SocketAddr) -> Connected {
+        match net::connect(&self.socket, to) {
+            Ok(()) => Connected::Yes,
+            Err(Native::INPROGRESS | Native::INTR | Native::ALREADY) => self.connected(),
+            Err(e) => Connected::No(errno(e)),
+        }
+    }
+
+    /// Looks how far a connect came.
+    pub fn connected(&self) -> Connected {
+        let mut fds = [PollFd::new(&self.socket, PollFlags::OUT)];
+        let at_once = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
+        let _ = poll(&mut fds, Some(&at_once));
+        let events = fds[0].revents();
+        if events.is_empty() {
+            return Connected::NotYet;
+        }
+        match sockopt::socket_error(&self.socket) {
+            Ok(Err(e)) | Err(e) => Connected::No(errno(e)),
+            Ok(Ok(())) => Connected::Yes,
+        }
+    }
+
+    /// Its own name.
+    pub fn own_name(&self) -> Option<SocketAddr> {
+        name(net::getsockname(&self.socket).ok()?)
+    }
+
+    /// The program's end.
+    pub fn other_name(&self) -> Option<SocketAddr> {
+        name(net::getpeername(&self.socket).ok()??)
+    }
+
+    /// Gives bytes to the program.
+    pub fn write(&mut self, bytes: &[u8]) -> Moved {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        loop {
+            match net::send(&self.socket, bytes, flags) {
+                Ok(count) => {
+                    self.writable = count == bytes.len();
+                    return Moved::Some(count);
+                }
+                Err(Native::INTR) => {}
+                Err(Native::AGAIN) => {
+                    self.writable = false;
+                    return Moved::Later;
+                }
+                Err(_) => return Moved::Broken,
+            }
+        }
+    }
+
+    /// Takes bytes from the program.
+    pub fn read(&mut self, room: &mut [u8]) -> Moved {
+        loop {
+            match net::recv(&self.socket, &mut *room, RecvFlags::DONTWAIT) {
+                Ok((0, _)) => {
+                    self.ended = true;
+                    return Moved::End;
+                }
+                Ok((count, _)) => return Moved::Some(count),
+                Err(Native::INTR) => {}
+                Err(Native::AGAIN) => {
+                    self.readable = false;
+                    return Moved::Later;
+                }
+                Err(_) => return Moved::Broken,
+            }
+        }
+    }
+
+    /// Tells the program that the other side has said all.
+    pub fn shut(&mut self) {
+        if !std::mem::replace(&mut self.shut, true) {
+            let _ = net::shutdown(&self.socket, Shutdown::Write);
+        }
+    }
+
+    /// Ends it so that the program sees ECONNRESET.
+    pub fn reset(self) {
+        let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+    }
+}
+
+impl AsFd for Leg {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+}
+
+/// A name of the kernel's in std's words.
+pub(super) fn name(name: SocketAddrAny) -> Option<SocketAddr> {
+    SocketAddr::try_from(name).ok()
+}

@@ -1,0 +1,189 @@
+//! Bytes from one side to the other, and how each end of one becomes one of the other.
+//!
+//! | one side | the other |
+//! |---|---|
+//! | the program has shut its end, or closed it | FIN, after what was written |
+//! | the program has closed it with data unread, or with SO_LINGER of 0, or is writing to nobody | RST |
+//! | FIN | the leg is shut, after what has come |
+//! | RST | the leg ends with a reset: ECONNRESET |
+//! | nobody answers any more | the same, and ETIMEDOUT in the flow's error |
+#![forbid(unsafe_code)]
+
+use super::leg::{Leg, Moved};
+use super::legs::{Legs, Ready};
+use super::{After, Live, Stage, Tcp};
+use crate::inet::output::Output;
+use crate::inet::sockets::Sockets;
+use memtun_ip::IcmpError;
+use memtun_tcp::{End, State};
+use std::time::Duration;
+
+/// What an error of ICMP says of the path, if it says that.
+pub(super) fn smaller_path(kind: &IcmpError) -> Option<usize> {
+    kind.mtu().map(|mtu| mtu as usize)
+}
+
+/// What has become of the program's end.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Side {
+    Whole,
+    Broken,
+}
+
+impl Tcp {
+    /// Takes the events of legs.
+    pub(super) fn ready(
+        &mut self,
+        sockets: &mut Sockets,
+        _out: &mut Output<'_, '_>,
+        ready: &[Ready],
+    ) {
+        for event in ready {
+            match *event {
+                Ready::Open => self.accept_open(sockets),
+                Ready::Leg {
+                    number,
+                    serial,
+                    readable,
+                    writable,
+                } => {
+                    let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
+                        continue;
+                    };
+                    if let Stage::Running(leg) = &mut live.stage {
+                        leg.readable |= readable;
+                        leg.writable |= writable;
+                    }
+                    self.touch(number);
+                }
+            }
+        }
+    }
+}
+
+impl Live {
+    /// Does all that can be done now.
+    pub(super) fn carry_on(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        legs: &Legs,
+        number: usize,
+        now: Duration,
+    ) -> After {
+        self.poll(out, now);
+        loop {
+            // Each arm puts the next stage in place of this one.
+            let stage = std::mem::replace(&mut self.stage, Stage::Over);
+            let after = match stage {
+                Stage::Asked(opening, reply, until) => {
+                    return self.asked(sockets, opening, reply, until, now);
+                }
+                Stage::Expected(opening, until) => {
+                    return self.expected(out, opening, until, now);
+                }
+                Stage::Plugged(opening) => self.plugged(sockets, out, opening, now),
+                Stage::Bridging(opening, leg, until, error) => {
+                    let state = (opening, leg, until, error);
+                    self.bridge(sockets, out, legs, number, state, now)
+                }
+                Stage::Running(leg) => return self.relay(sockets, out, leg, now),
+                Stage::Over => After::Over,
+            };
+            let goes_on = match &self.stage {
+                Stage::Running(_) => true,
+                Stage::Bridging(.., None, _, _) => self.again.is_none_or(|again| again <= now),
+                _ => false,
+            };
+            if after == After::Over || !goes_on {
+                return after;
+            }
+        }
+    }
+
+    /// Moves bytes both ways.
+    fn relay(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        mut leg: Leg,
+        now: Duration,
+    ) -> After {
+        let mut side = self.inward(&mut leg);
+        if side == Side::Whole {
+            side = self.outward(&mut leg);
+        }
+        if side == Side::Broken {
+            self.connection.abort();
+        }
+        self.poll(out, now);
+        match self.connection.state() {
+            State::Ended(End::Aborted) => return After::Over,
+            State::Ended(End::Closed) if self.connection.is_read() => {
+                leg.shut();
+                // What the program writes now has nobody to go to; it sees so when it does.
+                return After::Over;
+            }
+            State::Ended(End::Closed) => {}
+            State::Ended(how) => {
+                if self.connection.available() == 0 {
+                    if how == End::TimedOut {
+                        self.flow.error = libc::ETIMEDOUT as u16;
+                        sockets.set_flow(self.alias, &self.flow);
+                    }
+                    leg.reset();
+                    return After::Over;
+                }
+            }
+            State::Open | State::Connecting | State::Accepting => {}
+        }
+        self.stage = Stage::Running(leg);
+        After::Stays
+    }
+
+    /// From the net to the program.
+    fn inward(&mut self, leg: &mut Leg) -> Side {
+        while leg.writable && self.connection.available() > 0 {
+            let moved = self.connection.read_with(|bytes| {
+                let moved = leg.write(bytes);
+                let count = match moved {
+                    Moved::Some(count) => count,
+                    _ => 0,
+                };
+                (count, moved)
+            });
+            match moved {
+                Some(Moved::Some(_)) => {}
+                Some(Moved::Later) | None => break,
+                Some(Moved::End | Moved::Broken) => return Side::Broken,
+            }
+        }
+        if self.connection.is_read() {
+            leg.shut();
+        }
+        Side::Whole
+    }
+
+    /// From the program to the net.
+    fn outward(&mut self, leg: &mut Leg) -> Side {
+        while leg.readable && !leg.ended && self.connection.room() > 0 {
+            let moved = self.connection.write_with(|room| {
+                let moved = leg.read(room);
+                let count = match moved {
+                    Moved::Some(count) => count,
+                    _ => 0,
+                };
+                (count, moved)
+            });
+            match moved {
+                Some(Moved::Some(_)) => {}
+                Some(Moved::Later | Moved::End) | None => break,
+                Some(Moved::Broken) => return Side::Broken,
+            }
+        }
+        if leg.ended {
+            self.connection.close();
+        }
+        Side::Whole
+    }
+}

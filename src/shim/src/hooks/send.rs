@@ -1,0 +1,99 @@
+//! Sending on sockets: those of rtnetlink are answered by this library, and datagrams of a net that
+//! has addresses are put into its interfaces' queues. A call of a process that has neither costs
+//! one look at a word.
+
+use crate::inet::sending::{self, Data, To};
+use crate::real::{hooks, real};
+use crate::table::{is_datagrams, is_netlink};
+use crate::{gate, inet, netlink};
+use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
+
+const NO_NAME: *const sockaddr = std::ptr::null();
+
+/// sendmmsg(2) on a netlink socket or one of UDP in a net: an error is told only if it is the first message's.
+#[cold]
+#[inline(never)]
+extern "C" fn send_messages(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> c_int {
+    let mut sent = 0;
+    while sent < count as usize {
+        // SAFETY: the caller's array has `count` elements.
+        let message = unsafe { messages.add(sent) };
+        // SAFETY: the call is the caller's own for this one message.
+        let n = unsafe { my_sendmsg(fd, &raw const (*message).msg_hdr, flags) };
+        if n < 0 {
+            return if sent > 0 { sent as c_int } else { -1 };
+        }
+        // SAFETY: as above.
+        unsafe { (*message).msg_len = n as c_uint };
+        sent += 1;
+    }
+    sent as c_int
+}
+
+/// sendto(2) in a process that has a netlink socket, or is in a net that has addresses.
+#[cold]
+#[inline(never)]
+extern "C" fn send_special(
+    fd: c_int,
+    buf: *const c_void,
+    n: size_t,
+    flags: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+) -> ssize_t {
+    let sent = if is_netlink(fd) {
+        netlink::send(fd, buf, n, name, length, flags)
+    } else {
+        if !name.is_null() {
+            inet::may_concern();
+        }
+        match is_datagrams(fd) {
+            true => sending::send(fd, Data::Buffer(buf, n), flags, &To::new(name, length)),
+            false => None,
+        }
+    };
+    sent.unwrap_or_else(|| real!(sendto(fd, buf, n, flags, name, length)))
+}
+
+/// sendmsg(2) in such a process.
+#[cold]
+#[inline(never)]
+extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    let sent = if is_netlink(fd) {
+        netlink::send_message(fd, message, flags)
+    } else {
+        inet::may_concern();
+        match is_datagrams(fd) {
+            true => sending::send_message(fd, message, flags),
+            false => None,
+        }
+    };
+    sent.unwrap_or_else(|| real!(sendmsg(fd, message, flags)))
+}
+
+hooks! {
+    fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
+        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
+    }
+    fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
+        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
+    }
+    fn sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, name: *const sockaddr, length: socklen_t) -> ssize_t => my_sendto {
+        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { send_special(fd, buf, n, flags, name, length) }
+    }
+    fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
+        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
+    }
+    fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
+        if gate::is_shut() || !is_netlink(fd) && !is_datagrams(fd) {
+            real!(sendmmsg(fd, messages, count, flags))
+        } else {
+            send_messages(fd, messages, count, flags)
+        }
+    }
+}

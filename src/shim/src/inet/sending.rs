@@ -1,0 +1,235 @@
+//! Datagrams that this process sends.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use super::calls::{call, Descriptor};
+use super::known;
+use crate::errno::{self, fence};
+use crate::table::OwnTunnels;
+use crate::uaccess::{self, OwnMemory};
+use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use memtun_abi::Errno;
+use memtun_calls::buffer::{Buffer, Vector};
+use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
+use memtun_calls::inet::name;
+use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
+use memtun_kernel::tun::room::Wait;
+use memtun_sys::inet::SocketName;
+use memtun_sys::{self as sys};
+use std::mem::zeroed;
+use std::net::{IpAddr, SocketAddr};
+
+static QUEUES: Few = Few::new();
+static LINKS: FewLinks = FewLinks::new();
+static WAYS: Ways = Ways::new();
+
+/// The queues of the net's interfaces, as this process sends into them.
+struct Queues;
+
+impl Transmits for Queues {
+    fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno> {
+        let known = known::get().ok_or(Errno(libc::ENODEV))?;
+        let interface = LINKS.find(known.net, ifindex)?;
+        let way = Transmit {
+            net: known.net,
+            local: &OwnTunnels,
+            interface: &interface,
+            queues: &&QUEUES,
+        };
+        let Err(refusal) = way.send(frame, None, Wait::Never) else {
+            return Ok(());
+        };
+        if refusal.errno == Errno(libc::EOPNOTSUPP) {
+            return Err(refusal.errno);
+        }
+        way.refused(frame, None, refusal, Wait::Never);
+        match refusal.errno.0 {
+            // A device drops what its queue has no room for, and what it has no carrier for.
+            libc::EAGAIN | libc::ENOTCONN => Ok(()),
+            libc::ENETDOWN if interface.is_up() => Ok(()),
+            _ => Err(refusal.errno),
+        }
+    }
+    fn ways(&self) -> &Ways {
+        &WAYS
+    }
+}
+
+/// Called when an option of a socket was set, or a socket got a name.
+#[inline]
+pub fn forget_options() {
+    WAYS.forget_options();
+}
+
+/// The bytes of a call that sends.
+#[derive(Clone, Copy)]
+pub enum Data {
+    /// One buffer.
+    Buffer(*const c_void, usize),
+    /// The buffers of an array.
+    Vector(*const iovec, usize),
+}
+
+/// Where a datagram goes, and what the program says with it.
+#[derive(Clone, Copy)]
+pub struct To {
+    /// The name, or NULL.
+    pub name: *const sockaddr,
+    /// Its length.
+    pub length: socklen_t,
+    /// The control messages.
+    pub control: *const c_void,
+    /// Their length.
+    pub control_length: usize,
+}
+
+impl To {
+    /// A destination without control messages.
+    pub fn new(name: *const sockaddr, length: socklen_t) -> To {
+        To {
+            name,
+            length,
+            control: std::ptr::null(),
+            control_length: 0,
+        }
+    }
+}
+
+/// Sends a datagram. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
+    let sent = errno::keep(|| fence(|| try_send(fd, data, flags, to)));
+    match sent {
+        Ok(None) => None,
+        Ok(Some(sent)) => Some(sent as ssize_t),
+        Err(e) => Some(errno::give::<isize>(Err(e))),
+    }
+}
+
+/// Sends a message, whose `struct msghdr` is the program's. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<ssize_t> {
+    // SAFETY: a message is a plain C struct.
+    let message = errno::keep(|| unsafe { uaccess::read(message) }).ok()?;
+    let to = To {
+        name: message.msg_name.cast(),
+        length: message.msg_namelen,
+        control: message.msg_control,
+        control_length: message.msg_controllen,
+    };
+    let data = Data::Vector(message.msg_iov, message.msg_iovlen);
+    send(fd, data, flags, &to)
+}
+
+fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize>, Errno> {
+    let Some(known) = known::get() else {
+        return Ok(None);
+    };
+    // What only the kernel does: urgent data, which it refuses, and datagrams in parts.
+    if flags & (libc::MSG_OOB | libc::MSG_MORE) != 0 {
+        return Ok(None);
+    }
+    let name = match to.name.is_null() {
+        true => None,
+        false => match name::read(&OwnMemory, to.name as usize, to.length as usize) {
+            Some(name) => Some(name),
+            None => return Ok(None),
+        },
+    };
+    let given = match to.control.is_null() {
+        true => Given::default(),
+        false => control::given(&OwnMemory, to.control as usize, to.control_length)?,
+    };
+    let socket = Descriptor(fd);
+    let call = call(known, &socket);
+    let sent = match data {
+        Data::Buffer(at, length) => {
+            let buffer = Buffer::new(OwnMemory, at as usize, length)?;
+            call.send(name, &buffer, &given, &Queues)
+        }
+        Data::Vector(array, count) => {
+            let count = c_int::try_from(count).map_err(|_| Errno(libc::EMSGSIZE))?;
+            let vector = Vector::new(OwnMemory, array as usize, count)?;
+            call.send(name, &vector, &given, &Queues)
+        }
+    };
+    match sent? {
+        Sent::Machine => Ok(None),
+        Sent::Done(length) => Ok(Some(length)),
+        Sent::Natively(to, source) => send_natively(fd, data, flags, &to, source).map(Some),
+    }
+}
+
+/// Sends a datagram to a socket of this net, from the alias of an own address.
+fn send_natively(
+    fd: c_int,
+    data: Data,
+    flags: c_int,
+    to: &SocketAddr,
+    source: Option<IpAddr>,
+) -> Result<usize, Errno> {
+    let to = SocketName::new(to);
+    let mut one = match data {
+        Data::Buffer(at, length) => iovec {
+            iov_base: at.cast_mut(),
+            iov_len: length,
+        },
+        Data::Vector(..) => iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        },
+    };
+    // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+    let mut message: msghdr = unsafe { zeroed() };
+    message.msg_name = to.bytes().as_ptr().cast_mut().cast();
+    message.msg_namelen = to.bytes().len() as socklen_t;
+    (message.msg_iov, message.msg_iovlen) = match data {
+        Data::Buffer(..) => (&raw mut one, 1),
+        Data::Vector(array, count) => (array.cast_mut(), count as _),
+    };
+    // One control message, aligned as it has to be.
+    let mut control = [0u64; 5];
+    if let Some(source) = source {
+        let of_v6 = to.bytes().len() > 16;
+        let (level, kind, length) = match of_v6 {
+            true => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20),
+            false => (libc::IPPROTO_IP, libc::IP_PKTINFO, 12),
+        };
+        let mut data = [0u8; 24];
+        match (source, of_v6) {
+            (IpAddr::V4(v4), false) => data[4..8].copy_from_slice(&v4.octets()),
+            (IpAddr::V4(v4), true) => data[..16].copy_from_slice(&v4.to_ipv6_mapped().octets()),
+            (IpAddr::V6(v6), _) => data[..16].copy_from_slice(&v6.octets()),
+        }
+        control[0] = 16 + length;
+        let words = [level, kind].map(i32::to_ne_bytes);
+        let mut word = [0; 8];
+        word.copy_from_slice(words.as_flattened());
+        control[1] = u64::from_ne_bytes(word);
+        for (to, from) in control[2..].iter_mut().zip(data.chunks_exact(8)) {
+            let mut word = [0; 8];
+            word.copy_from_slice(from);
+            *to = u64::from_ne_bytes(word);
+        }
+        message.msg_control = (&raw mut control).cast();
+        message.msg_controllen = (16 + length as usize).next_multiple_of(8) as _;
+    }
+    let args = [
+        fd as usize,
+        &raw const message as usize,
+        flags as usize,
+        0,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel reads the message, whose name and control messages are locals of this
+    // function, and whose buffers are the program's for this very call.
+    match unsafe { sys::syscall(libc::SYS_sendmsg, args) } {
+        failed @ -4095..=-1 => Err(Errno(-failed as c_int)),
+        sent => Ok(sent as usize),
+    }
+}

@@ -1,0 +1,352 @@
+//! Packet sockets (packet(7)) and raw sockets (raw(7)) on the net's own interfaces, for programs
+//! that the kernel allows neither.
+//!
+//! The program's descriptor is a datagram socket of AF_UNIX, bound to a name in the net's directory,
+//! which nobody else can reach. The host process sends copies of packets to it; in front of each
+//! stands a [`Head`], which a receive hook takes off and shows as the sender's address. So poll, the
+//! queue and its flags are the kernel's. What the program has asked for is known by the host process
+//! ([`Order`]), and the little that its own calls need stands in options of the socket that mean
+//! nothing for AF_UNIX ([`Kind`], [`Bound`]): it goes with the socket over fork, exec, dup and
+//! SCM_RIGHTS.
+#![forbid(unsafe_code)]
+
+use crate::wire::{u16_at, u32_at};
+use memtun_abi::Errno;
+use memtun_sys::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+/// What the name in the net's directory begins with; the socket's inode follows.
+pub const NAME: &[u8] = b".memtun-packet-";
+
+/// Returns the name of a socket.
+///
+/// # Errors
+///
+/// ENAMETOOLONG, which no number leads to.
+pub fn name(inode: u64) -> Result<PathBuf, Errno> {
+    let mut name = PathBuf::concat(&[NAME])?;
+    name.push_number(inode)?;
+    Ok(name)
+}
+
+/// What the program has asked for with socket(2).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Kind {
+    /// AF_PACKET, AF_INET or AF_INET6.
+    pub family: i32,
+    /// SOCK_RAW or SOCK_DGRAM.
+    pub kind: i32,
+}
+
+impl Kind {
+    /// The bits of the mark that say so.
+    pub fn bits(self) -> i32 {
+        let family = match self.family {
+            libc::AF_PACKET => 0,
+            libc::AF_INET => 1,
+            _ => 2,
+        };
+        family | i32::from(self.kind == libc::SOCK_DGRAM) << 2
+    }
+
+    /// Reads the bits of a mark.
+    pub fn of_bits(bits: i32) -> Kind {
+        Kind {
+            family: match bits & 3 {
+                0 => libc::AF_PACKET,
+                1 => libc::AF_INET,
+                _ => libc::AF_INET6,
+            },
+            kind: match bits & 4 {
+                0 => libc::SOCK_RAW,
+                _ => libc::SOCK_DGRAM,
+            },
+        }
+    }
+}
+
+/// What a socket is bound to, and which options it has.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Bound {
+    /// The interface, 0 for all.
+    pub ifindex: u32,
+    /// The ethertype of a packet socket, or the protocol of a raw one, in host byte order.
+    pub protocol: u16,
+    /// Bits of [`set`].
+    pub set: u16,
+}
+
+/// Bits of [`Bound::set`].
+pub mod set {
+    /// PACKET_AUXDATA.
+    pub const AUXDATA: u16 = 1;
+    /// IP_HDRINCL or IPV6_HDRINCL.
+    pub const HEADER_INCLUDED: u16 = 2;
+    /// IP_PKTINFO or IPV6_RECVPKTINFO.
+    pub const PACKET_INFO: u16 = 4;
+    /// IP_RECVTTL or IPV6_RECVHOPLIMIT.
+    pub const HOPS: u16 = 8;
+    /// IP_RECVTOS or IPV6_RECVTCLASS.
+    pub const TOS: u16 = 16;
+    /// The socket was bound to a name.
+    pub const BOUND: u16 = 32;
+}
+
+impl Bound {
+    /// Returns it as one number. The uppermost bit says that there is one.
+    pub fn to_word(self) -> u64 {
+        u64::from(self.ifindex)
+            | u64::from(self.protocol) << 32
+            | u64::from(self.set & 0x7fff) << 48
+            | 1 << 63
+    }
+
+    /// Reads a number.
+    pub fn of_word(word: u64) -> Bound {
+        Bound {
+            ifindex: word as u32,
+            protocol: (word >> 32) as u16,
+            set: (word >> 48) as u16 & 0x7fff,
+        }
+    }
+}
+
+/// What is done to a socket.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(u8)]
+pub enum Action {
+    /// It is made, or bound to something else: from now on it gets copies.
+    Bind = 1,
+    /// It gets a filter of classic BPF, whose instructions follow; none for no filter.
+    Filter = 2,
+    /// It asks for its counters: the answer is those of PACKET_STATISTICS.
+    Statistics = 3,
+    /// It sends a packet through IP, which follows: behind a [`Sending`].
+    Send = 4,
+    /// It receives only what this address has sent, which follows as 16 bytes.
+    Connect = 5,
+    /// It gets the filter of types of ICMP, which follows.
+    Types = 6,
+}
+
+/// A question about a packet socket or a raw one ([`What::Raw`](crate::ask::What::Raw)).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Order {
+    /// What is done.
+    pub action: Action,
+    /// The inode of the socket.
+    pub inode: u64,
+    /// What it is.
+    pub kind: Kind,
+    /// What it is bound to.
+    pub bound: Bound,
+}
+
+/// Length in bytes of an order.
+pub const ORDER: usize = 24;
+
+impl Order {
+    /// Returns the bytes.
+    pub fn to_bytes(&self) -> [u8; ORDER] {
+        let mut bytes = [0; ORDER];
+        bytes[0] = self.action as u8;
+        bytes[1] = self.kind.bits() as u8;
+        bytes[8..16].copy_from_slice(&self.inode.to_ne_bytes());
+        bytes[16..].copy_from_slice(&self.bound.to_word().to_ne_bytes());
+        bytes
+    }
+
+    /// Reads an order, and what follows it.
+    pub fn of_bytes(bytes: &[u8]) -> Option<(Order, &[u8])> {
+        use Action::{Bind, Connect, Filter, Send, Statistics, Types};
+        let (head, rest) = bytes.split_at_checked(ORDER)?;
+        let actions = [Bind, Filter, Statistics, Send, Connect, Types];
+        let long = |at: usize| Some(u64::from_ne_bytes(head[at..at + 8].try_into().ok()?));
+        let order = Order {
+            action: *actions.iter().find(|action| **action as u8 == head[0])?,
+            kind: Kind::of_bits(head[1].into()),
+            inode: long(8)?,
+            bound: Bound::of_word(long(16)?),
+        };
+        Some((order, rest))
+    }
+}
+
+/// How a packet of a raw socket is sent.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sending {
+    /// The destination; None where the socket is connected.
+    pub to: Option<IpAddr>,
+    /// The interface of the destination's IPv6 address of a link, or that of the control messages.
+    pub scope: u32,
+    /// Hop limit, 0 for the usual one.
+    pub hops: u8,
+    /// Type of service.
+    pub tos: u8,
+    /// Where the checksum of IPv6 is (IPV6_CHECKSUM), and -1 for none.
+    pub checksum: i16,
+}
+
+/// Length in bytes of it.
+pub const SENDING: usize = 32;
+
+impl Sending {
+    /// Returns the bytes.
+    pub fn to_bytes(&self) -> [u8; SENDING] {
+        let mut bytes = [0; SENDING];
+        match self.to {
+            None => {}
+            Some(IpAddr::V4(to)) => {
+                bytes[0] = 4;
+                bytes[16..20].copy_from_slice(&to.octets());
+            }
+            Some(IpAddr::V6(to)) => {
+                bytes[0] = 6;
+                bytes[16..].copy_from_slice(&to.octets());
+            }
+        }
+        bytes[1] = self.hops;
+        bytes[2] = self.tos;
+        bytes[4..6].copy_from_slice(&self.checksum.to_ne_bytes());
+        bytes[8..12].copy_from_slice(&self.scope.to_ne_bytes());
+        bytes
+    }
+
+    /// Reads it, and the packet behind it.
+    pub fn of_bytes(bytes: &[u8]) -> Option<(Sending, &[u8])> {
+        let (head, rest) = bytes.split_at_checked(SENDING)?;
+        let six: [u8; 16] = head[16..].try_into().ok()?;
+        let sending = Sending {
+            to: match head[0] {
+                4 => Some(Ipv4Addr::new(six[0], six[1], six[2], six[3]).into()),
+                6 => Some(Ipv6Addr::from(six).into()),
+                _ => None,
+            },
+            scope: u32_at(head, 8)?,
+            hops: head[1],
+            tos: head[2],
+            checksum: i16::from_ne_bytes([head[4], head[5]]),
+        };
+        Some((sending, rest))
+    }
+}
+
+/// What stands in front of each copy.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Head {
+    /// The interface.
+    pub ifindex: u32,
+    /// ARPHRD_* of the interface.
+    pub link_type: u16,
+    /// PACKET_HOST and so on.
+    pub packet_type: u8,
+    /// The ethertype in host byte order.
+    pub protocol: u16,
+    /// The link-layer address of the sender; `None` where the interface has none.
+    pub address: Option<[u8; 6]>,
+    /// Length in bytes of the whole packet, of which a filter may have cut off something.
+    pub length: u32,
+    /// Where the network header is, counted from the link header.
+    pub network: u16,
+    /// Source and destination of an IP packet, for a raw socket of IPv6.
+    pub addresses: [[u8; 16]; 2],
+    /// Its hop limit and traffic class.
+    pub hops: [u8; 2],
+}
+
+/// Length in bytes of a head.
+pub const HEAD: usize = 64;
+const MAGIC: u32 = 0x6d74_7063;
+
+impl Head {
+    /// Returns the bytes.
+    pub fn to_bytes(&self) -> [u8; HEAD] {
+        let mut bytes = [0; HEAD];
+        bytes[..4].copy_from_slice(&MAGIC.to_ne_bytes());
+        bytes[4] = self.packet_type;
+        bytes[6..8].copy_from_slice(&self.link_type.to_ne_bytes());
+        bytes[8..10].copy_from_slice(&self.protocol.to_ne_bytes());
+        bytes[10..12].copy_from_slice(&self.network.to_ne_bytes());
+        bytes[12..16].copy_from_slice(&self.ifindex.to_ne_bytes());
+        if let Some(address) = self.address {
+            bytes[5] = 6;
+            bytes[16..22].copy_from_slice(&address);
+        }
+        bytes[22..24].copy_from_slice(&self.hops);
+        bytes[24..28].copy_from_slice(&self.length.to_ne_bytes());
+        bytes[32..48].copy_from_slice(&self.addresses[0]);
+        bytes[48..].copy_from_slice(&self.addresses[1]);
+        bytes
+    }
+
+    /// Reads a head. None means that the datagram is none of the host process's.
+    pub fn of_bytes(bytes: &[u8]) -> Option<Head> {
+        let bytes = bytes.get(..HEAD)?;
+        if u32_at(bytes, 0)? != MAGIC {
+            return None;
+        }
+        let mut addresses = [[0; 16]; 2];
+        addresses[0].copy_from_slice(&bytes[32..48]);
+        addresses[1].copy_from_slice(&bytes[48..]);
+        Some(Head {
+            ifindex: u32_at(bytes, 12)?,
+            link_type: u16_at(bytes, 6)?,
+            packet_type: bytes[4],
+            protocol: u16_at(bytes, 8)?,
+            address: (bytes[5] == 6).then_some(bytes[16..22].try_into().ok()?),
+            length: u32_at(bytes, 24)?,
+            network: u16_at(bytes, 10)?,
+            addresses,
+            hops: [bytes[22], bytes[23]],
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let order = Order {
+            action: Action::Filter,
+            inode: 1 << 40 | 7,
+            kind: Kind {
+                family: libc::AF_INET6,
+                kind: libc::SOCK_RAW,
+            },
+            bound: Bound {
+                ifindex: 9,
+                protocol: 0x806,
+                set: set::AUXDATA | set::BOUND,
+            },
+        };
+        let mut bytes = order.to_bytes().to_vec();
+        bytes.push(1);
+        assert_eq!(Order::of_bytes(&bytes), Some((order, &[1][..])));
+        let head = Head {
+            ifindex: 3,
+            link_type: 1,
+            packet_type: 4,
+            protocol: 0x800,
+            address: Some([1, 2, 3, 4, 5, 6]),
+            length: 70000,
+            network: 14,
+            addresses: [[1; 16], [2; 16]],
+            hops: [64, 3],
+        };
+        assert_eq!(Head::of_bytes(&head.to_bytes()), Some(head));
+        assert_eq!(Head::of_bytes(&[0; HEAD]), None);
+        let sending = Sending {
+            to: Some([10, 0, 0, 1].into()),
+            scope: 4,
+            hops: 1,
+            tos: 8,
+            checksum: -1,
+        };
+        assert_eq!(
+            Sending::of_bytes(&sending.to_bytes()),
+            Some((sending, &[][..]))
+        );
+    }
+}
