@@ -3,7 +3,7 @@
 
 use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
-use crate::inet::device::Reader;
+use crate::inet::readers::Reader;
 use crate::inet::tcp::legs::Legs;
 use crate::inet::Shared;
 use crate::server::Server;

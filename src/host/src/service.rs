@@ -225,7 +225,10 @@ impl<'n> Service<'n> {
     /// [`Replaced`] as for [`Service::answer`].
     pub fn strike_off(&mut self) -> Result<(), Replaced> {
         if let Some(teller) = &self.teller {
-            if teller.strike_off(&mut self.state.listeners) {
+            // The state counts as changed once it is borrowed for that.
+            let mut listeners = self.state.listeners.clone();
+            if teller.strike_off(&mut listeners) {
+                self.state.listeners = listeners;
                 self.publish_what_can_wait()?;
             }
         }
@@ -447,7 +450,7 @@ impl<'n> Service<'n> {
     }
 
     fn tell(&mut self, events: Vec<Event>) -> Result<(), Replaced> {
-        let Some(teller) = &self.teller else {
+        let Some(teller) = self.teller.as_ref().filter(|_| !events.is_empty()) else {
             return Ok(());
         };
         if teller.tell(&mut self.state.listeners, &events) {

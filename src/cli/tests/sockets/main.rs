@@ -6,4 +6,5 @@ mod hosting;
 
 mod binding;
 mod datagrams;
+mod kernel;
 mod support;

@@ -74,6 +74,7 @@ impl Place {
         let mut answer = Err(Errno(libc::EPROTO));
         let mut head = question(what);
         head.uid = sys::effective_uid();
+        head.pid = sys::getpid() as u32;
         ask(
             self.net.dir(),
             &self.start,
@@ -180,9 +181,16 @@ impl Socket {
                 SocketAnswer::Bind(native) => native,
                 other => panic!("{other:?}"),
             };
+            if self.asked.flags & set::V6ONLY != 0 && !native.ip().is_unspecified() {
+                let (level, name) = (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
+                sys::set_int_option(self.fd.raw(), level, name, 0)?;
+            }
             match inet::bind_name(self.fd.as_fd(), &native) {
                 Ok(()) => return Ok(Some(native)),
-                Err(e) => asked.failed = e.0 as u32,
+                Err(e) => {
+                    println!("{name}: {native} was refused: {e}");
+                    asked.failed = e.0 as u32;
+                }
             }
         }
         Err(Errno(asked.failed as i32))

@@ -2,16 +2,16 @@
 //! address. Without one nobody reads.
 #![forbid(unsafe_code)]
 
+use super::ground::Ground;
+use super::readers::{Reader, Reading};
 use super::{All, Shared};
-use crate::inet::ground::Ground;
 use memtun_kernel::net::NoTunnels;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::Mapped;
-use std::collections::BTreeMap;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -19,60 +19,6 @@ use std::time::Duration;
 const NAP: Duration = Duration::from_secs(2);
 /// Number of packets that one reader takes before others have the lock.
 const AT_ONCE: usize = 32;
-
-/// The interfaces that are read.
-#[derive(Default)]
-pub struct Readers {
-    active: BTreeMap<u32, Arc<Reading>>,
-    /// Readers whose thread has not begun yet.
-    fresh: Vec<Reader>,
-    /// The generation in which the interfaces were looked at last.
-    seen: Option<u64>,
-}
-
-/// What a reader and its thread share.
-struct Reading {
-    interface: Mapped<InterfaceState>,
-    over: AtomicBool,
-}
-
-impl Reading {
-    fn end(&self) {
-        self.over.store(true, SeqCst);
-        self.interface.log.announce();
-        self.interface.log.ring();
-    }
-
-    fn is_over(&self) -> bool {
-        self.over.load(SeqCst) || self.interface.is_gone()
-    }
-}
-
-/// The reader of one interface, which a thread runs.
-pub struct Reader {
-    index: u32,
-    reading: Arc<Reading>,
-    cursor: Cursor,
-}
-
-impl Readers {
-    /// Is an interface read?
-    pub fn is_active(&self) -> bool {
-        !self.active.is_empty()
-    }
-
-    /// Ends all readers.
-    pub fn end(&mut self) {
-        self.active.values().for_each(|reading| reading.end());
-        self.active.clear();
-        self.fresh.clear();
-    }
-
-    /// Takes the readers whose thread is to be begun.
-    pub fn take_fresh(&mut self) -> Vec<Reader> {
-        std::mem::take(&mut self.fresh)
-    }
-}
 
 impl All<'_> {
     /// Begins to read the interfaces that have got an address, and ends to read those that have lost

@@ -3,7 +3,8 @@
 
 use super::icmp::answer;
 use super::meta::Meta;
-use super::output::{Output, Way};
+use super::route::Way;
+use super::stack::Output;
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::{IcmpError, Packet};
 use std::net::IpAddr;

@@ -3,22 +3,11 @@
 #![forbid(unsafe_code)]
 
 use super::meta::{Cast, Meta};
-use super::output::{clock, Output};
+use super::stack::{clock, Output};
 use memtun_ip::icmp::{v4, v6};
-use memtun_ip::reassembly::{Outcome, Reassembly};
+use memtun_ip::reassembly::Outcome;
 use memtun_ip::{IcmpError, Packet};
 use std::time::Duration;
-
-/// The pieces of both families.
-#[derive(Default)]
-pub struct Pieces(Reassembly);
-
-impl Pieces {
-    /// Returns when the next packet expires.
-    pub(super) fn next_timer(&self) -> Option<Duration> {
-        self.0.next_expiry()
-    }
-}
 
 /// Takes a piece of a packet for this host. Returns the packet when it is whole.
 pub(super) fn receive(
@@ -28,7 +17,7 @@ pub(super) fn receive(
 ) -> Option<Vec<u8>> {
     let seconds = out.view().settings.piece_time[usize::from(packet.is_v6())];
     let (now, time) = (clock(), Duration::from_secs(seconds));
-    match out.stack.pieces.0.add(packet, meta.ifindex, now, time) {
+    match out.stack.pieces.add(packet, meta.ifindex, now, time) {
         Outcome::Whole(whole) => Some(whole),
         Outcome::Problem(problem) => {
             let error = IcmpError::v6(v6::PARAMETER_PROBLEM, problem.code, problem.pointer);
@@ -42,7 +31,7 @@ pub(super) fn receive(
 /// Gives up packets that are not whole in time. The sender hears of it if the first piece is there.
 pub(super) fn run_timers(out: &mut Output<'_, '_>) {
     let now = clock();
-    while let Some(expired) = out.stack.pieces.0.expire(now) {
+    while let Some(expired) = out.stack.pieces.expire(now) {
         let Some(first) = expired.first else {
             continue;
         };

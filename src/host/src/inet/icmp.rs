@@ -1,10 +1,11 @@
 //! ICMP and ICMPv6: echoes, errors both ways (net/ipv4/icmp.c, net/ipv6/icmp.c).
 #![forbid(unsafe_code)]
 
+use super::local::Local;
 use super::meta::{Cast, Meta};
 use super::neighbour::discovery;
-use super::output::{clock, Output, Way};
-use super::Local;
+use super::route::Way;
+use super::stack::{clock, Output};
 use crate::engine::route::lookup::Flow;
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::icmp::{self, v6};

@@ -2,11 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::icmp::{self, answer};
+use super::local::Local;
 use super::meta::{Cast, Meta, Taken};
 use super::neighbour::{self, arp};
-use super::output::{Output, Waiting};
 use super::route::Verdict;
-use super::{forward, fragment, Local};
+use super::stack::{Output, Waiting};
+use super::{forward, fragment};
 use crate::engine::route::lookup::Flow;
 use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};

@@ -10,9 +10,10 @@
 //! | [`route`], [`view`], [`ground`] | ways, own addresses and settings, and whence they are known |
 //! | [`fragment`], [`multicast`], [`limit`] | pieces, groups, how many errors are sent |
 //! | [`links`] | the queues of the interfaces |
-//! | [`device`] | packets that programs have written to their tunnels: one thread for each interface |
+//! | [`local`] | who gets the packets that are for this host |
+//! | [`device`], [`readers`] | packets that programs have written to their tunnels: one thread for each interface |
 //! | [`meta`] | how a packet came in, and what has become of it |
-//! | [`output`] | packets that this host sends |
+//! | [`stack`], [`output`] | packets that this host sends |
 //! | `questions` | what programs ask about their sockets |
 //! | [`sockets`] | the table of sockets, names and ports, and what programs ask about them |
 //! | [`udp`] | datagrams for sockets |
@@ -25,55 +26,41 @@ pub mod device;
 mod forward;
 mod fragment;
 pub mod ground;
+mod groups;
 mod icmp;
 mod input;
 pub mod limit;
 pub mod links;
+pub mod local;
 pub mod meta;
 pub mod multicast;
 pub mod neighbour;
 pub mod output;
 mod questions;
+pub mod readers;
 pub mod route;
 pub mod sockets;
+pub mod stack;
 pub mod tcp;
 pub mod udp;
 pub mod view;
 
 use crate::reply::Reply;
 use crate::service::{Packets, Replaced, Service};
-use device::Readers;
 use ground::Ground as _;
+pub use local::Local;
 use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::ask::{Question, What};
 pub use meta::{Cast, Meta, Taken};
-use output::{Output, Stack};
+use readers::Readers;
 use sockets::Sockets;
+use stack::{Output, Stack};
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tcp::Tcp;
 use udp::Udp;
-
-/// Who gets the packets that are for this host. [`device`] gives them.
-pub trait Local {
-    /// A datagram of UDP, whole, whose checksum is right.
-    fn udp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> Taken;
-    /// A segment of TCP whose checksum is right. A closed port is answered here, too.
-    fn tcp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>);
-    /// An error that came by ICMP about a packet of this host.
-    fn error(
-        &mut self,
-        out: &mut Output<'_, '_>,
-        meta: &Meta,
-        offender: std::net::IpAddr,
-        of: &Embedded<'_>,
-        kind: &IcmpError,
-    );
-    /// An echo reply, for the sockets that have sent echo requests.
-    fn echo_reply(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>);
-}
 
 /// Who gets the packets of this host: its sockets.
 pub struct Ends {

@@ -2,42 +2,10 @@
 //! net/ipv6/mcast.c). Nothing is said of a group that nobody has joined.
 #![forbid(unsafe_code)]
 
-use super::output::Output;
-use super::view::View;
-use memtun_ip::ethernet::{solicited_node, ALL_NODES, ALL_SYSTEMS};
+use super::stack::Output;
 use memtun_ip::group::{self, Message, Query, Record};
 use memtun_ip::Packet;
-use std::collections::BTreeMap;
 use std::net::IpAddr;
-
-/// Most groups of a net.
-const MOST: usize = 1024;
-
-/// The groups, and how often each was joined.
-#[derive(Default)]
-pub struct Groups(BTreeMap<(u32, IpAddr), u32>);
-
-impl Groups {
-    /// Does a packet to the group that comes by the interface reach this host?
-    pub(super) fn has(&self, view: &View, index: u32, group: IpAddr) -> bool {
-        if self.0.contains_key(&(index, group)) {
-            return true;
-        }
-        let mut own = view.addresses.iter().filter(|own| own.index == index);
-        match group {
-            IpAddr::V4(group) => group == ALL_SYSTEMS,
-            IpAddr::V6(group) => {
-                group == ALL_NODES
-                    || view.has_neighbours(index)
-                        && own.any(|own| match own.local {
-                            IpAddr::V6(local) => solicited_node(local) == group,
-                            IpAddr::V4(_) => false,
-                        })
-                    || view.is_router_group(index, group)
-            }
-        }
-    }
-}
 
 impl Output<'_, '_> {
     /// Joins a group at an interface for one socket. The first one is reported.
@@ -47,7 +15,7 @@ impl Output<'_, '_> {
     /// ENOBUFS when there are too many.
     pub fn join(&mut self, index: u32, group: IpAddr) -> Result<(), memtun_abi::Errno> {
         let groups = &mut self.stack.groups.0;
-        if groups.len() >= MOST && !groups.contains_key(&(index, group)) {
+        if groups.len() >= super::groups::MOST && !groups.contains_key(&(index, group)) {
             return Err(memtun_abi::Errno(libc::ENOBUFS));
         }
         let count = groups.entry((index, group)).or_default();

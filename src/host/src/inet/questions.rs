@@ -42,10 +42,11 @@ impl All<'_> {
         let asker = Asker {
             question: &asked,
             uid: question.uid,
+            pid: question.pid,
         };
         let answer = match question.what {
             What::Bind => self.bind(&asker),
-            What::ListenOn => self.inet.ends.sockets.listen(&asked),
+            What::ListenOn => self.inet.ends.sockets.listen(&asker),
             What::Path => self.path(&asker),
             What::Join => self.join(&asked),
             _ => match self.connect(&asker) {
@@ -90,7 +91,7 @@ impl All<'_> {
         let (mut out, ends) = self.parts();
         let Ends { sockets, tcp, .. } = ends;
         let Some(to) = question.name else {
-            return sockets.disconnect(question.cookie).map(Connected::Answer);
+            return sockets.disconnect(asker).map(Connected::Answer);
         };
         if question.failed != 0 {
             let failed = question.failed as i32;

@@ -1,11 +1,12 @@
 //! ARP on taps (net/ipv4/arp.c).
 #![forbid(unsafe_code)]
 
+use super::learn::learn;
 use super::table::Heard;
 use crate::engine::route::lookup::{self, Flow};
 use crate::inet::ground::Ground;
-use crate::inet::output::{clock, Output};
 use crate::inet::route::Verdict;
+use crate::inet::stack::{clock, Output};
 use crate::inet::view::Interface;
 use memtun_ip::arp::Arp;
 use memtun_ip::ethernet::{Mac, BROADCAST};
@@ -106,7 +107,7 @@ pub(in crate::inet) fn receive(
                     creates: true,
                     ..Heard::default()
                 };
-                learn(out, interface, sender, heard, now);
+                learn(out, interface, sender.into(), heard);
                 send(out, interface, &answer, mac);
             }
             return;
@@ -120,7 +121,7 @@ pub(in crate::inet) fn receive(
                     creates: true,
                     ..Heard::default()
                 };
-                learn(out, interface, sender, heard, now);
+                learn(out, interface, sender.into(), heard);
                 send(out, interface, &answer, mac);
                 return;
             }
@@ -143,28 +144,7 @@ pub(in crate::inet) fn receive(
         creates: accepts,
         ..Heard::default()
     };
-    learn(out, interface, sender, heard, now);
-}
-
-fn learn(
-    out: &mut Output<'_, '_>,
-    interface: &Interface,
-    address: Ipv4Addr,
-    heard: Heard,
-    now: std::time::Duration,
-) {
-    let address = IpAddr::V4(address);
-    // Nobody is at a broadcast address.
-    if out.view().is_broadcast(address, interface.index) {
-        return;
-    }
-    if out
-        .stack
-        .neighbours
-        .hear(interface.index, address, heard, now)
-    {
-        super::send_kept(out, interface, address);
-    }
+    learn(out, interface, sender.into(), heard);
 }
 
 fn whose(

@@ -1,9 +1,10 @@
 //! Neighbour discovery (net/ipv6/ndisc.c).
 #![forbid(unsafe_code)]
 
-use super::table::Heard;
+use super::learn::learn;
+use super::table::{Heard, Resolved};
 use crate::inet::meta::{Cast, Meta};
-use crate::inet::output::{clock, Output};
+use crate::inet::stack::{clock, Output};
 use crate::inet::view::{Interface, View};
 use memtun_ip::discovery::{self, Discovery, Flags};
 use memtun_ip::ethernet::{self, solicited_node, Mac, ALL_NODES};
@@ -93,15 +94,13 @@ pub(in crate::inet) fn receive(
                 router: Some(router),
                 creates: false,
             };
-            learn(out, interface, target, heard);
+            learn(out, interface, target.into(), heard);
         }
-        Discovery::RouterSolicitation { link } if interface.router => {
-            if !source.is_unspecified() {
-                learn(out, interface, source, by_the_way(link, Some(false)));
-            }
+        Discovery::RouterSolicitation { link } if interface.router && !source.is_unspecified() => {
+            learn(out, interface, source.into(), by_the_way(link, Some(false)));
         }
         Discovery::RouterAdvertisement { link } if source.is_unicast_link_local() => {
-            learn(out, interface, source, by_the_way(link, Some(true)));
+            learn(out, interface, source.into(), by_the_way(link, Some(true)));
         }
         _ => {}
     }
@@ -153,7 +152,7 @@ fn solicited(
         ..by_the_way(link, None)
     };
     if interface.mac.is_some() {
-        learn(out, interface, source, heard);
+        learn(out, interface, source.into(), heard);
         if !out.stack.neighbours.is_there(index, from) && group {
             return;
         }
@@ -200,21 +199,13 @@ fn answer(
             let header = ethernet::header(mac, own, ethernet::IPV6);
             let _ = out.frame(interface.index, header, packet);
         }
-        None => super::resolve(out, interface, to.into(), packet),
-    }
-}
-
-fn learn(out: &mut Output<'_, '_>, interface: &Interface, address: Ipv6Addr, heard: Heard) {
-    if interface.mac.is_none() {
-        return;
-    }
-    let (now, address) = (clock(), IpAddr::V6(address));
-    if out
-        .stack
-        .neighbours
-        .hear(interface.index, address, heard, now)
-    {
-        super::send_kept(out, interface, address);
+        None => {
+            let neighbours = &mut out.stack.neighbours;
+            let resolved = neighbours.resolve(interface.index, to.into(), packet, clock());
+            if resolved == Resolved::Asked {
+                ask(out, interface, to, None, Some(packet));
+            }
+        }
     }
 }
 

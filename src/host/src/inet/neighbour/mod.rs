@@ -6,13 +6,14 @@
 
 pub mod arp;
 pub mod discovery;
-mod table;
+mod learn;
+pub mod table;
 
-pub use table::Neighbours;
-
+use super::ground::Ground;
 use super::meta::{Cast, Meta};
-use super::output::{clock, Output};
+use super::stack::{clock, Output};
 use super::view::Interface;
+use crate::engine::neighbour::{self as engine, Change, Wanted};
 use memtun_ip::ethernet::Mac;
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::IcmpError;
@@ -73,29 +74,32 @@ pub(super) fn run_timers(out: &mut Output<'_, '_>) {
             out.fails(meta, packet, error);
         }
     }
-    table::publish(out);
-}
-
-/// Sends what was kept for a neighbour that is known now.
-fn send_kept(out: &mut Output<'_, '_>, interface: &Interface, address: IpAddr) {
-    let Some(own) = interface.mac else {
-        return;
-    };
-    let (mac, kept) = out.stack.neighbours.take_kept(interface.index, address);
-    let Some(mac) = mac else {
-        return;
-    };
-    let ethertype = match address {
-        IpAddr::V4(_) => memtun_ip::ethernet::IPV4,
-        IpAddr::V6(_) => memtun_ip::ethernet::IPV6,
-    };
-    for packet in kept {
-        let header = memtun_ip::ethernet::header(mac, own, ethertype);
-        let _ = out.frame(interface.index, header, &packet);
-    }
+    publish(out);
 }
 
 /// Tells the net's state what has been learned, if something has.
 pub(super) fn publish(out: &mut Output<'_, '_>) {
-    table::publish(out);
+    let news = out.stack.neighbours.take_news();
+    if news.is_empty() {
+        return;
+    }
+    out.service.consult(&mut |world| {
+        for ((index, address), (state, mac), router) in &news {
+            let change = Change {
+                replaces: true,
+                replaces_router: address.is_ipv6(),
+                router: *router,
+                ..Change::default()
+            };
+            let wanted = Wanted {
+                address: *address,
+                lladdr: mac.as_ref().map(|mac| &mac[..]),
+                state: *state,
+                protocol: 0,
+                change,
+            };
+            // What cannot be noted is not seen by `ip neigh`, and works all the same.
+            let _ = engine::set(world, *index, &wanted, true, false);
+        }
+    });
 }

@@ -1,9 +1,6 @@
 //! The table of neighbours and their states (NUD_*).
 #![forbid(unsafe_code)]
 
-use crate::engine::neighbour::{self as engine, Change, Wanted};
-use crate::inet::ground::Ground;
-use crate::inet::output::Output;
 use crate::inet::view::View;
 use memtun_ip::ethernet::Mac;
 use std::collections::{BTreeMap, VecDeque};
@@ -35,7 +32,8 @@ const PROBE: u16 = libc::NUD_PROBE;
 const FAILED: u16 = libc::NUD_FAILED;
 const FIXED: u16 = libc::NUD_PERMANENT | libc::NUD_NOARP;
 
-type Key = (u32, IpAddr);
+/// The index of the interface, and the address.
+pub(super) type Key = (u32, IpAddr);
 
 struct Entry {
     state: u16,
@@ -411,41 +409,24 @@ impl Neighbours {
         }
         self.look_at_timers();
     }
+
+    /// Takes what the net's state does not have yet: who, the state and the address, and whether it
+    /// is a router.
+    pub(super) fn take_news(&mut self) -> Vec<News> {
+        let mut news = Vec::new();
+        if !std::mem::take(&mut self.changed) {
+            return news;
+        }
+        for (key, entry) in &mut self.all {
+            let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
+            if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
+                entry.published = Some(now);
+                news.push((*key, now, entry.router));
+            }
+        }
+        news
+    }
 }
 
-/// Tells the net's state what has changed.
-pub(super) fn publish(out: &mut Output<'_, '_>) {
-    if !std::mem::take(&mut out.stack.neighbours.changed) {
-        return;
-    }
-    let mut news = Vec::new();
-    for (key, entry) in &mut out.stack.neighbours.all {
-        let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
-        if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
-            entry.published = Some(now);
-            news.push((*key, now, entry.router));
-        }
-    }
-    if news.is_empty() {
-        return;
-    }
-    out.service.consult(&mut |world| {
-        for ((index, address), (state, mac), router) in &news {
-            let change = Change {
-                replaces: true,
-                replaces_router: address.is_ipv6(),
-                router: *router,
-                ..Change::default()
-            };
-            let wanted = Wanted {
-                address: *address,
-                lladdr: mac.as_ref().map(|mac| &mac[..]),
-                state: *state,
-                protocol: 0,
-                change,
-            };
-            // What cannot be noted is not seen by `ip neigh`, and works all the same.
-            let _ = engine::set(world, *index, &wanted, true, false);
-        }
-    });
-}
+/// What the net's state does not have yet of a neighbour.
+pub(super) type News = (Key, (u16, Option<Mac>), bool);

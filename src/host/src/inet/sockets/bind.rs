@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::ports::Range;
-use super::rules::Name;
+use super::rules::{says, Name, Says};
 use super::{Address, Open, Sockets};
 use crate::engine::route::lookup::{type_of, TABLES};
 use crate::World;
@@ -42,6 +42,8 @@ pub struct Asker<'q> {
     pub question: &'q SocketQuestion,
     /// The user.
     pub uid: u32,
+    /// The process.
+    pub pid: u32,
 }
 
 impl Asker<'_> {
@@ -108,6 +110,10 @@ impl Sockets {
         if !self.active {
             return Ok(SocketAnswer::Machine);
         }
+        let mapped = asker.is_v6() && name.is_ipv4();
+        if mapped && question.flags & set::V6ONLY != 0 {
+            return Err(Errno(libc::EINVAL));
+        }
         let device = self.device(question, name)?;
         match self.whose(world, question, name.ip(), device)? {
             Whose::Machine => return Ok(SocketAnswer::Machine),
@@ -152,10 +158,11 @@ impl Sockets {
             }
             | if given { flag::PORT_GIVEN } else { 0 }
             | if fallback { flag::FALLBACK } else { 0 };
-        open.put(&Entry {
+        let entry = Entry {
             flags,
             ..asker.entry(net, native)
-        })?;
+        };
+        open.put(&entry, asker.pid)?;
         Ok(SocketAnswer::Bind(native))
     }
 
@@ -164,11 +171,11 @@ impl Sockets {
     /// # Errors
     ///
     /// EADDRINUSE where another one that shares its port listens.
-    pub fn listen(&mut self, question: &SocketQuestion) -> Result<SocketAnswer, Errno> {
+    pub fn listen(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
         let Some(open) = &mut self.open else {
             return Ok(SocketAnswer::Machine);
         };
-        let Some(known) = open.writer.socket(question.cookie) else {
+        let Some(known) = open.writer.socket(asker.question.cookie) else {
             return Ok(SocketAnswer::Machine);
         };
         let mut entry = known.entry;
@@ -186,13 +193,13 @@ impl Sockets {
             let other = other.filter(|other| other.cookie != entry.cookie);
             let listens = other.is_some_and(|other| other.flags & flag::LISTENS != 0);
             let conflicts =
-                other.is_some_and(|other| super::rules::conflict(&name, &Name::of(&other), false));
+                other.is_some_and(|other| says(&name, &Name::of(&other), false) == Says::No);
             if listens && conflicts && open.is_alive(row, super::FRESH) {
                 return Err(Errno(libc::EADDRINUSE));
             }
         }
         entry.flags |= flag::LISTENS;
-        open.put(&entry)?;
+        open.put(&entry, asker.pid)?;
         Ok(SocketAnswer::Done)
     }
 

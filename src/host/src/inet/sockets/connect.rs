@@ -65,8 +65,8 @@ impl Sockets {
     }
 
     /// Ends the connection of a socket of datagrams (connect(2) with AF_UNSPEC).
-    pub fn disconnect(&mut self, cookie: u64) -> Result<SocketAnswer, Errno> {
-        let (entry, _) = self.own_end(cookie);
+    pub fn disconnect(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+        let (entry, _) = self.own_end(asker.question.cookie);
         let Some(open) = &mut self.open else {
             return Ok(SocketAnswer::Machine);
         };
@@ -88,7 +88,7 @@ impl Sockets {
                 entry.native = SocketAddr::new(any, entry.native.port());
             }
         }
-        open.put(&entry)?;
+        open.put(&entry, asker.pid)?;
         Ok(SocketAnswer::Done)
     }
 
@@ -142,7 +142,7 @@ impl Sockets {
             }
             (entry.local, entry.native) = (local, native_name);
             (entry.remote, entry.flow) = (Some(flow.remote), Some(alias));
-            open.put(&entry)?;
+            open.put(&entry, asker.pid)?;
             let to = native(alias, open.natives.ports.datagram, v6);
             return Ok(Connected::Answer(SocketAnswer::Carried(bind, to)));
         }
@@ -268,7 +268,7 @@ impl Sockets {
             let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
             (entry.local, entry.native) = (local, native_name);
             entry.remote = Some(to);
-            open.put(&entry)?;
+            open.put(&entry, asker.pid)?;
         }
         Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)))
     }

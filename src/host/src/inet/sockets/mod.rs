@@ -34,7 +34,7 @@ use std::collections::{HashSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::time::Duration;
-use writer::Writer;
+use writer::{Known, Writer};
 
 /// For so long a socket that was asked for may not be bound yet.
 const BIRTH: Duration = Duration::from_secs(2);
@@ -76,6 +76,8 @@ pub(super) struct Open {
     pub natives: Natives,
     pub claims: Vec<Claim>,
     pub diag: Diag,
+    /// Does the machine tell of sockets of TCP that are bound and do nothing yet?
+    pub tells_all: bool,
     /// The user whose net it is.
     pub owner: u32,
 }
@@ -123,8 +125,12 @@ impl Open {
             natives,
             claims: Vec::new(),
             diag: Diag::default(),
+            tells_all: false,
             owner,
         };
+        // The port `shut` is bound and does nothing.
+        let shut = open.natives.ports.shut;
+        open.tells_all = !open.diag.of_port(Protocol::Tcp, shut).is_empty();
         open.claim_again()?;
         let secret = [sys::random(), sys::random()];
         open.writer.set_ports(&open.natives.ports, secret);
@@ -220,7 +226,7 @@ impl Open {
         let Some(known) = self.writer.at(row).copied() else {
             return false;
         };
-        if known.seen.elapsed() < fresh || known.since.elapsed() < BIRTH {
+        if known.seen.elapsed() < fresh {
             return true;
         }
         let alive = self.is_where_it_was(&known.entry) || self.is_there(row);
@@ -264,14 +270,19 @@ impl Open {
             return false;
         };
         let entry = &known.entry;
-        if known.since.elapsed() < BIRTH {
-            return true;
-        }
         let protocol = native_protocol(entry.protocol);
         let natives = self.diag.of_port(protocol, entry.native.port());
         let found = natives.iter().any(|native| is_of(native, entry));
-        // Before Linux 6.8 nobody tells of a socket of TCP that is bound and does nothing yet.
-        found || protocol == Protocol::Tcp && is_taken(&entry.native)
+        found
+            || protocol == Protocol::Tcp && self.may_be_silent(&known)
+            || known.since.elapsed() < BIRTH && is_held(known.asker, entry.inode)
+    }
+
+    /// May this be a socket of TCP that is bound and does nothing yet, of which nobody tells before
+    /// Linux 6.8?
+    fn may_be_silent(&self, known: &Known) -> bool {
+        let entry = &known.entry;
+        !self.tells_all && is_taken(&entry.native) && is_held(known.asker, entry.inode)
     }
 
     /// Removes all sockets that are gone.
@@ -285,8 +296,8 @@ impl Open {
             false => inodes.contains(&entry.inode),
         };
         let gone = self.writer.all().filter(|(_, known)| {
-            let unseen = native_protocol(known.entry.protocol) == Protocol::Tcp
-                && is_taken(&known.entry.native);
+            let unseen =
+                native_protocol(known.entry.protocol) == Protocol::Tcp && self.may_be_silent(known);
             known.since.elapsed() > BIRTH && !is_there(&known.entry) && !unseen
         });
         let gone: Vec<usize> = gone.map(|(row, _)| row).collect();
@@ -296,11 +307,11 @@ impl Open {
     }
 
     /// Writes an entry; where there is no room, those of sockets that are gone are removed first.
-    pub fn put(&mut self, entry: &Entry) -> Result<(), Errno> {
-        match self.writer.put(entry) {
+    pub fn put(&mut self, entry: &Entry, asker: u32) -> Result<(), Errno> {
+        match self.writer.put(entry, asker) {
             Err(Errno(libc::ENOBUFS)) => {
                 self.sweep();
-                self.writer.put(entry)
+                self.writer.put(entry, asker)
             }
             put => put,
         }
@@ -328,6 +339,16 @@ fn is_of(native: &Native, entry: &Entry) -> bool {
         0 => native.inode == entry.inode && native.inode != 0,
         cookie => cookie == entry.cookie,
     }
+}
+
+/// Has a process a descriptor of the socket of an inode, which it is about to bind?
+fn is_held(pid: u32, inode: u64) -> bool {
+    let wanted = format!("socket:[{inode}]");
+    let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
+        return false;
+    };
+    let mut links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
+    links.any(|link| link.as_os_str() == wanted.as_str())
 }
 
 /// Has somebody a socket of TCP bound there?

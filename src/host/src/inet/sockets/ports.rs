@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::diag::{Native, TIME_WAIT};
-use super::rules::{conflict, Name};
+use super::rules::{says, Name, Says};
 use super::{native_protocol, port_kind, Open};
 use memtun_abi::Errno;
 use memtun_stack::sockets::table::{native_v4, Alias};
@@ -132,14 +132,26 @@ fn first_unprivileged() -> u16 {
 impl Open {
     /// Is a port of the net taken for a socket of this name? `chosen` says that the net chooses it.
     pub fn is_port_taken(&mut self, name: &Name, port: u16, cookie: u64, chosen: bool) -> bool {
-        let rows = self.writer.of_port(name.protocol, port).to_vec();
-        rows.into_iter().any(|row| {
-            let known = self.writer.at(row);
-            let other = known.filter(|known| known.entry.cookie != cookie);
-            let other = other.map(|known| Name::of(&known.entry));
-            let conflicts = other.is_some_and(|other| conflict(name, &other, chosen));
-            conflicts && self.is_alive(row, Duration::ZERO)
-        })
+        let rows = self.writer.of_port(name.protocol, port).iter();
+        let known = rows.filter_map(|row| Some((self.writer.at(*row)?, *row)));
+        let mut others: Vec<_> = known
+            .filter(|(known, _)| known.entry.cookie != cookie)
+            .map(|(known, row)| {
+                (
+                    known.since,
+                    says(name, &Name::of(&known.entry), chosen),
+                    row,
+                )
+            })
+            .filter(|other| other.1 != Says::Nothing)
+            .collect();
+        others.sort_unstable_by_key(|other| std::cmp::Reverse(other.0));
+        for (_, says, row) in others {
+            if self.is_alive(row, Duration::ZERO) {
+                return says == Says::No;
+            }
+        }
+        false
     }
 
     /// Chooses a port of the net.

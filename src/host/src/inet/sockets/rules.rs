@@ -69,18 +69,39 @@ fn same_address(one: &Name, other: &Name) -> bool {
     }
 }
 
-/// Can a socket not have this name because another one has that? `chosen` says that the port is
-/// the net's choice.
-pub fn conflict(new: &Name, other: &Name, chosen: bool) -> bool {
+/// What a socket that has a name says to another one that wants one.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Says {
+    /// The name can be had, as far as it is concerned.
+    Nothing,
+    /// The name can be had, whatever sockets that are older say.
+    Yes,
+    /// The name is taken.
+    No,
+}
+
+/// What another socket says to one that wants a name. `chosen` says that the port is the net's
+/// choice. Of several sockets the youngest is asked first.
+pub fn says(new: &Name, other: &Name, chosen: bool) -> Says {
     let apart = new.device != 0 && other.device != 0 && new.device != other.device;
     if new.protocol != other.protocol || apart || !same_address(new, other) {
-        return false;
+        return Says::Nothing;
     }
     let both_ports = new.reuse_port && other.reuse_port && new.uid == other.uid;
     let both = new.reuse && other.reuse;
     match new.protocol {
-        Protocol::Tcp if both && !other.listens => chosen,
-        Protocol::Tcp => !both_ports,
-        _ => !both && !both_ports,
+        Protocol::Tcp if both && !other.listens => match chosen {
+            true => Says::No,
+            false => Says::Nothing,
+        },
+        Protocol::Tcp => match both_ports {
+            true => Says::Nothing,
+            false => Says::No,
+        },
+        _ if both => Says::Nothing,
+        _ => match both_ports {
+            true => Says::Yes,
+            false => Says::No,
+        },
     }
 }

@@ -26,6 +26,8 @@ pub struct Known {
     pub since: Instant,
     /// When it was last seen alive.
     pub seen: Instant,
+    /// The process that has asked for it, 0 where that is not known.
+    pub asker: u32,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -85,6 +87,7 @@ impl Writer {
                 entry,
                 since: now,
                 seen: now,
+                asker: 0,
             }));
             match entry {
                 Some(entry) => writer.note(at, &entry),
@@ -305,14 +308,14 @@ impl Writer {
     /// # Errors
     ///
     /// ENOBUFS when there is no room for another socket, ENOSPC when the file system is full.
-    pub fn put(&mut self, entry: &Entry) -> Result<(), Errno> {
+    pub fn put(&mut self, entry: &Entry, asker: u32) -> Result<(), Errno> {
         if let Some(at) = self.row_of(entry.cookie) {
             let before = self.rows[at].map(|known| known.entry);
             if let Some(before) = before {
                 self.unnote(at, &before);
             }
             let raised = self.row(at).map_or(0, |row| row[RAISED].load(Relaxed));
-            self.write(at, entry, raised);
+            self.write(at, entry, asker, raised);
             return Ok(());
         }
         let at = self.free.last().copied().unwrap_or(self.rows.len());
@@ -327,7 +330,7 @@ impl Writer {
         if let Some(row) = self.row(at) {
             row[TAKEN].store(0, Relaxed);
         }
-        self.write(at, entry, 0);
+        self.write(at, entry, asker, 0);
         let word = entry.cookie << 32 | (at as u64 + 1);
         if let Some([index]) = self.table.mapped().row::<1>(Rows::Index, place) {
             index.store(word, Release);
@@ -339,17 +342,19 @@ impl Writer {
         self.table.mapped().row::<SOCKET_WORDS>(Rows::Sockets, at)
     }
 
-    fn write(&mut self, at: usize, entry: &Entry, raised: u64) {
+    fn write(&mut self, at: usize, entry: &Entry, asker: u32, raised: u64) {
         let now = Instant::now();
         if let Some(row) = self.row(at) {
             let mut words = entry.to_words(raised);
             words[TAKEN] = row[TAKEN].load(Relaxed);
             row::write(row, &words);
         }
+        let before = self.rows[at].filter(|before| before.entry.local == entry.local);
         self.rows[at] = Some(Known {
             entry: *entry,
-            since: now,
+            since: before.map_or(now, |before| before.since),
             seen: now,
+            asker,
         });
         self.note(at, entry);
     }
