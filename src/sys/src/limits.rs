@@ -66,3 +66,11 @@ pub fn file_system_room(path: &CStr) -> Option<(u64, u64)> {
     let unit = found.f_bsize as u64;
     (found.f_blocks != 0).then(|| (found.f_blocks * unit, found.f_bavail * unit))
 }
+
+/// Lets the allocator map each piece of memory of 128 KiB and more by itself, whatever was freed
+/// before. So such a piece that is asked for with zeros is not written, and has no memory behind
+/// it until it is used; and it is given back when it is freed. This is for processes of our own.
+pub fn map_large_pieces() {
+    // SAFETY: mallopt(3) changes how the allocator goes on, and nothing that it has given out.
+    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10) };
+}

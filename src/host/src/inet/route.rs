@@ -3,8 +3,10 @@
 
 use super::ground::Ground;
 use crate::engine::route::lookup::{self, Flow, Found, LOOPBACK};
+use crate::engine::rule;
 use crate::World;
 use memtun_stack::route::rtf;
+use memtun_stack::Route;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -81,17 +83,35 @@ pub enum Verdict {
 
 type Key = (IpAddr, IpAddr, [u32; 3], u8, (u8, u16, u16), Option<u32>);
 
-fn key(flow: &Flow) -> Key {
-    let (source, destination) = flow.ports;
-    let ports = (flow.protocol, source, destination);
+/// Returns what a way is remembered by. `by_ports` says whether the ports may decide.
+fn key(flow: &Flow, by_ports: bool) -> Key {
+    let ports = match by_ports {
+        true => (flow.protocol, flow.ports.0, flow.ports.1),
+        false => (0, 0, 0),
+    };
     let numbers = [flow.oif, flow.iif, flow.mark];
     (flow.to, flow.from, numbers, flow.tos, ports, flow.uid)
+}
+
+/// May the protocol and the ports of a packet decide its way: by a rule, or among several next
+/// hops?
+fn looks_at_ports(world: &World<'_>) -> bool {
+    let has_several = |route: &Route| route.hops.len() > 1 || route.object != 0 || route.grouped;
+    let families = [libc::AF_INET, libc::AF_INET6];
+    let mut machine = world.machine.routes.iter();
+    families
+        .iter()
+        .any(|family| rule::has_own(world, *family as u8))
+        || world.state.routes.iter().any(|route| has_several(&route))
+        || machine.any(|own| has_several(&own.item))
 }
 
 /// The ways that are remembered.
 #[derive(Default)]
 pub struct Routes {
     generation: u64,
+    /// Are there ways of this generation for which the ports do not count?
+    without_ports: bool,
     out: HashMap<Key, Result<Way, i32>>,
     input: HashMap<Key, Verdict>,
     /// MTUs of the paths to hosts, and until when each is believed.
@@ -105,6 +125,7 @@ impl Routes {
         let generation = ground.generation();
         if self.generation != generation || self.out.len() + self.input.len() > MOST {
             self.generation = generation;
+            self.without_ports = false;
             self.out.clear();
             self.input.clear();
         }
@@ -122,28 +143,34 @@ impl Routes {
         flow: &Flow,
     ) -> Result<Way, i32> {
         self.refresh(ground);
-        let key = key(flow);
-        if let Some(known) = self.out.get(&key) {
+        if let Some(known) = self.out.get(&key(flow, !self.without_ports)) {
             return known.map(|way| self.with_path(way, flow.to, now));
         }
         let mut found = Err(libc::ENETDOWN);
+        let mut by_ports = true;
         ground.consult(&mut |world| {
             found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
+            by_ports = looks_at_ports(world);
         });
-        self.out.insert(key, found);
+        self.without_ports = !by_ports;
+        self.out.insert(key(flow, by_ports), found);
         found.map(|way| self.with_path(way, flow.to, now))
     }
 
     /// Finds out what becomes of a packet that has come in by `flow.iif`.
     pub fn input(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Verdict {
         self.refresh(ground);
-        let key = key(flow);
-        if let Some(known) = self.input.get(&key) {
+        if let Some(known) = self.input.get(&key(flow, !self.without_ports)) {
             return *known;
         }
         let mut verdict = Verdict::Refused(libc::ENETDOWN);
-        ground.consult(&mut |world| verdict = input(world, flow));
-        self.input.insert(key, verdict);
+        let mut by_ports = true;
+        ground.consult(&mut |world| {
+            verdict = input(world, flow);
+            by_ports = looks_at_ports(world);
+        });
+        self.without_ports = !by_ports;
+        self.input.insert(key(flow, by_ports), verdict);
         verdict
     }
 
