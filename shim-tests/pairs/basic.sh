@@ -3,13 +3,13 @@
 . ./lib.sh
 wire tun
 # Without what the system gives its own copy.
-cp "$(command -v ping)" ping
+cp -f "$(command -v ping)" own_ping
 for to in 10.9.0.2 fd09::2; do
     [ $to = fd09::2 ] && family=-6 || family=-4
     echo "== $to"
-    on a ./ping -c 3 -i 0.1 -W 5 $to | sed -n 's/, time.*//; /received/p; s/ time=.*//; /bytes from/p'
-    on b ./ping -c 1 -s 3000 -W 5 ${to/2/1} | sed -n 's/, time.*//; /received/p'
-    on a ./ping -c 1 -W 1 ${to/2/77} | sed -n 's/, time.*//; /received/p'
+    on a own_ping -c 3 -i 0.1 -W 5 $to | sed -n 's/, time.*//; /received/p; s/ time=.*//; /bytes from/p'
+    on b own_ping -c 1 -s 3000 -W 5 ${to/2/1} | sed -n 's/, time.*//; /received/p'
+    on a own_ping -c 1 -W 1 ${to/2/77} | sed -n 's/, time.*//; /received/p'
 
     echo "== nc by TCP"
     on b nc $family -v -n -l -N 9000 <<<"from b" >b.got 2>b.log &

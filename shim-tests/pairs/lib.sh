@@ -2,30 +2,27 @@
 # folder of its own, which is the current one.
 . ./waiting.sh
 
-# Runs a command on one of the hosts.
+# on NAME COMMAND... runs a command on one of the hosts; it becomes the command, so that its id is
+# the command's.
 if [ "$SIDE" = kernel ]; then
-    declare -A host
     for name in a b; do
         unshare -n sleep infinity &
-        host[$name]=$!
+        echo $! >host.$name
         until [ "$(readlink /proc/$!/ns/net)" != "$(readlink /proc/self/ns/net)" ]; do sleep 0.01; done
     done
-    on() {
-        local name=$1
-        shift
-        nsenter --net=/proc/${host[$name]}/ns/net "$@"
-    }
+    echo 'exec nsenter --net=/proc/$(cat "$W/host.$name")/ns/net "$@"' >on.how
+else
+    echo 'exec env LD_PRELOAD="$PRELOAD" MEMTUN_NET="$W/$name" MEMTUN_HOST=isolated MEMTUN_LINK=down "$@"' >on.how
+fi
+printf '#!/bin/bash\nname=$1\nshift\n' | cat - on.how >on
+chmod +x on
+export PATH=$W:$PATH
+if [ "$SIDE" = kernel ]; then
     for name in a b; do
         # As the machine's own namespace has it, whatever that is.
         on $name sh -c 'echo "0 0" >/proc/sys/net/ipv4/ping_group_range; cd /proc/sys/net/ipv4/conf
             for each in all default; do echo 0 >$each/rp_filter; done'
     done
-else
-    on() {
-        local name=$1
-        shift
-        env LD_PRELOAD="$PRELOAD" MEMTUN_NET="$W/$name" MEMTUN_HOST=isolated MEMTUN_LINK=down "$@"
-    }
 fi
 
 # The wire between the hosts, as tun0 or tap0. What is given behind the kind is for the wire.
@@ -43,6 +40,52 @@ wire() {
         on $name ip addr add fd09::$number/64 dev ${kind}0 nodad
         on $name ip link set ${kind}0 up
     done
+}
+
+# What goes over a network between the hosts: exercise ADDRESS-OF-A ADDRESS-OF-B
+exercise() {
+    local of_a=$1 of_b=$2 at=$2 family=-4
+    case $of_b in *:*) at="[$of_b]" family=-6 ;; esac
+    echo "== $of_a $of_b"
+    # Without what the system gives its own copy.
+    cp -f "$(command -v ping)" own_ping
+    # Some programs need a moment after they have said that they are connected.
+    for _ in $(seq 40); do
+        on a own_ping -c 1 -W 1 $of_b >first.log 2>&1 && on b own_ping -c 1 -W 1 $of_a >first.log 2>&1 && break
+        sleep 0.3
+    done
+    on a own_ping -c 3 -i 0.1 -W 5 $of_b | sed -n 's/, time.*//; /received/p'
+    on b own_ping -c 3 -i 0.1 -W 5 $of_a | sed -n 's/, time.*//; /received/p'
+    local number=0 hosts from to
+    for hosts in a:b:$of_b b:a:$of_a; do
+        IFS=: read -r from to address <<<"$hosts"
+        on $to nc $family -v -n -l -N 9000 <<<"from $to" >$to.got 2>$to.log &
+        local server=$!
+        until_log Listening $to.log
+        on $from timeout 20 nc -n -N -w 10 $address 9000 <<<"from $from" >$from.got
+        echo "$from to $to by TCP: status $?"
+        gone $server
+        cat $from.got $to.got
+        on $to nc $family -v -n -u -l 9002 >$to.got 2>$to.log &
+        server=$!
+        until_log Bound $to.log
+        on $from sh -c "(echo 'a datagram'; sleep 2) | timeout 5 nc -n -u -w 2 $address 9002" &
+        local client=$!
+        until_log datagram $to.got
+        finish $client $server
+        echo "$from to $to by UDP: $(cat $to.got)"
+    done
+    [ -f big ] || head -c 20000000 /dev/urandom >big
+    rm -f got
+    on b python3 -u -m http.server --bind $of_b 8000 >http.log 2>&1 &
+    server=$!
+    until_log Serving http.log
+    on a curl -g -s --max-time 60 -o got http://$at:8000/big
+    echo "curl: status $?"
+    same big got
+    on a curl -g -s --max-time 20 http://$at:8001/
+    echo "curl, refused: status $?"
+    finish $server
 }
 
 # Ends children by their ids, without a word about it.

@@ -2,10 +2,10 @@
 # needs: ip ping nc curl python3
 . ./lib.sh
 wire tap
-cp "$(command -v ping)" ping
+cp -f "$(command -v ping)" own_ping
 for to in 10.9.0.2 fd09::2; do
     [ $to = fd09::2 ] && family=-6 || family=-4
-    on a ./ping -c 3 -i 0.1 -W 5 $to | sed -n 's/, time.*//; /received/p'
+    on a own_ping -c 3 -i 0.1 -W 5 $to | sed -n 's/, time.*//; /received/p'
     on b nc $family -v -n -l -N 9000 <<<"from b" >b.got 2>b.log &
     server=$!
     until_log Listening b.log
@@ -17,7 +17,7 @@ done
 for name in a b; do
     on $name ip neigh | sed -E 's/lladdr [0-9a-f:]{17}/lladdr MAC/; s/(REACHABLE|STALE|DELAY|PROBE).*/known/' | grep -v fe80 | sort
 done
-on a ./ping -c 1 -W 4 10.9.0.77 2>&1 | sed -n 's/, time.*//; /received/p; /Unreachable/p'
+on a own_ping -c 1 -W 4 10.9.0.77 2>&1 | sed -n 's/, time.*//; /received/p; /Unreachable/p'
 head -c 20000000 /dev/urandom >big
 on b python3 -u -m http.server --bind :: 8000 >http.log 2>&1 &
 server=$!

@@ -94,6 +94,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_listen"], "listen"),
     (&["SYS_accept"], "accept"),
     (&["SYS_accept4"], "accept4"),
+    (&["SYS_shutdown"], "shutdown"),
     (&["SYS_getpeername"], "getpeername"),
     (&["SYS_getsockname"], "getsockname"),
     (&["SYS_getsockopt"], "getsockopt"),

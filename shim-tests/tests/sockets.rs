@@ -3,6 +3,7 @@
 //! the same on both.
 
 use shim_tests::configured;
+use shim_tests::real_programs::{installed, Link, World};
 
 /// Scripts that are recorded on the kernel before memtun can run them. One that it can moves to the
 /// list below.
@@ -17,9 +18,26 @@ macro_rules! awaiting {
 awaiting! {
     asyncio
     basic
+    fastd
     lossy
+    n2n
+    ocserv
+    openvpn_tap
+    openvpn_tcp
+    openvpn_tls
+    openvpn_udp
+    ssh
     tap
+    tinc
     transfers
+    vtund
+}
+
+#[test]
+fn awaiting_wireguard() {
+    let world = World::new("pairs-wireguard", Link::Up);
+    let boringtun = world.reachable(&installed::of_crate("boringtun-cli", "0.7.1"));
+    configured::assert_pair_is_as_recorded("wireguard", &[("BORINGTUN", &boringtun)]);
 }
 
 macro_rules! pairs {

@@ -233,6 +233,7 @@ fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
             inode,
             option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
             towards: &|_| Ok(None),
+            joined: &|_, _, _| {},
         }
     }
     let set = |name: &str, inode| {
@@ -286,6 +287,7 @@ fn a_mark_that_the_kernel_refuses_is_kept_and_told_again() {
         inode: 9,
         option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
         towards: &|_| Ok(None),
+        joined: &|_, _, _| {},
     };
     let mark = call(libc::SO_MARK);
     // The kernel is asked first, and a value that is too short is its to refuse.

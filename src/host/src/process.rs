@@ -347,10 +347,11 @@ impl Run<'_> {
         // What is due and cannot be carried out now must not keep the processor busy.
         let mut all = self.shared.lock();
         let timer = all.service.next_timer().map(|time| time.max(AGAIN));
+        let asked = all.inet.ends.tcp.answers_in();
         let packets = all.inet.stack.announce_timer();
         // A millisecond is the least that poll(2) waits.
         let packets = packets.map(|time| time.max(Duration::from_millis(1)));
-        [tick, timer, packets].into_iter().flatten().min()
+        [tick, timer, packets, asked].into_iter().flatten().min()
     }
 
     /// Does what the descriptors of one wait say. Returns the number of questions.

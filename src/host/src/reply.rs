@@ -5,8 +5,12 @@ use crate::service::Packets;
 use memtun_abi::Errno;
 use memtun_stack::ask::Answer;
 use memtun_stack::sockets::question::SocketAnswer;
+use memtun_sys::{self as sys, Fd};
 use std::io::Write;
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Answers that were given, until they are sent.
@@ -54,12 +58,21 @@ impl Later {
     }
 }
 
+/// Whoever has put a question, as far as an answer from any thread needs it.
+pub struct Asker {
+    /// Its socket, which does not block.
+    pub socket: Fd,
+    /// Is an answer to come that is given later? Until then nothing else is sent to it.
+    pub waits: AtomicBool,
+}
+
 /// Who waits for the answer to a question, which may come later and from any thread. Whoever drops
 /// it has no answer.
 pub struct Reply {
     later: Arc<Later>,
     /// Number of the connection.
     connection: u64,
+    asker: Arc<Asker>,
     /// Number of the question.
     question: u64,
     given: bool,
@@ -67,10 +80,11 @@ pub struct Reply {
 
 impl Reply {
     /// A reply to a question that was put on a connection, both by their numbers.
-    pub fn new(later: Arc<Later>, connection: u64, question: u64) -> Reply {
+    pub fn new(later: Arc<Later>, connection: u64, asker: Arc<Asker>, question: u64) -> Reply {
         Reply {
             later,
             connection,
+            asker,
             question,
             given: false,
         }
@@ -100,7 +114,11 @@ impl Reply {
             }
             Err(errno) => refusal(self.question, errno.0).concat(),
         };
-        self.later.put(self.connection, packet);
+        // Whoever has its answer may ask again at once.
+        self.asker.waits.store(false, SeqCst);
+        if sys::send(self.asker.socket.as_fd(), &[&packet]).is_err() {
+            self.later.put(self.connection, packet);
+        }
     }
 }
 

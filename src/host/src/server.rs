@@ -6,7 +6,7 @@
 #![forbid(unsafe_code)]
 
 use crate::inet::Shared;
-use crate::reply::{refusal, Later, Reply};
+use crate::reply::{refusal, Asker, Later, Reply};
 use crate::service::Replaced;
 use memtun_abi::Errno;
 use memtun_stack::ask::{Question, LONGEST, QUESTION};
@@ -14,6 +14,8 @@ use memtun_sys::{self as sys, Fd};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::SeqCst;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -24,11 +26,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// One connection.
 struct Connection {
-    socket: Fd,
+    asker: Arc<Asker>,
     /// Its number, which no other has.
     number: u64,
-    /// Is an answer to come that is given later?
-    waits: bool,
     /// Packets that have not been sent yet.
     rest: VecDeque<Vec<u8>>,
     /// When it was last of use.
@@ -78,7 +78,7 @@ impl Server {
                 true => libc::POLLIN,
                 false => libc::POLLOUT,
             };
-            fds.push(wait(&connection.socket, events));
+            fds.push(wait(&connection.asker.socket, events));
         }
     }
 
@@ -98,7 +98,7 @@ impl Server {
         self.connections.retain_mut(|connection| {
             at += 1;
             if !ready(at) {
-                return connection.waits || connection.since.elapsed() < PATIENCE;
+                return connection.waits() || connection.since.elapsed() < PATIENCE;
             }
             let went = failed.and_then(|()| connection.go_on(room, shared, later));
             match went {
@@ -130,7 +130,6 @@ impl Server {
             let found = connections.find(|connection| connection.number == number);
             // The asker may be gone. One that cannot be sent to is found closed next.
             let Some(connection) = found else { continue };
-            connection.waits = false;
             connection.since = Instant::now();
             connection.rest.push_back(packet);
             let _ = connection.send();
@@ -147,13 +146,15 @@ impl Server {
                 Ok(socket) => {
                     self.last += 1;
                     let mut connection = Connection {
-                        socket,
+                        asker: Arc::new(Asker {
+                            socket,
+                            waits: AtomicBool::new(false),
+                        }),
                         number: self.last,
-                        waits: false,
                         rest: VecDeque::new(),
                         since: Instant::now(),
                     };
-                    if !self.may_ask(&connection.socket) {
+                    if !self.may_ask(&connection.asker.socket) {
                         continue;
                     }
                     match connection.go_on(&mut self.room, shared, &self.later) {
@@ -203,7 +204,7 @@ impl Connection {
         if !self.rest.is_empty() {
             return Ok(0);
         }
-        let n = match sys::receive(self.socket.as_fd(), room, 0) {
+        let n = match sys::receive(self.asker.socket.as_fd(), room, 0) {
             Ok(0) => return Err(End::Closed),
             Ok(n) => n,
             Err(Errno(libc::EAGAIN | libc::EINTR)) => return Ok(0),
@@ -212,16 +213,19 @@ impl Connection {
         self.since = Instant::now();
         let answer = match Question::of_bytes(&room[..n]) {
             // One question at a time.
-            Some(_) if self.waits => return Err(End::Closed),
+            Some(_) if self.waits() => return Err(End::Closed),
             Some((question, payload)) if payload.len() <= LONGEST => {
-                let reply = Reply::new(later.clone(), self.number, question.id);
+                // From here on an answer may be sent by another thread, and by this one otherwise.
+                self.asker.waits.store(true, SeqCst);
+                let asker = self.asker.clone();
+                let reply = Reply::new(later.clone(), self.number, asker, question.id);
                 let answer = shared.lock().answer(&question, payload, reply);
                 match answer.map_err(|Replaced| End::Replaced)? {
-                    Some(answer) => answer,
-                    None => {
-                        self.waits = true;
-                        return Ok(1);
+                    Some(answer) => {
+                        self.asker.waits.store(false, SeqCst);
+                        answer
                     }
+                    None => return Ok(1),
                 }
             }
             Some((question, _)) => refusal(question.id, libc::EMSGSIZE),
@@ -233,9 +237,13 @@ impl Connection {
         Ok(1)
     }
 
+    fn waits(&self) -> bool {
+        self.asker.waits.load(SeqCst)
+    }
+
     fn send(&mut self) -> Result<(), End> {
         while let Some(packet) = self.rest.front() {
-            match sys::send(self.socket.as_fd(), &[packet]) {
+            match sys::send(self.asker.socket.as_fd(), &[packet]) {
                 Ok(_) => {
                     self.rest.pop_front();
                     self.since = Instant::now();

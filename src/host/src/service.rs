@@ -36,6 +36,8 @@ pub struct Service<'n> {
     state: Watched,
     /// How often the state had been borrowed for a change when `shadow` was like it.
     compared: u64,
+    /// How often the state was found to have changed.
+    version: u64,
     /// The state as it is in the net's file with what is in `pending`.
     shadow: Shadow,
     /// What has to be published.
@@ -68,6 +70,7 @@ impl<'n> Service<'n> {
             pending: Vec::new(),
             log,
             compared: 0,
+            version: 0,
             state: state.into(),
             machine: None,
             teller: None,
@@ -409,7 +412,9 @@ impl<'n> Service<'n> {
     fn compare(&mut self) {
         if self.compared != self.state.touches() {
             self.compared = self.state.touches();
+            let before = self.pending.len();
             self.pending.extend(self.shadow.follow(&self.state));
+            self.version += u64::from(self.pending.len() > before);
         }
     }
 
@@ -439,7 +444,7 @@ impl<'n> Service<'n> {
         self.pending.clear();
         self.state = published.into();
         self.compared = 0;
-        self.published += 1;
+        self.version += 1;
         Ok(())
     }
 
@@ -464,8 +469,7 @@ impl<'n> Service<'n> {
 impl Ground for Service<'_> {
     fn generation(&self) -> u64 {
         let links = self.net.changes.load(SeqCst);
-        // To look at the net borrows the state for a change, and changes nothing most of the time.
-        self.published << 32 | u64::from(links)
+        self.version << 32 | u64::from(links)
     }
 
     fn consult(&mut self, run: &mut dyn FnMut(&mut World<'_>)) {

@@ -1,6 +1,7 @@
 //! The Internet checksum, with and without the pseudo header.
 #![forbid(unsafe_code)]
 
+use crate::protocol;
 use etherparse::checksum::Sum16BitWords;
 use std::net::IpAddr;
 
@@ -20,6 +21,20 @@ pub fn with_pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, byt
     let mut sum = add_address(add_address(Sum16BitWords::new(), source), destination);
     sum = sum.add_4bytes(length).add_2bytes([0, protocol]);
     sum.add_slice(bytes).ones_complement().to_be()
+}
+
+/// Returns the sum of the pseudo header alone, which is what a sender leaves in the place of a
+/// checksum that its hardware is to complete.
+pub(crate) fn of_pseudo_header(
+    source: IpAddr,
+    destination: IpAddr,
+    protocol: u8,
+    length: usize,
+) -> u16 {
+    let sum = add_address(add_address(Sum16BitWords::new(), source), destination);
+    let mut sum = sum.add_2bytes([0, protocol]);
+    let length = (length as u32).to_be_bytes();
+    !sum.add_4bytes(length).ones_complement().to_be()
 }
 
 fn add_address(mut sum: Sum16BitWords, address: IpAddr) -> Sum16BitWords {
@@ -42,7 +57,7 @@ pub(crate) fn fill(bytes: &mut [u8], at: usize, pseudo: Option<(IpAddr, IpAddr, 
         }
         None => of(bytes),
     };
-    let zero = pseudo.is_some_and(|(_, _, protocol)| protocol == crate::protocol::UDP);
+    let zero = pseudo.is_some_and(|(_, _, carried)| carried == protocol::UDP);
     let sum = if sum == 0 && zero { 0xffff } else { sum };
     bytes[at..at + 2].copy_from_slice(&sum.to_be_bytes());
 }

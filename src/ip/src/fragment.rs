@@ -21,8 +21,8 @@ pub struct Fragments<'p> {
 }
 
 impl<'p> Fragments<'p> {
-    /// Begins to take a whole packet to pieces of `mtu` bytes at most. `id` identifies the pieces of
-    /// an IPv6 packet; one of IPv4 has its own.
+    /// Begins to take a whole packet to pieces of `mtu` bytes at most. `id` identifies the pieces
+    /// of an IPv6 packet; one of IPv4 has its own.
     ///
     /// # Errors
     ///

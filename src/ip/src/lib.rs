@@ -10,6 +10,7 @@
 //! | [`extension`] | the headers between an IPv6 header and what it carries |
 //! | [`head`] | [`Head`]: the IP header of a packet that is built |
 //! | [`checksum`] | the Internet checksum with and without a pseudo header |
+//! | [`offload`] | checksums that a sender has left to its hardware |
 //! | [`udp`], [`tcp`] | datagrams; what a closed port answers to a segment |
 //! | [`icmp`] | echo, errors, and the flow that an error is about |
 //! | [`fragment`], [`reassembly`] | packets in pieces, both ways |
@@ -27,6 +28,7 @@ pub mod fragment;
 pub mod group;
 pub mod head;
 pub mod icmp;
+pub mod offload;
 pub mod packet;
 pub mod reassembly;
 pub mod tcp;

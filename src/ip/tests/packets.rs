@@ -8,7 +8,9 @@ use memtun_ip::icmp::echo::Echo;
 use memtun_ip::icmp::{self, v4, v6};
 use memtun_ip::tcp::{self, Segment};
 use memtun_ip::udp::{self, Datagram};
-use memtun_ip::{checksum, protocol, Embedded, Head, IcmpError, Malformed, NoRoom, Packet};
+use memtun_ip::{
+    checksum, offload, protocol, Embedded, Head, IcmpError, Malformed, NoRoom, Packet,
+};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -61,6 +63,33 @@ fn only_ipv4_takes_a_datagram_without_a_checksum() {
         bytes[at] = 1;
         let packet = Packet::parse(&bytes).unwrap();
         assert!(Datagram::parse(&packet).is_none(), "{to}");
+    }
+}
+
+#[test]
+fn a_checksum_that_is_left_to_hardware_is_completed() {
+    for (from, to, at) in [(A4, B4, 20), (A6, B6, 40)] {
+        let mut bytes = datagram(from, to, b"hello");
+        // The checksum of the pseudo header alone, as a sender leaves it there.
+        let length = (bytes.len() - at) as u32;
+        let mut sum = u32::from(protocol::UDP) + length;
+        for pair in bytes[if at == 20 { 12 } else { 8 }..at].chunks(2) {
+            sum += u32::from(u16::from_be_bytes([pair[0], pair[1]]));
+        }
+        while sum > 0xffff {
+            sum = (sum & 0xffff) + (sum >> 16);
+        }
+        bytes[at + 6..at + 8].copy_from_slice(&(sum as u16).to_be_bytes());
+        let packet = Packet::parse(&bytes).unwrap();
+        assert!(Datagram::parse(&packet).is_none(), "{to}");
+        let completed = offload::completed(&packet).unwrap();
+        assert_eq!(completed, datagram(from, to, b"hello"));
+        bytes[at + 7] ^= 1;
+        assert_eq!(offload::completed(&Packet::parse(&bytes).unwrap()), None);
+        assert_eq!(
+            offload::completed(&Packet::parse(&completed).unwrap()),
+            None
+        );
     }
 }
 

@@ -7,6 +7,7 @@
 
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
+use crate::inet;
 use crate::net;
 use crate::table::OwnTunnels;
 use crate::uaccess::OwnMemory;
@@ -280,6 +281,7 @@ fn option(
                 inode: st.st_ino,
                 option,
                 towards: &|group| link_towards(&OwnHost, group),
+                joined: &|group, index, joins| inet::calls::joined(fd, group, index, joins),
             })
         })
     });

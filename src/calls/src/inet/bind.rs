@@ -38,15 +38,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             ..self.question(kind, Some(name))?
         };
         if question.native.is_some() {
-            // The kernel looks at the address before it says that there is a name already.
-            let (ip, scope) = match name {
-                SocketAddr::V4(v4) => ((*v4.ip()).into(), 0),
-                SocketAddr::V6(v6) => (v6.ip().to_canonical(), v6.scope_id()),
-            };
-            return match is_any(&name) || self.table.alias_of(ip, scope).is_some() {
-                true => Err(Errno(libc::EINVAL)),
-                false => Ok(Step::Machine),
-            };
+            // It has a name already. The machine's kernel says so, unless it does not know the
+            // address, which it looks at first.
+            let own = self.table.alias_of(name.ip().to_canonical(), scope(&name));
+            return own.map_or(Ok(Step::Machine), |_| Err(Errno(libc::EINVAL)));
         }
         match self.ask(What::Bind, &question)? {
             SocketAnswer::Bind(to) => {
@@ -146,6 +141,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     fn is_known_listener(&self, cookie: u64) -> bool {
         let entry = self.table.socket(cookie);
         entry.is_some_and(|entry| entry.flags & flag::LISTENS != 0)
+    }
+}
+
+fn scope(name: &SocketAddr) -> u32 {
+    match name {
+        SocketAddr::V4(_) => 0,
+        SocketAddr::V6(v6) => v6.scope_id(),
     }
 }
 

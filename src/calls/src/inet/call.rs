@@ -84,6 +84,8 @@ pub enum Step {
     Machine,
     /// It is made with this name of the machine's.
     To(SocketAddr),
+    /// It is made with this name, and fails with this errno whatever the machine says.
+    Refused(SocketAddr, Errno),
 }
 
 /// A call on a socket, in a net that has addresses.
@@ -126,6 +128,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Returns what the net knows of the socket.
     pub fn entry(&self) -> Option<Entry> {
         self.table.socket(self.socket.cookie().ok()?)
+    }
+
+    /// Has the program set IPV6_V6ONLY?
+    pub(super) fn hears_only_v6(&self, kind: Kind) -> bool {
+        kind.family == libc::AF_INET6
+            && match self.entry() {
+                Some(entry) => entry.flags & flag::V6ONLY != 0,
+                None => self.socket.option(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) == Ok(1),
+            }
     }
 
     /// Begins a question about the socket, about a name that the program gave.
@@ -174,7 +185,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             (true, false) => (kept(Kept::Unicast6), None),
             (false, true) => {
                 let address = kept(Kept::Multicast).map(Ipv4Addr::from);
-                (None, address.map(IpAddr::V4))
+                let address = address.filter(|address| !address.is_unspecified());
+                (kept(Kept::MulticastIndex), address.map(IpAddr::V4))
             }
             (false, false) => (kept(Kept::Unicast), None),
         };
@@ -208,6 +220,56 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             native: (native.port() != 0).then_some(native),
             name,
         })
+    }
+
+    /// Called when an option of a socket was set of which the net's table has something.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn changed(&self) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.table.is_active()) else {
+            return Ok(());
+        };
+        let question = self.question(kind, None)?;
+        match question.native {
+            Some(_) => self.ask(What::Bind, &question).map(drop),
+            // What has no name yet is told of with its name.
+            None => Ok(()),
+        }
+    }
+
+    /// Called when an option of IPv6 was set that says what is told with a datagram: natively it
+    /// comes in one of IPv4, with which the same has to be told.
+    pub fn tell_too(&self, option: i32) {
+        let with = match option {
+            libc::IPV6_RECVHOPLIMIT => libc::IP_RECVTTL,
+            libc::IPV6_RECVTCLASS => libc::IP_RECVTOS,
+            _ => return,
+        };
+        let value = self.socket.option(libc::IPPROTO_IPV6, option);
+        if let (Some(_), Ok(value)) = (self.kind(), value) {
+            let _ = self.socket.set_option(libc::IPPROTO_IP, with, value);
+        }
+    }
+
+    /// Called when the socket has joined a group at an interface of the net, or has left it.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn joined(&self, group: IpAddr, index: u32, joins: bool) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.table.is_active()) else {
+            return Ok(());
+        };
+        let question = self.question(kind, Some(SocketAddr::new(group, 0)))?;
+        let leaves = if joins { 0 } else { set::LEAVES };
+        let question = SocketQuestion {
+            out: index,
+            flags: question.flags | leaves,
+            ..question
+        };
+        self.ask(What::Join, &question).map(drop)
     }
 
     /// Puts a question about a socket to the host process of the net.

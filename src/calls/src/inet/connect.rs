@@ -3,18 +3,30 @@
 #![forbid(unsafe_code)]
 
 use super::bind::{is_refusal_of_machine, TRIES};
-use super::call::{Inet, Native, Step};
-use super::name::{is_any, is_loopback};
+use super::call::{Inet, Kind, Native, Step};
+use super::name::{is_any, is_loopback, of_family};
 use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
-use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::Protocol;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// State of a socket of TCP that is neither connected nor about to be (TCP_CLOSE).
 const CLOSED: u8 = 7;
+
+/// Is it an errno that the other end, or a host on the way, has told?
+fn is_told(errno: Errno) -> bool {
+    matches!(
+        errno.0,
+        libc::ECONNREFUSED
+            | libc::EHOSTUNREACH
+            | libc::ETIMEDOUT
+            | libc::EPROTO
+            | libc::ENOPROTOOPT
+    )
+}
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Says where the native socket connects to for connect(2) with this name, and gives it a name
@@ -33,13 +45,22 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if name.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(Step::Machine);
         }
+        if self.hears_only_v6(kind) && name.ip().to_canonical().is_ipv4() {
+            return Err(Errno(libc::ENETUNREACH));
+        }
         if kind.protocol == Protocol::Tcp && !self.is_closed() {
             // It connects or is connected, and the machine's kernel says so.
             return Ok(Step::Machine);
         }
         let mut question = self.question(kind, Some(name))?;
         for _ in 0..TRIES {
-            let (bind, to) = match self.ask(What::Connect, &question)? {
+            let answer = match self.ask(What::Connect, &question) {
+                Err(e) if kind.protocol == Protocol::Tcp && is_told(e) => {
+                    return Ok(self.refuse(kind, e));
+                }
+                answer => answer?,
+            };
+            let (bind, to) = match answer {
                 SocketAnswer::Local(bind, to) | SocketAnswer::Carried(bind, to) => (bind, to),
                 _ => return Ok(Step::Machine),
             };
@@ -54,11 +75,33 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRNOTAVAIL))
     }
 
+    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket of UDP.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn disconnected(&self) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.entry().is_some()) else {
+            return Ok(());
+        };
+        let question = self.question(kind, None)?;
+        self.ask(What::Connect, &question).map(drop)
+    }
+
     /// Is it neither connected nor about to be, as a socket of TCP?
     pub fn is_closed(&self) -> bool {
         // The first byte of struct tcp_info is the state.
         let info = self.socket.option(libc::IPPROTO_TCP, libc::TCP_INFO);
         info.is_ok_and(|info| info.to_ne_bytes()[0] == CLOSED)
+    }
+
+    /// Says how a connection is refused with this errno: the native socket is refused as well, so
+    /// that it is afterwards as such a socket is.
+    fn refuse(&self, kind: Kind, errno: Errno) -> Step {
+        let own = self.table.address_of(Alias::AnyV4);
+        let own = own.unwrap_or(Ipv4Addr::LOCALHOST);
+        let to = SocketAddr::from((own, self.table.ports().shut));
+        Step::Refused(of_family(kind.family, to), errno)
     }
 
     /// Returns what connect(2) fails with although the native socket is connected: the refusal came

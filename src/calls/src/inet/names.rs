@@ -5,7 +5,7 @@ use super::call::{Inet, Native};
 use super::name::{is_any, is_loopback, of_family};
 use crate::host::Host;
 use memtun_stack::sockets::table::{native_v4, Alias};
-use memtun_stack::sockets::{Flow, Protocol};
+use memtun_stack::sockets::{flag, Flow, Protocol};
 use std::net::SocketAddr;
 
 /// Whose connection accept(2) has found.
@@ -36,6 +36,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
+    /// Is this the native name of one own address?
+    fn is_own(&self, native: &SocketAddr) -> bool {
+        let what = native_v4(native.ip()).and_then(|alias| self.table.what(alias));
+        matches!(what, Some(Alias::Own(_)))
+    }
+
     fn protocol(&self) -> Option<Protocol> {
         self.kind().map(|kind| kind.protocol)
     }
@@ -55,9 +61,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             None => {
                 let entry = self.entry();
                 let entry = entry.filter(|entry| entry.native.port() == native.port());
-                entry
-                    .map(|entry| entry.local)
-                    .or_else(|| self.table.name_of(protocol, *native))
+                match entry {
+                    // Its connection has ended, and with it the name that it had for that.
+                    Some(entry) if is_any(&entry.local) && self.is_own(native) => {
+                        let has_port = entry.flags & (flag::PORT_GIVEN | flag::FALLBACK) != 0;
+                        let port = if has_port { entry.local.port() } else { 0 };
+                        Some(SocketAddr::new(entry.local.ip(), port))
+                    }
+                    Some(entry) => Some(entry.local),
+                    None => self.table.name_of(protocol, *native),
+                }
             }
         }?;
         Some(of_family(family, name))

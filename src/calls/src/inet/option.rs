@@ -3,7 +3,22 @@
 
 use super::call::{Inet, Native};
 use crate::host::Host;
+use memtun_stack::ask::What;
+use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::{flag, Protocol};
+
+/// Does the net's table have something of this option?
+#[inline]
+pub fn is_noted(level: i32, option: i32) -> bool {
+    matches!(
+        (level, option),
+        (
+            libc::SOL_SOCKET,
+            libc::SO_REUSEADDR | libc::SO_REUSEPORT | libc::SO_BINDTODEVICE
+        ) | (libc::IPPROTO_IP, libc::IP_RECVERR)
+            | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+    )
+}
 
 /// May this option have another value in the net?
 #[inline]
@@ -13,6 +28,8 @@ pub fn is_translated(level: i32, option: i32) -> bool {
         (libc::SOL_SOCKET, libc::SO_ERROR)
             | (libc::IPPROTO_TCP, libc::TCP_MAXSEG)
             | (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
+            | (libc::IPPROTO_IP, libc::IP_MTU)
+            | (libc::IPPROTO_IPV6, libc::IPV6_MTU)
     )
 }
 
@@ -39,6 +56,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 let peer = self.socket.peer_name().ok()?;
                 let mss = self.flow_at(kind.protocol, &peer)?.mss;
                 (mss != 0).then_some(mss.into())
+            }
+            (libc::IPPROTO_IP, libc::IP_MTU) | (libc::IPPROTO_IPV6, libc::IPV6_MTU) => {
+                let peer = self.socket.peer_name().ok()?;
+                let remote = self.flow_at(kind.protocol, &peer)?.remote;
+                let question = self.question(kind, Some(remote)).ok()?;
+                match self.ask(What::Path, &question).ok()? {
+                    SocketAnswer::Path(path) => i32::try_from(path.mtu).ok(),
+                    _ => None,
+                }
             }
             (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => {
                 let flags = self.entry()?.flags;

@@ -37,6 +37,9 @@ pub struct OptionCall<'c, M: Memory> {
     /// Returns the index of the link by which a route leads to a group, see
     /// [`link_towards`](crate::host::link_towards).
     pub towards: &'c dyn Fn(IpAddr) -> Result<Option<u32>, Errno>,
+    /// Called when the socket has joined a group at the interface with this index, or with `false`
+    /// has left it.
+    pub joined: &'c dyn Fn(IpAddr, u32, bool),
 }
 
 /// What an option's value says of an interface.
@@ -116,6 +119,11 @@ impl<M: Memory> OptionCall<'_, M> {
                 if let Some(kept) = kept {
                     let _lock = self.net.lock()?;
                     self.net.keep(self.inode, kept, Some(number))?;
+                    if kept == Kept::Multicast {
+                        // The kernel tells the address only, but sends by the interface.
+                        let with = Kept::MulticastIndex;
+                        self.net.keep(self.inode, with, Some(index))?;
+                    }
                 }
                 Ok(true)
             }
@@ -210,9 +218,22 @@ impl<M: Memory> OptionCall<'_, M> {
         let number = group.iter().fold(start, |number, byte| {
             (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });
-        let _lock = self.net.lock()?;
-        match self.net.join_group(self.inode, number, joins)? {
-            true => Ok(()),
+        let lock = self.net.lock()?;
+        let changed = self.net.join_group(self.inode, number, joins)?;
+        drop(lock);
+        match changed {
+            true => {
+                let address = match <[u8; 4]>::try_from(&group[..]) {
+                    Ok(v4) => IpAddr::from(v4),
+                    Err(_) => {
+                        let mut octets = [0; 16];
+                        octets.copy_from_slice(&group[..16]);
+                        IpAddr::from(octets)
+                    }
+                };
+                (self.joined)(address, index, joins);
+                Ok(())
+            }
             false if joins => Err(Errno(libc::EADDRINUSE)),
             false => Err(Errno(libc::EADDRNOTAVAIL)),
         }

@@ -57,7 +57,7 @@ fn names_beside_one_another_are_those_that_the_kernel_allows() {
     };
     let mut pairs: Vec<(Socket, Socket, String)> = Vec::new();
     let mut told = String::new();
-    let mut counts = [0; 2];
+    let (mut counts, mut quick) = ([0; 2], 0);
     for step in 0..STEPS {
         if pairs.len() >= MOST || next(4) == 0 && !pairs.is_empty() {
             let gone = next(pairs.len());
@@ -91,6 +91,14 @@ fn names_beside_one_another_are_those_that_the_kernel_allows() {
         ));
         let live: Vec<_> = pairs.iter().map(|pair| pair.2.as_str()).collect();
         let said = told.lines().last().unwrap_or_default();
+        // What sockets of TCP that are gone have set stays with a port that others have
+        // (`tb->fastreuse`), and then it is shared with more than it should be.
+        let shares = flags & (set::REUSE_ADDRESS | set::REUSE_PORT) != 0;
+        let is_quick = kind == libc::SOCK_STREAM && shares && by_kernel.is_ok();
+        if is_quick && errno(&by_us) == libc::EADDRINUSE {
+            quick += 1;
+            continue;
+        }
         assert_eq!(
             errno(&by_kernel),
             errno(&by_us),
@@ -123,5 +131,6 @@ fn names_beside_one_another_are_those_that_the_kernel_allows() {
         let said = told.lines().last().unwrap_or_default();
         pairs.push((kernel, ours, format!("{said}, {native:?}")));
     }
+    assert!(quick <= STEPS / 100, "{quick} of {STEPS}");
     assert!(counts.iter().all(|count| *count > STEPS / 10), "{counts:?}");
 }

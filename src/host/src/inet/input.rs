@@ -12,7 +12,7 @@ use crate::engine::route::lookup::Flow;
 use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::udp::Datagram;
-use memtun_ip::{protocol, tcp, IcmpError, Packet};
+use memtun_ip::{offload, protocol, tcp, IcmpError, Packet};
 use std::net::IpAddr;
 
 /// How deep packets of this host to itself may follow from one another.
@@ -97,6 +97,9 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     let Ok(packet) = Packet::parse(bytes) else {
         return;
     };
+    let completed = offload::completed(&packet);
+    let completed = completed.as_deref().map(Packet::parse);
+    let packet = completed.and_then(Result::ok).unwrap_or(packet);
     let view = out.view();
     let has_v6 = view.interface(index).is_some_and(|it| it.mtu_v6.is_some());
     if !is_plausible(&packet) || packet.is_v6() && !has_v6 {

@@ -8,8 +8,8 @@ pub struct Meta {
     pub ifindex: u32,
     /// Whom it was for.
     pub cast: Cast,
-    /// Was its frame for everybody or for a group, whatever its packet says? Such a packet is taken,
-    /// and no error follows.
+    /// Was its frame for everybody or for a group, whatever its packet says? Such a packet is
+    /// taken, and no error follows.
     pub group_frame: bool,
 }
 

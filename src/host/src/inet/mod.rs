@@ -198,6 +198,8 @@ impl<'n> All<'n> {
     pub fn run_timers(&mut self) {
         let (mut out, ends) = self.parts();
         input::run_timers(&mut out, ends);
+        let Ends { sockets, tcp, .. } = ends;
+        tcp.answer_asked(sockets, &mut out);
         self.follow();
     }
 

@@ -4,8 +4,9 @@
 use super::ground::Ground;
 use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
-use super::sockets::bind::{plain, Asker};
+use super::sockets::asker::Asker;
 use super::sockets::connect::Connected;
+use super::sockets::names::plain;
 use super::sockets::ports::Range;
 use super::{All, Ends, Local};
 use crate::reply::Reply;

@@ -1,4 +1,5 @@
-//! Ways of packets, found by the engine and remembered while nothing changes, and the MTUs of paths.
+//! Ways of packets, found by the engine and remembered while nothing changes, and the MTUs of
+//! paths.
 #![forbid(unsafe_code)]
 
 use super::ground::Ground;

@@ -4,8 +4,9 @@
 
 use super::meta::{Cast, Meta, Taken};
 use super::output::Output;
-use super::sockets::bind::with_port;
-use super::sockets::{Listener, Sockets};
+use super::sockets::names::with_port;
+use super::sockets::target::Listener;
+use super::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::udp::{self, Datagram};
@@ -79,13 +80,13 @@ impl Udp {
             parts: [datagram.payload, &[]],
         };
         match meta.cast {
-            Cast::Unicast => self.to_one(sockets, &delivery),
-            Cast::Broadcast | Cast::Multicast => self.to_all(sockets, &delivery),
+            Cast::Unicast => self.give_one(sockets, &delivery),
+            Cast::Broadcast | Cast::Multicast => self.give_all(sockets, &delivery),
         }
     }
 
     /// Gives a datagram to the socket that suits best.
-    fn to_one(&mut self, sockets: &mut Sockets, delivery: &Delivery<'_>) -> Taken {
+    fn give_one(&mut self, sockets: &mut Sockets, delivery: &Delivery<'_>) -> Taken {
         let flow = &delivery.flow;
         let number = self.hasher.hash_one((flow.local, flow.remote));
         /// Number of sockets that may be gone.
@@ -103,7 +104,7 @@ impl Udp {
     }
 
     /// Gives a datagram to all sockets that hear it.
-    fn to_all(&mut self, sockets: &mut Sockets, delivery: &Delivery<'_>) -> Taken {
+    fn give_all(&mut self, sockets: &mut Sockets, delivery: &Delivery<'_>) -> Taken {
         let all = sockets.receivers(&delivery.flow);
         for (row, listener) in all.into_iter().take(MOST_COPIES) {
             let given = self.give(sockets, row, &listener, delivery);
@@ -222,7 +223,8 @@ impl Udp {
             listener.entry.flags & flag::RECEIVES_ERRORS != 0,
         );
         // Only who asks for errors hears of those that may pass.
-        if !asks && !(connected && is_hard) {
+        let hears = asks || connected && is_hard;
+        if !hears {
             return true;
         }
         let number = sockets.raise(row, Errno(errno));
@@ -283,7 +285,7 @@ impl Udp {
             tos: packet.traffic_class,
             parts: [packet.payload(), &[]],
         };
-        self.to_one(sockets, &delivery);
+        self.give_one(sockets, &delivery);
     }
 
     /// Sends on a datagram that a program has sent to an alias by itself. Returns false when there

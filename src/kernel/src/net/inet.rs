@@ -28,14 +28,21 @@ impl NetDir {
         }
     }
 
-    /// Maps the table of the net's sockets, which is made if there is none. This is for the host
-    /// process.
+    /// Maps the table of the net's sockets, which is made if there is none, or one that is damaged.
+    /// This is for the host process.
     ///
     /// # Errors
     ///
-    /// The same as [`NetDir::open_inet`], and what making the file fails with.
+    /// What opening, making or mapping the file fails with.
     pub fn make_inet(&self) -> Result<Mapped<InetState>, Errno> {
-        let table = match self.open_inet()? {
+        let found = match self.open_inet() {
+            Err(Errno(libc::EUCLEAN)) => {
+                let _ = self.open_dir()?.unlink(INET);
+                None
+            }
+            found => found?,
+        };
+        let table = match found {
             Some(table) => table,
             None => self.make(|dir| {
                 let temporary = temporary_name()?;

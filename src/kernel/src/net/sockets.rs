@@ -23,6 +23,8 @@ pub enum Kept {
     Unicast6 = 5,
     /// SO_MARK: the mark.
     Mark = 6,
+    /// IP_MULTICAST_IF: the index of the interface.
+    MulticastIndex = 7,
 }
 
 /// Number of places in the file. The oldest of those that fight for a place is forgotten.
@@ -33,7 +35,7 @@ const REACH: u64 = 8;
 const PLACE: usize = 16;
 
 /// The last byte of what a socket stands under for each group that it has joined.
-const GROUP: u64 = 6;
+const GROUP: u64 = 8;
 
 /// Returns what a socket stands under: its inode, and what is kept.
 fn key(inode: u64, kept: Kept) -> u64 {

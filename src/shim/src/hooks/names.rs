@@ -67,11 +67,13 @@ hooks! {
         }
         if may_name_interface(level, option) {
             if let Some(answer) = sockios::set_option(fd, level, option, value, length) {
+                if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
                 return answer;
             }
             let answer = host();
             if answer == 0 {
                 sockios::option_replaced(fd, level, option);
+                if inet::is_active() { inet::calls::option_set(fd, level, option); }
             } else if errno::get() == libc::EPERM {
                 let kept = sockios::option_refused(fd, level, option, value, length);
                 return kept.unwrap_or(answer);
@@ -83,7 +85,9 @@ hooks! {
                 return answer;
             }
         }
-        host()
+        let answer = host();
+        if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
+        answer
     }
 }
 

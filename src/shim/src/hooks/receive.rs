@@ -57,6 +57,9 @@ fn before(fd: c_int) -> Result<Option<i32>, netlink::Refused> {
 /// Receives from a socket of UDP in a net that has addresses. `None` says that the descriptor is
 /// no socket.
 extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<ssize_t> {
+    if let Some(answer) = call.before(fd) {
+        return Some(answer);
+    }
     loop {
         let stored = real!(recvmsg(fd, call.prepare(), flags));
         match call.judge(fd, stored) {
@@ -102,7 +105,7 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
 #[inline(never)]
 extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
     if flags & libc::MSG_ERRQUEUE != 0 {
-        return None;
+        return inet::errors::receive(fd, message);
     }
     let mut call = Receiving::message(message, flags)?;
     receive(fd, &mut call, flags)

@@ -5,7 +5,7 @@
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
 use crate::inet::{notes, sending};
 use crate::real::{hooks, real};
-use crate::table::is_netlink;
+use crate::table::{is_datagrams, is_netlink};
 use crate::{errno, gate, inet, netlink, sockios};
 use libc::{c_int, c_void, sockaddr, socklen_t};
 use memtun_abi::request::may_name_interface;
@@ -21,6 +21,10 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
         match inet_calls::before_bind(fd, name, length, failed, &mut to) {
             Before::Machine => return real!(bind(fd, name, length)),
             Before::Done(answer) => return answer,
+            Before::Refused(e) => {
+                errno::set(e);
+                return -1;
+            }
             Before::To => {
                 let native = to.bytes();
                 let answer = real!(bind(fd, native.as_ptr().cast(), native.len() as socklen_t));
@@ -40,9 +44,27 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
 #[inline(never)]
 extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
     let mut to = SocketName::room();
+    if inet_calls::is_disconnect(fd, name, length) {
+        let answer = real!(connect(fd, name, length));
+        if answer == 0 {
+            sending::forget_options();
+            inet_calls::disconnected(fd);
+        }
+        return answer;
+    }
     match inet_calls::before_connect(fd, name, length, &mut to) {
         Before::Machine => real!(connect(fd, name, length)),
         Before::Done(answer) => answer,
+        Before::Refused(e) => {
+            let native = to.bytes();
+            real!(connect(
+                fd,
+                native.as_ptr().cast(),
+                native.len() as socklen_t
+            ));
+            errno::set(e);
+            -1
+        }
         Before::To => {
             let native = to.bytes();
             let answer = real!(connect(
@@ -106,8 +128,11 @@ extern "C" fn accept_carried(
         let mut from = AnyName::room();
         let place = (&raw mut from.bytes).cast();
         let new = real!(accept4(fd, place, &raw mut from.length, flags));
-        if new < 0 || inet_calls::accepted(new, &from, name, room, length) {
+        if new < 0 {
             return new;
+        }
+        if let Some(answer) = inet_calls::accepted(new, &from, name, room, length) {
+            return answer;
         }
     }
 }
@@ -162,6 +187,11 @@ hooks! {
     fn accept4(fd: c_int, name: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int => my_accept4 {
         if inet::may_concern() { return accept_carried(fd, name, length, flags); }
         real!(accept4(fd, name, length, flags))
+    }
+    fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
+        let answer = real!(shutdown(fd, how));
+        if answer == 0 && is_datagrams(fd) { sending::shut_down(fd, how); }
+        answer
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }

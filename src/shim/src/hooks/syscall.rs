@@ -164,6 +164,7 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_listen => socket::my_listen(fd, b as c_int) as isize,
             libc::SYS_accept => socket::my_accept(fd, b as _, c as _) as isize,
             libc::SYS_accept4 => socket::my_accept4(fd, b as _, c as _, d as c_int) as isize,
+            libc::SYS_shutdown => socket::my_shutdown(fd, b as c_int) as isize,
             libc::SYS_getpeername => socket::my_getpeername(fd, b as _, c as _) as isize,
             libc::SYS_getsockname => socket::my_getsockname(fd, b as _, c as _) as isize,
             libc::SYS_getsockopt => {

@@ -11,7 +11,7 @@ use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
 use crate::waiting::select::{select as select_with_care, sets_need_care};
 use crate::waiting::sleepers::{self, Asleep};
 use crate::waiting::{epoll, news};
-use crate::{foreign, listening, lost, view};
+use crate::{foreign, inet, listening, lost, view};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
@@ -23,9 +23,50 @@ fn polling(
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    let answer = poll_tunnels(fds, n, mask, deadline, host);
+    let answer = match inet::is_active() && has_datagrams(fds, n) {
+        true => poll_datagrams(fds, n, mask, deadline(), host),
+        false => poll_tunnels(fds, n, mask, deadline, host),
+    };
     if answer > 0 && listening::any() {
         lost::in_poll(fds, n);
+    }
+    answer
+}
+
+/// Are there sockets of UDP of a net among these?
+#[cold]
+extern "C" fn has_datagrams(fds: *mut pollfd, n: nfds_t) -> bool {
+    !fds.is_null()
+        && n <= 1 << 20
+        && readable(fds, n).is_some()
+        && inet::errors::concern(fds, n as usize)
+}
+
+/// poll(2) with such sockets among the descriptors: an error that has come to one of them shows
+/// as POLLERR, and not as something to read.
+#[inline]
+fn poll_datagrams(
+    fds: *mut pollfd,
+    n: nfds_t,
+    mask: *const sigset_t,
+    deadline: Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    if inet::errors::are_there(fds, n as usize) {
+        let answer = real!(poll(fds, n, 0));
+        return if answer < 0 {
+            answer
+        } else {
+            inet::errors::show(fds, n as usize)
+        };
+    }
+    let mut answer = poll_tunnels(fds, n, mask, || deadline, host);
+    while answer > 0 {
+        let ready = inet::errors::show(fds, n as usize);
+        if ready > 0 || deadline.over() {
+            return ready;
+        }
+        answer = polled(fds, n, deadline, mask);
     }
     answer
 }

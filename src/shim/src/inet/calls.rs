@@ -14,12 +14,12 @@ use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
 use memtun_calls::inet::names::Accepted;
-use memtun_calls::inet::option::is_translated;
+use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_sys::inet::{self, SocketName};
 use memtun_sys::{self as sys};
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
 
 /// A descriptor of this process that may be a socket.
@@ -78,6 +78,8 @@ pub enum Before {
     Machine,
     /// It makes the call with the name that was stored.
     To,
+    /// It makes that call, and the program gets this errno.
+    Refused(c_int),
     /// The program gets this.
     Done(c_int),
 }
@@ -88,6 +90,10 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
         Ok(Step::To(name)) => {
             *to = SocketName::new(&name);
             Before::To
+        }
+        Ok(Step::Refused(name, e)) => {
+            *to = SocketName::new(&name);
+            Before::Refused(e.0)
         }
         Err(e) => Before::Done(errno::give::<c_int>(Err(e)) as c_int),
     }
@@ -155,6 +161,24 @@ pub extern "C" fn before_connect(
 ) -> Before {
     let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name);
     before(step(fd, name, length, connect), to)
+}
+
+/// Does connect(2) end the connection of a socket of UDP (AF_UNSPEC)?
+#[cold]
+#[inline(never)]
+pub extern "C" fn is_disconnect(fd: c_int, name: *const sockaddr, length: socklen_t) -> bool {
+    let mut family = [0; 2];
+    crate::table::is_datagrams(fd)
+        && length >= 2
+        && errno::keep(|| OwnMemory.read(name as usize, &mut family)).is_ok()
+        && i32::from(u16::from_ne_bytes(family)) == libc::AF_UNSPEC
+}
+
+/// Called after a connection of UDP has ended.
+#[cold]
+#[inline(never)]
+pub extern "C" fn disconnected(fd: c_int) {
+    quietly(fd, |call| call.disconnected().ok());
 }
 
 /// Called after connect(2) to a name that was stored, with its answer. Returns the program's.
@@ -260,8 +284,8 @@ impl AnyName {
 }
 
 /// Called after accept(2) has given a socket. Stores the name of its other end where the program
-/// wants it, in `room` bytes. Returns false when nobody may have connected: the socket is closed
-/// then, and the next one is waited for.
+/// wants it, in `room` bytes. Returns what the program gets; `None` when nobody may have connected:
+/// the socket is closed then, and the next one is waited for.
 #[cold]
 #[inline(never)]
 pub extern "C" fn accepted(
@@ -270,7 +294,7 @@ pub extern "C" fn accepted(
     name: *mut sockaddr,
     room: usize,
     length: *mut socklen_t,
-) -> bool {
+) -> Option<c_int> {
     let stored = (from.length as usize).min(from.bytes.len());
     let native = SocketName::of_bytes(&from.bytes[..stored.min(SocketName::LONGEST)])
         .filter(|_| stored <= SocketName::LONGEST)
@@ -284,20 +308,25 @@ pub extern "C" fn accepted(
             // SAFETY: the descriptor was made by the program's call, and nobody knows it yet.
             let _ = unsafe { sys::close(new) };
         });
-        return false;
+        return None;
     }
     if !name.is_null() {
-        errno::keep(|| match whose {
+        // The kernel has not seen these places.
+        let written = errno::keep(|| match whose {
             Some(Accepted::Net(shown)) => {
-                let _ = name::write(&UsedMemory, &shown, name as usize, room, length as usize);
+                name::write(&OwnMemory, &shown, name as usize, room, length as usize)
             }
-            _ => {
-                let _ = UsedMemory.write(name as usize, &from.bytes[..stored.min(room)]);
-                let _ = UsedMemory.write(length as usize, &from.length.to_ne_bytes());
-            }
+            _ => OwnMemory
+                .write(name as usize, &from.bytes[..stored.min(room)])
+                .and_then(|()| OwnMemory.write(length as usize, &from.length.to_ne_bytes())),
         });
+        if let Err(e) = written {
+            // SAFETY: the descriptor was made by the program's call, which does not return it.
+            let _ = unsafe { sys::close(new) };
+            return Some(errno::give::<c_int>(Err(e)) as c_int);
+        }
     }
-    true
+    Some(new)
 }
 
 /// Called after getsockopt(2) has stored a value.
@@ -351,4 +380,37 @@ pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
     let Some(left) = end.left() else { return false };
     errno::keep(|| uaccess::write(timeout, &left).ok());
     left.tv_sec == 0 && left.tv_nsec == 0
+}
+
+/// Called after setsockopt(2) has set an option.
+#[inline]
+pub fn option_set(fd: c_int, level: c_int, option: c_int) {
+    if is_noted(level, option) {
+        note_option(fd);
+    }
+    if level == libc::IPPROTO_IPV6
+        && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
+    {
+        tell_too(fd, option);
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn note_option(fd: c_int) {
+    quietly(fd, |call| call.changed().ok());
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn tell_too(fd: c_int, option: c_int) {
+    quietly(fd, |call| {
+        call.tell_too(option);
+        Some(())
+    });
+}
+
+/// Called when a socket has joined a group at an interface of the net, or with `false` has left it.
+pub fn joined(fd: c_int, group: IpAddr, index: u32, joins: bool) {
+    quietly(fd, |call| call.joined(group, index, joins).ok());
 }

@@ -5,17 +5,19 @@
 )]
 
 use super::calls::{call, AnyName, Descriptor};
-use super::known;
+use super::{errors, known};
 use crate::errno::{self, fence};
 use crate::table;
 use crate::uaccess::{self, OwnMemory, UsedMemory};
 use libc::{c_int, c_uint, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use memtun_abi::Errno;
 use memtun_calls::buffer::Vector;
 use memtun_calls::inet::datagram::control;
 use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::Native;
 use memtun_calls::Memory;
 use memtun_kernel::tun::Source;
-use memtun_stack::sockets::{report, Flow};
+use memtun_stack::sockets::{report, Flow, Report};
 use memtun_sys as sys;
 use memtun_sys::inet::SocketName;
 use std::mem::zeroed;
@@ -156,6 +158,18 @@ impl Receiving {
         &raw mut self.message
     }
 
+    /// Called before the kernel's call. `Some` is what the program gets: an error has come.
+    #[cold]
+    #[inline(never)]
+    pub extern "C" fn before(&self, fd: c_int) -> Option<ssize_t> {
+        let waiting = || {
+            let known = known::get()?;
+            errors::waiting(known, Descriptor(fd).cookie().ok()?)
+        };
+        let e = errno::keep(|| fence(|| Ok(waiting()))).ok()??;
+        Some(errno::give::<isize>(Err(e)))
+    }
+
     /// Called with what the kernel's call has answered.
     #[cold]
     #[inline(never)]
@@ -173,14 +187,58 @@ impl Receiving {
                 self.take_off(fd);
                 Next::Again
             }
-            Ok(Heard::Error(e)) => {
+            Ok(Heard::Report(report, flow)) => {
+                let error = errno::keep(|| self.report(fd, stored as usize, report, &flow));
                 self.take_off(fd);
-                errno::set(e.0);
-                Next::Give(-1)
+                match error {
+                    Some(e) => Next::Give(errno::give::<isize>(Err(e))),
+                    None => Next::Again,
+                }
             }
-            Ok(Heard::From(name, flow)) => Next::Give(self.give(stored, Some((name, flow)))),
-            Ok(Heard::Machine) | Err(_) => Next::Give(self.give(stored, None)),
+            Ok(Heard::From(name, flow)) => self.given(stored, Some((name, flow))),
+            Ok(Heard::Machine) | Err(_) => self.given(stored, None),
         }
+    }
+
+    /// Keeps a report for the error queue. Returns the error that the program's call fails with.
+    fn report(&self, fd: c_int, stored: usize, report: Report, flow: &Flow) -> Option<Errno> {
+        let known = known::get()?;
+        let cookie = Descriptor(fd).cookie().ok()?;
+        let mut bytes = [0; 2048];
+        let filled = self.received(stored, &mut bytes);
+        let payload = bytes.get(report::HEAD..filled).unwrap_or_default();
+        errors::take(known, cookie, report, flow, payload);
+        errors::waiting(known, cookie)
+    }
+
+    fn given(&mut self, stored: ssize_t, from: Option<(SocketAddr, Option<Flow>)>) -> Next {
+        Next::Give(match errno::keep(|| self.give(stored, from)) {
+            Ok(given) => given,
+            Err(e) => errno::give::<isize>(Err(e)),
+        })
+    }
+
+    /// Copies the beginning of what the kernel has stored, and returns how much that is.
+    fn received(&self, stored: usize, into: &mut [u8]) -> usize {
+        let mut filled = 0;
+        let most = into.len().min(stored);
+        // SAFETY: the array is this value's own or the program's, which the kernel has just used.
+        let buffer = |at: usize| unsafe {
+            uaccess::read_used(self.message.msg_iov.wrapping_add(at).cast_const())
+        };
+        for at in 0..self.message.msg_iovlen {
+            let Ok(buffer) = buffer(at) else { break };
+            let some = buffer.iov_len.min(most - filled);
+            let part = &mut into[filled..filled + some];
+            if UsedMemory.read(buffer.iov_base as usize, part).is_err() {
+                break;
+            }
+            filled += some;
+            if filled == most {
+                break;
+            }
+        }
+        filled
     }
 
     fn sender(&self) -> Option<SocketAddr> {
@@ -193,23 +251,7 @@ impl Receiving {
             return Heard::Machine;
         };
         let mut begin = [0; LEAST];
-        let mut filled = 0;
-        // SAFETY: the array is this value's own or the program's, which the kernel has just used.
-        let buffer = |at: usize| unsafe {
-            uaccess::read_used(self.message.msg_iov.wrapping_add(at).cast_const())
-        };
-        for at in 0..self.message.msg_iovlen {
-            let Ok(buffer) = buffer(at) else { break };
-            let some = buffer.iov_len.min(LEAST.min(stored) - filled);
-            let into = &mut begin[filled..filled + some];
-            if UsedMemory.read(buffer.iov_base as usize, into).is_err() {
-                break;
-            }
-            filled += some;
-            if filled == LEAST.min(stored) {
-                break;
-            }
-        }
+        let filled = self.received(stored, &mut begin);
         call(known, &Descriptor(fd)).heard(&sender, &begin[..filled])
     }
 
@@ -224,7 +266,14 @@ impl Receiving {
     }
 
     /// Stores what the program wants to know, and returns what its call returns.
-    fn give(&mut self, stored: ssize_t, from: Option<(SocketAddr, Option<Flow>)>) -> ssize_t {
+    ///
+    /// # Errors
+    /// - EFAULT: what it gave for that cannot be written.
+    fn give(
+        &mut self,
+        stored: ssize_t,
+        from: Option<(SocketAddr, Option<Flow>)>,
+    ) -> Result<ssize_t, Errno> {
         let cut = stored as usize > self.room;
         let given = match cut && self.flags & libc::MSG_TRUNC == 0 {
             true => self.room as ssize_t,
@@ -236,24 +285,26 @@ impl Receiving {
             Some(name) => name.bytes(),
             None => &self.name.bytes[..native_length],
         };
-        errno::keep(|| match self.wanted {
+        match self.wanted {
             Wanted::Bytes(to, room, length) => {
                 if !to.is_null() {
-                    let _ = UsedMemory.write(to as usize, &name[..name.len().min(room)]);
-                    let _ = UsedMemory.write(length as usize, &(name.len() as u32).to_ne_bytes());
+                    // The kernel has not seen these places.
+                    OwnMemory.write(to as usize, &name[..name.len().min(room)])?;
+                    OwnMemory.write(length as usize, &(name.len() as u32).to_ne_bytes())?;
                 }
             }
             Wanted::Message(message, given) => {
                 if let (Some((_, flow)), Some(known)) = (from, known::get()) {
                     let (at, length) = (given.msg_control, self.message.msg_controllen);
                     let at = at as usize;
-                    control::show(&UsedMemory, &known.table, flow.as_ref(), at, length);
+                    let net = (known.net, &known.table);
+                    control::show(&UsedMemory, net, flow.as_ref(), at, length);
                 }
                 let mut after = given;
                 if !given.msg_name.is_null() {
                     let room = given.msg_namelen as usize;
                     let some = &name[..name.len().min(room)];
-                    let _ = UsedMemory.write(given.msg_name as usize, some);
+                    OwnMemory.write(given.msg_name as usize, some)?;
                     after.msg_namelen = name.len() as c_uint;
                 }
                 after.msg_controllen = self.message.msg_controllen;
@@ -261,10 +312,10 @@ impl Receiving {
                 if cut {
                     after.msg_flags |= libc::MSG_TRUNC;
                 }
-                let _ = uaccess::write(message, &after);
+                uaccess::write(message, &after)?;
             }
-        });
-        given
+        }
+        Ok(given)
     }
 }
 

@@ -13,7 +13,7 @@ use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
-use memtun_calls::inet::name;
+use memtun_calls::inet::{name, Native};
 use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
 use memtun_kernel::tun::room::Wait;
 use memtun_sys::inet::SocketName;
@@ -61,6 +61,15 @@ impl Transmits for Queues {
 #[inline]
 pub fn forget_options() {
     WAYS.forget_options();
+}
+
+/// Called after shutdown(2).
+#[cold]
+#[inline(never)]
+pub extern "C" fn shut_down(fd: c_int, how: c_int) {
+    if how != libc::SHUT_RD {
+        let _ = errno::keep(|| Descriptor(fd).cookie().map(|cookie| WAYS.shut_down(cookie)));
+    }
 }
 
 /// The bytes of a call that sends.
@@ -129,10 +138,6 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
     let Some(known) = known::get() else {
         return Ok(None);
     };
-    // What only the kernel does: urgent data, which it refuses, and datagrams in parts.
-    if flags & (libc::MSG_OOB | libc::MSG_MORE) != 0 {
-        return Ok(None);
-    }
     let name = match to.name.is_null() {
         true => None,
         false => match name::read(&OwnMemory, to.name as usize, to.length as usize) {
@@ -140,9 +145,17 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
             None => return Ok(None),
         },
     };
-    let given = match to.control.is_null() {
+    // The kernel refuses urgent data, of IPv4.
+    if flags & libc::MSG_OOB != 0 && !name.is_some_and(|name| name.is_ipv6()) {
+        return Ok(None);
+    }
+    let said = match to.control.is_null() {
         true => Given::default(),
         false => control::given(&OwnMemory, to.control as usize, to.control_length)?,
+    };
+    let given = Given {
+        more: flags & libc::MSG_MORE != 0,
+        ..said
     };
     let socket = Descriptor(fd);
     let call = call(known, &socket);

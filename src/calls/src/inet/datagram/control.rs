@@ -4,6 +4,8 @@
 use super::send::Given;
 use crate::memory::Memory;
 use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_stack::brief::each_address;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Flow, Table};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -42,6 +44,14 @@ impl Message {
         let mut octets = [0; 16];
         octets.copy_from_slice(&self.data[..16]);
         Ipv6Addr::from(octets)
+    }
+    /// Turns it into one of IPv6 whose data is an int.
+    fn become_int(&self, memory: &impl Memory, kind: i32) -> Result<(), Errno> {
+        let value = self.int().unwrap_or(self.data[0].into());
+        memory.write(self.at - HEAD, &(HEAD + 4).to_ne_bytes())?;
+        memory.write(self.at - 8, &libc::IPPROTO_IPV6.to_ne_bytes())?;
+        memory.write(self.at - 4, &kind.to_ne_bytes())?;
+        memory.write(self.at, &value.to_ne_bytes())
     }
     fn word(&self, at: usize) -> u32 {
         let data = &self.data[at..];
@@ -139,8 +149,16 @@ pub fn given(memory: &impl Memory, at: usize, length: usize) -> Result<Given, Er
 
 /// Puts the net's addresses and interfaces in the place of the machine's in the messages that came
 /// with a datagram of this flow, or from a socket of this net.
-pub fn show(memory: &impl Memory, table: &Table, flow: Option<&Flow>, at: usize, length: usize) {
+pub fn show(
+    memory: &impl Memory,
+    (net, table): (&NetDir, &Table),
+    flow: Option<&Flow>,
+    at: usize,
+    length: usize,
+) {
     let own = |alias: Ipv4Addr| table.own(alias).map(|own| own.address);
+    let fits = |message: &Message| message.at + 4 <= at + length;
+    let of_v6 = flow.is_some_and(|flow| flow.local.is_ipv6());
     let _ = each(memory, at, length, |message| {
         match (message.level, message.kind) {
             (libc::IPPROTO_IP, libc::IP_PKTINFO) if message.length >= 12 => {
@@ -154,8 +172,8 @@ pub fn show(memory: &impl Memory, table: &Table, flow: Option<&Flow>, at: usize,
                 };
                 put(4, spec.or(to));
                 put(8, to);
-                if let Some(flow) = flow {
-                    data[..4].copy_from_slice(&flow.ifindex.to_ne_bytes());
+                if let Some(index) = index(net, flow, to) {
+                    data[..4].copy_from_slice(&index.to_ne_bytes());
                 }
                 memory.write(message.at, &data[..12])?;
             }
@@ -163,17 +181,24 @@ pub fn show(memory: &impl Memory, table: &Table, flow: Option<&Flow>, at: usize,
                 let native = native_v4(message.v6().into()).and_then(own);
                 let to = flow.map(|flow| flow.local.ip()).or(native);
                 let mut data = message.data;
-                if let Some(to) = to {
-                    let to = match to {
-                        IpAddr::V4(v4) => v4.to_ipv6_mapped(),
-                        IpAddr::V6(v6) => v6,
-                    };
-                    data[..16].copy_from_slice(&to.octets());
+                match to {
+                    Some(IpAddr::V4(to)) => {
+                        data[..16].copy_from_slice(&to.to_ipv6_mapped().octets())
+                    }
+                    Some(IpAddr::V6(to)) => data[..16].copy_from_slice(&to.octets()),
+                    None => {}
                 }
-                if let Some(flow) = flow {
-                    data[16..20].copy_from_slice(&flow.ifindex.to_ne_bytes());
+                if let Some(index) = index(net, flow, to) {
+                    data[16..20].copy_from_slice(&index.to_ne_bytes());
                 }
                 memory.write(message.at, &data[..20])?;
+            }
+            // A datagram of IPv6 comes in one of IPv4.
+            (libc::IPPROTO_IP, libc::IP_TTL) if of_v6 && fits(message) => {
+                message.become_int(memory, libc::IPV6_HOPLIMIT)?;
+            }
+            (libc::IPPROTO_IP, libc::IP_TOS) if of_v6 && fits(message) => {
+                message.become_int(memory, libc::IPV6_TCLASS)?;
             }
             (libc::IPPROTO_IP, libc::IP_ORIGDSTADDR) if message.length >= 16 => {
                 if let Some(std::net::SocketAddr::V4(to)) = flow.map(|flow| flow.local) {
@@ -187,4 +212,18 @@ pub fn show(memory: &impl Memory, table: &Table, flow: Option<&Flow>, at: usize,
         }
         Ok(())
     });
+}
+
+/// Returns the interface by which a datagram of this flow has come, or the one that has the own
+/// address that it was sent to.
+fn index(net: &NetDir, flow: Option<&Flow>, to: Option<IpAddr>) -> Option<u32> {
+    if let Some(flow) = flow {
+        return (flow.ifindex != 0).then_some(flow.ifindex);
+    }
+    let mut found = None;
+    let _ = each_address(net, |address| {
+        found = (Some(address.local) == to).then_some(address.index);
+        found.is_none()
+    });
+    found
 }

@@ -4,7 +4,6 @@
 use crate::host::Host;
 use crate::inet::call::{Inet, Native};
 use crate::inet::name::of_family;
-use memtun_abi::Errno;
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{Flow, Protocol, Report};
 use std::net::SocketAddr;
@@ -19,8 +18,9 @@ pub enum Heard {
     From(SocketAddr, Option<Flow>),
     /// The program must not see it.
     Skipped,
-    /// It says that this error has come; the datagram is not the program's.
-    Error(Errno),
+    /// It says that an error of this flow has come, and is not the program's. Behind its head
+    /// ([`report::HEAD`](memtun_stack::sockets::report::HEAD)) is what was sent.
+    Report(Report, Flow),
 }
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
@@ -44,12 +44,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let Some(flow) = flow.filter(|_| from_host) else {
             return Heard::Skipped;
         };
-        if let Some((_report, _)) = Report::of_bytes(self.table.secret(), begin) {
-            let cookie = self.socket.cookie().ok();
-            return match cookie.and_then(|cookie| self.table.error(cookie, true)) {
-                Some(error) => Heard::Error(error),
-                None => Heard::Skipped,
-            };
+        if let Some((report, _)) = Report::of_bytes(self.table.secret(), begin) {
+            return Heard::Report(report, flow);
         }
         let family = match sender {
             SocketAddr::V4(_) => libc::AF_INET,

@@ -9,13 +9,19 @@ use memtun_abi::Errno;
 use memtun_ip::{ethernet, fragment::Fragments, protocol, udp, Head, NoRoom};
 use memtun_kernel::tun::Source;
 use memtun_stack::ask::{self, What};
-use memtun_stack::sockets::question::{PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire};
+use memtun_stack::sockets::question::{
+    set, PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire,
+};
 use memtun_stack::sockets::{Entry, Protocol};
 use memtun_sys::{self as sys, Room};
 use std::net::{IpAddr, SocketAddr};
 
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
+/// What a piece of a datagram counts for in the kernel's buffer, roughly.
+const PIECE: usize = 2304;
+/// UDP_CORK of linux/udp.h.
+const UDP_CORK: i32 = 1;
 /// Datagrams that one call makes at most (UDP_MAX_SEGMENTS).
 const MOST_SEGMENTS: usize = 128;
 /// Longest payload of an IP packet.
@@ -51,6 +57,8 @@ pub struct Given {
     pub class: Option<u8>,
     /// Length in bytes of each datagram (UDP_SEGMENT).
     pub segment: Option<u16>,
+    /// Another part of the datagram follows (MSG_MORE).
+    pub more: bool,
 }
 
 /// What has become of a datagram.
@@ -117,6 +125,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             source: given.source,
             out: given.out,
         };
+        if by.ways().is_shut(from.cookie) {
+            // The kernel raises the signal for that.
+            return Ok(Sent::Machine);
+        }
         if let Some(error) = self.table.error(from.cookie, true) {
             return Err(error);
         }
@@ -137,6 +149,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 SocketAnswer::Path(path) => path,
                 _ => return Ok(Sent::Machine),
             };
+            let begun = by.ways().begin(from.cookie, given.more);
+            if begun || given.more || way.corked {
+                // The machine's kernel puts the parts together, and the host process sends them.
+                return self.send_part(&way, connected);
+            }
             match self.send_by(&way, &path, data, given, by) {
                 Ok(()) => return Ok(Sent::Done(data.len())),
                 Err(Trouble::Stale) if !tried => tried = true,
@@ -144,6 +161,24 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 Err(Trouble::Stale) => return Ok(Sent::Done(data.len())),
                 Err(Trouble::Final(e)) => return Err(e),
             }
+        }
+    }
+
+    /// Says where a part of a datagram goes.
+    fn send_part(&self, way: &Way, connected: bool) -> Result<Sent, Errno> {
+        let Some(kind) = self.kind().filter(|_| !connected) else {
+            return Ok(Sent::Machine);
+        };
+        let question = self.question(kind, Some(way.from.to))?;
+        let asked = SocketQuestion {
+            flags: question.flags | set::NEEDS_ALIAS,
+            ..question
+        };
+        match self.ask(What::Path, &asked)? {
+            SocketAnswer::Path(Path {
+                alias: Some(alias), ..
+            }) => Ok(Sent::Natively(alias, None)),
+            _ => Ok(Sent::Machine),
         }
     }
 
@@ -155,6 +190,17 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         if from.to.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(None);
+        }
+        let is_v4 = from.to.ip().to_canonical().is_ipv4();
+        if is_v4 && self.hears_only_v6(kind) {
+            return Err(Errno(libc::ENETUNREACH));
+        }
+        if !is_v4 && from.out != 0 && !self.net.knows_index(from.out) {
+            return Err(Errno(libc::ENODEV));
+        }
+        let is_own = |source| self.table.alias_of(source, from.out).is_some();
+        if !is_v4 && !from.source.is_none_or(is_own) {
+            return Err(Errno(libc::EINVAL));
         }
         let mut question = self.question(kind, Some(from.to))?;
         let known = |entry: &Entry| entry.protocol == Protocol::Udp;
@@ -177,7 +223,6 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             ..question
         };
         let answer = self.ask(What::Path, &asked)?;
-        let is_v4 = from.to.ip().to_canonical().is_ipv4();
         let discovery = match is_v4 {
             true => self.socket.option(libc::IPPROTO_IP, libc::IP_MTU_DISCOVER),
             false => self
@@ -194,7 +239,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             _ => Pieces::BySender,
         };
         let segment = self.socket.option(libc::IPPROTO_UDP, UDP_SEGMENT);
-        let broadcast = self.socket.option(libc::SOL_SOCKET, libc::SO_BROADCAST);
+        let general = |option| self.socket.option(libc::SOL_SOCKET, option).unwrap_or(0);
         let hops = match (asked.hops, &answer) {
             (0, SocketAnswer::Path(path)) => path.hops,
             (hops, _) => hops,
@@ -206,8 +251,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             class: question.tos,
             hops,
             pieces,
-            may_broadcast: broadcast.is_ok_and(|set| set != 0),
+            may_broadcast: general(libc::SO_BROADCAST) != 0,
             segment: segment.unwrap_or(0).clamp(0, 0xffff) as u16,
+            corked: self.socket.option(libc::IPPROTO_UDP, UDP_CORK) == Ok(1),
+            unchecked: general(libc::SO_NO_CHECK) != 0,
+            buffer: general(libc::SO_SNDBUF).max(0) as u32,
             connected,
             generation: match answer {
                 SocketAnswer::Path(path) => path.generation,
@@ -297,6 +345,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             Pieces::ByNobody | Pieces::Probe if !fits => return Err(TOO_LONG.into()),
             Pieces::ByNobody | Pieces::Probe => true,
         };
+        let pieces = total / mtu.max(1);
+        if !fits && pieces * PIECE > 2 * way.buffer as usize {
+            return Err(Errno(libc::ENOBUFS).into());
+        }
         let id = if head.dont_fragment && !way.connected {
             0
         } else {
@@ -305,6 +357,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         head.id = id as u16;
         let (link, packet) = room.split_at_mut(ethernet::HEADER);
         let length = udp::finish(packet, &head, (way.port, way.from.to.port()), payload)?;
+        if way.unchecked && head.destination.is_ipv4() {
+            let checksum = head.length() + 6;
+            packet[checksum..checksum + 2].fill(0);
+        }
         let link = match path.wire {
             Wire::Bare => &[][..],
             Wire::Ethernet(header) => {

@@ -4,8 +4,8 @@
 use memtun_shm::Shelf;
 use memtun_stack::sockets::question::SocketAnswer;
 use std::net::{IpAddr, SocketAddr};
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// What a way is known for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +72,12 @@ pub struct Way {
     pub may_broadcast: bool,
     /// UDP_SEGMENT: bytes of a datagram, 0 for one datagram.
     pub segment: u16,
+    /// UDP_CORK: what is sent is a part of a datagram.
+    pub corked: bool,
+    /// SO_NO_CHECK: a packet of IPv4 has no checksum of UDP.
+    pub unchecked: bool,
+    /// SO_SNDBUF, as the kernel counts.
+    pub buffer: u32,
     /// Is the socket connected? Its packets are numbered then.
     pub connected: bool,
     /// For what state of the net it counts.
@@ -84,6 +90,12 @@ pub struct Way {
 pub struct Ways {
     kept: Shelf<Way, 64>,
     options: AtomicU32,
+    /// Cookies of sockets that have sent a part of a datagram with MSG_MORE.
+    begun: [AtomicU64; 8],
+    /// Cookies of sockets that send no more (shutdown(2)).
+    shut: [AtomicU64; 8],
+    /// Number of sockets that were shut down.
+    shuts: AtomicU32,
 }
 
 impl Ways {
@@ -93,6 +105,9 @@ impl Ways {
         Ways {
             kept: Shelf::new(),
             options: AtomicU32::new(0),
+            begun: [const { AtomicU64::new(0) }; 8],
+            shut: [const { AtomicU64::new(0) }; 8],
+            shuts: AtomicU32::new(0),
         }
     }
 
@@ -100,6 +115,36 @@ impl Ways {
     #[inline]
     pub fn forget_options(&self) {
         self.options.fetch_add(1, Relaxed);
+    }
+
+    /// Notes whether the socket has begun a datagram, and returns whether it had before.
+    pub fn begin(&self, cookie: u64, begins: bool) -> bool {
+        let is_it = |place: &&AtomicU64| place.load(Relaxed) == cookie;
+        let place = self.begun.iter().find(is_it);
+        match (place, begins) {
+            (Some(place), false) => place.store(0, Relaxed),
+            (None, true) => {
+                let free = |place: &&AtomicU64| {
+                    let taken = place.compare_exchange(0, cookie, Relaxed, Relaxed);
+                    taken.is_ok()
+                };
+                // Where there is no room, the parts become datagrams of their own.
+                let _ = self.begun.iter().find(free);
+            }
+            _ => {}
+        }
+        place.is_some()
+    }
+
+    /// Notes that the socket sends no more.
+    pub fn shut_down(&self, cookie: u64) {
+        let at = self.shuts.fetch_add(1, Relaxed) as usize;
+        self.shut[at % self.shut.len()].store(cookie, Relaxed);
+    }
+
+    /// Was the socket shut down, as far as it is remembered?
+    pub fn is_shut(&self, cookie: u64) -> bool {
+        self.shuts.load(Relaxed) != 0 && self.shut.iter().any(|shut| shut.load(Relaxed) == cookie)
     }
 
     /// Returns the state of the options now.

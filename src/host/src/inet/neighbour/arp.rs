@@ -183,8 +183,8 @@ fn ignores(
     }
 }
 
-/// Does this host answer for somebody whom a way through another interface leads to (`proxy_arp`, or
-/// an address that it was told to answer for)?
+/// Does this host answer for somebody whom a way through another interface leads to (`proxy_arp`,
+/// or an address that it was told to answer for)?
 fn answers_for(
     out: &mut Output<'_, '_>,
     interface: &Interface,

@@ -1,7 +1,7 @@
 //! Neighbours on taps: who has which address (net/core/neighbour.c).
 //!
-//! Entries that programs set stand in the net's state and are followed; what is learned from packets
-//! is told to it, so that `ip neigh` shows it.
+//! Entries that programs set stand in the net's state and are followed; what is learned from
+//! packets is told to it, so that `ip neigh` shows it.
 #![forbid(unsafe_code)]
 
 pub mod arp;
@@ -37,7 +37,8 @@ pub(super) fn resolve(
     }
 }
 
-/// Asks for an address: everybody, or only the one who had it. `packet` is what is to be sent there.
+/// Asks for an address: everybody, or only the one who had it. `packet` is what is to be sent
+/// there.
 fn ask(
     out: &mut Output<'_, '_>,
     interface: &Interface,
@@ -85,6 +86,10 @@ pub(super) fn publish(out: &mut Output<'_, '_>) {
     }
     out.service.consult(&mut |world| {
         for ((index, address), (state, mac), router) in &news {
+            if *state == 0 {
+                let _ = engine::remove(world, *index, *address);
+                continue;
+            }
             let change = Change {
                 replaces: true,
                 replaces_router: address.is_ipv6(),

@@ -131,6 +131,8 @@ pub(super) struct Heard {
 pub struct Neighbours {
     all: BTreeMap<Key, Entry>,
     changed: bool,
+    /// Who was forgotten, and stands in the net's state still.
+    gone: Vec<Key>,
     /// A time before which nothing is due.
     soonest: Option<Duration>,
 }
@@ -157,7 +159,11 @@ impl Neighbours {
             let entries = self.all.iter();
             let idle = entries.filter(|(_, it)| it.state & (FIXED | INCOMPLETE) == 0);
             let oldest = idle.min_by_key(|(_, it)| it.used).map(|(key, _)| *key)?;
-            self.all.remove(&oldest);
+            let forgotten = self.all.remove(&oldest);
+            if forgotten.is_some_and(|it| it.published.is_some()) {
+                self.gone.push(oldest);
+                self.changed = true;
+            }
         }
         Some(self.all.entry(key).or_insert_with(|| Entry::new(now)))
     }
@@ -387,7 +393,11 @@ impl Neighbours {
             let interface = view.interface(*index);
             interface.is_some_and(|it| it.up) && (there || entry.published.is_none())
         });
+        let gone = std::mem::take(&mut self.gone);
         for set in view.neighbours.iter().filter(|it| !it.is_proxy()) {
+            if gone.contains(&(set.index, set.address)) {
+                continue;
+            }
             let mac: Option<Mac> = set.lladdr.as_slice().try_into().ok();
             let mac = mac.filter(|_| set.is_valid());
             let key = (set.index, set.address);
@@ -407,13 +417,15 @@ impl Neighbours {
                 }
             }
         }
+        self.gone.extend(gone);
         self.look_at_timers();
     }
 
     /// Takes what the net's state does not have yet: who, the state and the address, and whether it
     /// is a router.
     pub(super) fn take_news(&mut self) -> Vec<News> {
-        let mut news = Vec::new();
+        let gone = self.gone.drain(..);
+        let mut news: Vec<News> = gone.map(|key| (key, (NONE, None), false)).collect();
         if !std::mem::take(&mut self.changed) {
             return news;
         }
@@ -428,5 +440,5 @@ impl Neighbours {
     }
 }
 
-/// What the net's state does not have yet of a neighbour.
+/// What the net's state does not have yet of a neighbour. One without a state was forgotten.
 pub(super) type News = (Key, (u16, Option<Mac>), bool);

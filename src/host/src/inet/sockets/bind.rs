@@ -1,15 +1,18 @@
 //! A socket gets a name: `__inet_bind`, `__inet6_bind`.
 #![forbid(unsafe_code)]
 
+use super::asker::{flags_of, Asker};
+use super::names::{plain, with_port};
+use super::open::Open;
 use super::ports::Range;
 use super::rules::{says, Name, Says};
-use super::{Address, Open, Sockets};
+use super::{Address, Sockets};
 use crate::engine::route::lookup::{type_of, TABLES};
 use crate::World;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
 use memtun_stack::sockets::{flag, Entry, Protocol};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whose an address is that a socket wants to be bound to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -20,82 +23,12 @@ enum Whose {
     Machine,
 }
 
-/// Returns the address without the mapping of IPv4 into IPv6.
-pub fn plain(name: SocketAddr) -> SocketAddr {
-    match name.ip().to_canonical() {
-        address @ IpAddr::V4(_) => SocketAddr::new(address, name.port()),
-        IpAddr::V6(_) => name,
-    }
-}
-
 /// Returns the name of a socket that has none.
 fn no_name(family: u16) -> SocketAddr {
     match i32::from(family) == libc::AF_INET6 {
         true => (Ipv6Addr::UNSPECIFIED, 0).into(),
         false => (Ipv4Addr::UNSPECIFIED, 0).into(),
     }
-}
-
-/// Who asks about a socket.
-pub struct Asker<'q> {
-    /// The question.
-    pub question: &'q SocketQuestion,
-    /// The user.
-    pub uid: u32,
-    /// The process.
-    pub pid: u32,
-}
-
-impl Asker<'_> {
-    /// Is the socket one of AF_INET6?
-    pub fn is_v6(&self) -> bool {
-        i32::from(self.question.family) == libc::AF_INET6
-    }
-
-    /// Returns the name that the socket would have with this address.
-    pub(super) fn name(&self, address: IpAddr) -> Name {
-        let set = |bit| self.question.flags & bit != 0;
-        Name {
-            protocol: self.question.protocol,
-            v6: self.is_v6(),
-            v6_only: set(set::V6ONLY),
-            address,
-            device: self.question.device,
-            reuse: set(set::REUSE_ADDRESS),
-            reuse_port: set(set::REUSE_PORT),
-            uid: self.uid,
-            listens: false,
-        }
-    }
-
-    /// Returns the entry of a socket that has got this name without asking for it.
-    pub(super) fn entry(&self, local: SocketAddr, native: SocketAddr) -> Entry {
-        Entry {
-            cookie: self.question.cookie,
-            inode: self.question.inode,
-            uid: self.uid,
-            protocol: self.question.protocol,
-            family: self.question.family,
-            local,
-            native,
-            remote: None,
-            flow: None,
-            device: self.question.device,
-            flags: flags_of(self.question),
-        }
-    }
-}
-
-/// Returns the flags of an entry for a question.
-fn flags_of(question: &SocketQuestion) -> u32 {
-    let pairs = [
-        (set::V6ONLY, flag::V6ONLY),
-        (set::REUSE_ADDRESS, flag::REUSE_ADDRESS),
-        (set::REUSE_PORT, flag::REUSE_PORT),
-        (set::RECEIVES_ERRORS, flag::RECEIVES_ERRORS),
-    ];
-    let set = pairs.iter().filter(|(bit, _)| question.flags & bit != 0);
-    set.fold(0, |flags, (_, flag)| flags | flag)
 }
 
 impl Sockets {
@@ -109,6 +42,9 @@ impl Sockets {
         let name = plain(question.name.unwrap_or(no_name(question.family)));
         if !self.active {
             return Ok(SocketAnswer::Machine);
+        }
+        if question.name.is_none() && question.flags & set::BOUND != 0 {
+            return self.refresh(asker);
         }
         let mapped = asker.is_v6() && name.is_ipv4();
         if mapped && question.flags & set::V6ONLY != 0 {
@@ -194,7 +130,7 @@ impl Sockets {
             let listens = other.is_some_and(|other| other.flags & flag::LISTENS != 0);
             let conflicts =
                 other.is_some_and(|other| says(&name, &Name::of(&other), false) == Says::No);
-            if listens && conflicts && open.is_alive(row, super::FRESH) {
+            if listens && conflicts && open.is_alive(row, super::alive::FRESH) {
                 return Err(Errno(libc::EADDRINUSE));
             }
         }
@@ -282,17 +218,6 @@ impl Sockets {
             true => Ok(Whose::Net),
             // Whether it is the machine's, its kernel says.
             false => Ok(Whose::Machine),
-        }
-    }
-}
-
-/// Returns a name with another port, and the interface of an IPv6 address of a link.
-pub fn with_port(name: SocketAddr, port: u16, device: u32) -> SocketAddr {
-    match name.ip() {
-        IpAddr::V4(address) => (address, port).into(),
-        IpAddr::V6(address) => {
-            let own = super::own_of(address.into(), device);
-            SocketAddrV6::new(address, port, 0, own.scope).into()
         }
     }
 }

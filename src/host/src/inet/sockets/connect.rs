@@ -1,14 +1,15 @@
 //! A socket connects: `tcp_v4_connect`, `__ip4_datagram_connect` and theirs of IPv6.
 #![forbid(unsafe_code)]
 
-use super::bind::{plain, with_port, Asker};
-use super::path::Verdict;
-use super::ports::{score, Range};
-use super::{flag, Sockets};
+use super::asker::Asker;
+use super::names::{native, own_of, plain, with_port};
+use super::ports::Range;
+use super::verdict::Verdict;
+use super::Sockets;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, SocketAnswer};
 use memtun_stack::sockets::table::native_v4;
-use memtun_stack::sockets::{Entry, Flow, Protocol};
+use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What becomes of a connect.
@@ -35,6 +36,11 @@ pub struct Opening {
     pub v6: bool,
     /// The mtu of the way.
     pub mtu: u32,
+    /// What the table is to know of the socket if the connection fails late: its flow, by which the
+    /// program finds why.
+    pub entry: Entry,
+    /// The process that asks.
+    pub asker: u32,
 }
 
 impl Opening {
@@ -42,15 +48,6 @@ impl Opening {
     pub fn answer(&self, port: u16) -> SocketAnswer {
         SocketAnswer::Carried(self.bind, native(self.alias, port, self.v6))
     }
-}
-
-/// Returns the native name of an alias for a socket of this family.
-pub(super) fn native(alias: Ipv4Addr, port: u16, v6: bool) -> SocketAddr {
-    let address: IpAddr = match v6 {
-        true => alias.to_ipv6_mapped().into(),
-        false => alias.into(),
-    };
-    SocketAddr::new(address, port)
 }
 
 impl Sockets {
@@ -134,7 +131,7 @@ impl Sockets {
             let native_name = match (bind, entry) {
                 (Some(bind), _) => bind,
                 (None, Some(entry)) => connected_name(&entry),
-                (None, None) => return Err(Errno(libc::EINVAL)),
+                (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
             };
             let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
             if let Some(old) = entry.flow.filter(|old| *old != alias) {
@@ -149,10 +146,12 @@ impl Sockets {
         let from = match (bind, entry) {
             (Some(bind), _) => bind,
             (None, Some(entry)) => connected_name(&entry),
-            (None, None) => return Err(Errno(libc::EINVAL)),
+            (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
         };
         let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
         self.note_opening(question.cookie, alias);
+        let mut entry = entry.unwrap_or_else(|| asker.entry(local, from));
+        entry.flow = Some(alias);
         Ok(Connected::Opening(Opening {
             flow,
             alias,
@@ -160,6 +159,8 @@ impl Sockets {
             native: SocketAddr::new(from_v4.into(), from.port()),
             v6,
             mtu: way.mtu,
+            entry,
+            asker: asker.pid,
         }))
     }
 
@@ -175,7 +176,11 @@ impl Sockets {
         range: &Range,
     ) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let tcp = asker.question.protocol == Protocol::Tcp;
         if let Some(entry) = entry {
+            // One that is connected keeps the address that it has for that.
+            let connected = entry.remote.is_some() && !tcp && !entry.local.ip().is_unspecified();
+            let source = if connected { entry.local.ip() } else { source };
             let local = SocketAddr::new(source, entry.local.port());
             return Ok((with_port(local, local.port(), index), None));
         }
@@ -185,7 +190,7 @@ impl Sockets {
             return Ok((with_port(SocketAddr::new(source, port), port, index), None));
         }
         let name = asker.name(source);
-        let alias = open.writer.own_alias(super::own_of(source, index))?;
+        let alias = open.writer.own_alias(own_of(source, index))?;
         let tcp = asker.question.protocol == Protocol::Tcp;
         for port in range.candidates(true) {
             let local = with_port(SocketAddr::new(source, port), port, index);
@@ -198,9 +203,9 @@ impl Sockets {
                 error: 0,
             };
             let bind = native(alias, port, asker.is_v6());
-            let is_free = !open.is_port_taken(&name, port, asker.question.cookie, true)
-                && !(tcp && open.writer.alias_of(&flow).is_some())
-                && open.is_free_for(asker.question.protocol, port, &bind);
+            let taken = open.is_port_taken(&name, port, asker.question.cookie, true)
+                || tcp && open.writer.alias_of(&flow).is_some();
+            let is_free = !taken && open.is_free_for(asker.question.protocol, port, &bind);
             if is_free {
                 return Ok((local, Some(bind)));
             }
@@ -224,7 +229,7 @@ impl Sockets {
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let Some(target) = target else {
-            let alias = open.writer.own_alias(super::own_of(to.ip(), index))?;
+            let alias = open.writer.own_alias(own_of(to.ip(), index))?;
             let shut = open.natives.ports.shut;
             let to = native(alias, shut, v6);
             return Ok(Connected::Answer(SocketAnswer::Local(bind, to)));
@@ -271,36 +276,6 @@ impl Sockets {
             open.put(&entry, asker.pid)?;
         }
         Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)))
-    }
-
-    /// Returns the socket of this net that gets what another one sends to a name.
-    pub(super) fn target(
-        &mut self,
-        protocol: Protocol,
-        to: SocketAddr,
-        from: SocketAddr,
-        index: u32,
-    ) -> Option<super::Listener> {
-        if protocol == Protocol::Tcp {
-            return self.listener(to, index);
-        }
-        let open = self.open.as_mut()?;
-        loop {
-            let rows = open.writer.of_port(protocol, to.port()).iter();
-            let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
-            let scored = known.filter_map(|(row, known)| {
-                Some((
-                    score(&known.entry, to, Some(from), index)?,
-                    known.since,
-                    row,
-                ))
-            });
-            let (.., row) = scored.max()?;
-            if open.is_alive(row, super::FRESH) {
-                let entry = open.writer.at(row)?.entry;
-                return open.reach(&entry, to, index);
-            }
-        }
     }
 }
 

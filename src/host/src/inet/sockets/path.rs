@@ -1,46 +1,17 @@
-//! Where the packets of a socket go: to another socket of this net, out of an interface of the
-//! net's own, or the machine's way.
+//! The way of a socket's packets (`ip_route_output_flow`, `udp_sendmsg`).
 #![forbid(unsafe_code)]
 
-use super::bind::{plain, Asker};
-use super::ports::score;
+use super::asker::Asker;
+use super::names::{native, own_of, plain, score, with_port};
+use super::verdict::{Out, Verdict};
 use super::Sockets;
 use crate::engine::route::lookup::Flow as Query;
 use crate::inet::output::Output;
-use crate::inet::route::Way;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, Path, SocketAnswer, SocketQuestion, Wire};
 use memtun_stack::sockets::{Entry, Flow, Protocol};
 use memtun_stack::state::View;
 use std::net::{IpAddr, SocketAddr};
-
-/// Where packets go.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Verdict {
-    /// The machine's way.
-    Machine,
-    /// To an address of this net, from this one.
-    Local(IpAddr),
-    /// Out of an interface of the net.
-    Away(Out),
-}
-
-/// A way out of an interface of the net.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Out {
-    /// The interface.
-    pub index: u32,
-    /// The source address.
-    pub source: IpAddr,
-    /// Longest packet in bytes.
-    pub mtu: u32,
-    /// Is it for all of a network?
-    pub broadcast: bool,
-    /// Is it for a group?
-    pub multicast: bool,
-    /// The way itself.
-    pub way: Way,
-}
 
 /// Returns what is looked up for a socket.
 fn query(question: &SocketQuestion, to: SocketAddr, from: Option<IpAddr>, uid: u32) -> Query {
@@ -190,14 +161,14 @@ impl Sockets {
         let open = self.open.as_mut()?;
         let alias = open.new_flow(&Flow {
             protocol: asker.question.protocol,
-            local: super::bind::with_port(local, local.port(), index),
-            remote: super::bind::with_port(to, to.port(), index),
+            local: with_port(local, local.port(), index),
+            remote: with_port(to, to.port(), index),
             ifindex: asker.question.device,
             mss: 0,
             error: 0,
         })?;
         let port = open.natives.ports.datagram;
-        Some(super::connect::native(alias, port, asker.is_v6()))
+        Some(native(alias, port, asker.is_v6()))
     }
 
     /// Does another socket of this net hear what is sent to a group or to all?
@@ -222,21 +193,17 @@ impl Sockets {
         let target = self.target(question.protocol, to, from, question.device);
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
-        let from = open
-            .writer
-            .own_alias(super::own_of(source, question.device))?;
-        let from = super::connect::native(from, entry.native.port(), v6);
-        let native = match target.map(|target| target.native) {
-            Some(SocketAddr::V4(name)) => super::connect::native(*name.ip(), name.port(), v6),
+        let from = open.writer.own_alias(own_of(source, question.device))?;
+        let from = native(from, entry.native.port(), v6);
+        let there = match target.map(|target| target.native) {
+            Some(SocketAddr::V4(name)) => native(*name.ip(), name.port(), v6),
             Some(name) => name,
             None => {
-                let alias = open
-                    .writer
-                    .own_alias(super::own_of(to.ip(), question.device))?;
-                super::connect::native(alias, open.natives.ports.shut, v6)
+                let alias = open.writer.own_alias(own_of(to.ip(), question.device))?;
+                native(alias, open.natives.ports.shut, v6)
             }
         };
-        Ok(SocketAnswer::Local(Some(from), native))
+        Ok(SocketAnswer::Local(Some(from), there))
     }
 }
 

@@ -1,12 +1,13 @@
-//! Which port a socket gets, in the net and natively, and which of several sockets gets a packet.
+//! Which port a socket gets, in the net and natively.
 #![forbid(unsafe_code)]
 
 use super::diag::{Native, TIME_WAIT};
+use super::names::{native_protocol, own_of, port_kind, scope_of};
+use super::open::Open;
 use super::rules::{says, Name, Says};
-use super::{native_protocol, port_kind, Open};
 use memtun_abi::Errno;
 use memtun_stack::sockets::table::{native_v4, Alias};
-use memtun_stack::sockets::{flag, Entry, Protocol};
+use memtun_stack::sockets::Protocol;
 use memtun_stack::State;
 use memtun_sys::{self as sys, inet};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
@@ -71,52 +72,6 @@ impl Range {
     }
 }
 
-/// How well a socket suits a packet, the better the larger; None when it is not for it
-/// (`compute_score`).
-pub fn score(entry: &Entry, to: SocketAddr, from: Option<SocketAddr>, ifindex: u32) -> Option<u32> {
-    if entry.local.port() != to.port() {
-        return None;
-    }
-    let v6_socket = i32::from(entry.family) == libc::AF_INET6;
-    let local = entry.local.ip();
-    let any = local.is_unspecified();
-    let hears = match (local, to.ip()) {
-        (IpAddr::V4(_), IpAddr::V4(_)) | (IpAddr::V6(_), IpAddr::V6(_)) => any || local == to.ip(),
-        (IpAddr::V6(_), IpAddr::V4(_)) => any && entry.flags & flag::V6ONLY == 0,
-        (IpAddr::V4(_), IpAddr::V6(_)) => false,
-    };
-    let of_link = scope_of(entry.local);
-    if !hears || of_link != 0 && of_link != ifindex {
-        return None;
-    }
-    let mut score = if v6_socket { 1 } else { 2 };
-    if !any {
-        score += 64;
-    }
-    if let Some(remote) = entry.remote {
-        let from = from?;
-        let same = remote.ip() == from.ip() && (remote.port() == from.port() || remote.port() == 0);
-        if !same {
-            return None;
-        }
-        score += 8;
-    }
-    if entry.device != 0 {
-        if entry.device != ifindex {
-            return None;
-        }
-        score += 4;
-    }
-    Some(score)
-}
-
-fn scope_of(name: SocketAddr) -> u32 {
-    match name {
-        SocketAddr::V6(name) => name.scope_id(),
-        SocketAddr::V4(_) => 0,
-    }
-}
-
 /// What the machine refuses without a try.
 fn first_unprivileged() -> u16 {
     let read = || {
@@ -134,21 +89,24 @@ impl Open {
     pub fn is_port_taken(&mut self, name: &Name, port: u16, cookie: u64, chosen: bool) -> bool {
         let rows = self.writer.of_port(name.protocol, port).iter();
         let known = rows.filter_map(|row| Some((self.writer.at(*row)?, *row)));
-        let mut others: Vec<_> = known
-            .filter(|(known, _)| known.entry.cookie != cookie)
-            .map(|(known, row)| {
-                (
-                    known.since,
-                    says(name, &Name::of(&known.entry), chosen),
-                    row,
-                )
-            })
-            .filter(|other| other.1 != Says::Nothing)
+        let others = known.filter(|(known, _)| known.entry.cookie != cookie);
+        let others = others.map(|(known, row)| (Name::of(&known.entry), known.since, row));
+        let mut others: Vec<_> = others
+            .filter(|(other, ..)| says(name, other, chosen) != Says::Nothing)
             .collect();
-        others.sort_unstable_by_key(|other| std::cmp::Reverse(other.0));
-        for (_, says, row) in others {
+        others.sort_by(|(one, since, _), (other, than, _)| {
+            // The youngest is asked first, but those that share their port as ones of AF_INET6
+            // stand at the end (`sk_add_node_rcu`).
+            let is_last = |name: &Name| name.v6 && name.reuse_port;
+            match (is_last(one), is_last(other)) {
+                (true, true) => since.cmp(than),
+                (false, false) => than.cmp(since),
+                (last, _) => last.cmp(&!last),
+            }
+        });
+        for (other, _, row) in others {
             if self.is_alive(row, Duration::ZERO) {
-                return says == Says::No;
+                return says(name, &other, chosen) == Says::No;
             }
         }
         false
@@ -241,7 +199,7 @@ impl Open {
                 mapped(alias.ok_or(Errno(libc::ENOBUFS))?)
             }
             (false, _) => {
-                let own = super::own_of(net.ip(), name.device.max(scope_of(net)));
+                let own = own_of(net.ip(), name.device.max(scope_of(net)));
                 mapped(self.writer.own_alias(own)?)
             }
         };

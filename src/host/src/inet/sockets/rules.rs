@@ -60,7 +60,8 @@ fn same_address(one: &Name, other: &Name) -> bool {
     match (one.has_v6_address(), other.has_v6_address()) {
         (false, false) => {
             // A socket of AF_INET6 hears nothing of IPv4 if it says so.
-            let hears = !(other.v6 && other.v6_only) && !(one.v6 && one.v6_only);
+            let deaf = |it: &Name| it.v6 && it.v6_only;
+            let hears = !deaf(other) && !deaf(one);
             hears && (one.is_any() || other.is_any() || one.address == other.address)
         }
         (true, true) => one.is_any() || other.is_any() || one.address == other.address,
@@ -81,7 +82,7 @@ pub enum Says {
 }
 
 /// What another socket says to one that wants a name. `chosen` says that the port is the net's
-/// choice. Of several sockets the youngest is asked first.
+/// choice. The first of several sockets that says something is believed.
 pub fn says(new: &Name, other: &Name, chosen: bool) -> Says {
     let apart = new.device != 0 && other.device != 0 && new.device != other.device;
     if new.protocol != other.protocol || apart || !same_address(new, other) {

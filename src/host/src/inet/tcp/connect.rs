@@ -61,8 +61,9 @@ impl Tcp {
         }
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
-        if self.keep(connection, flow, alias, way, stage).is_none() {
-            sockets.end_flow(alias);
+        match self.keep(connection, flow, alias, way, stage) {
+            Some(number) => self.asked.push_back((now + MOMENT, number, self.serial)),
+            None => sockets.end_flow(alias),
         }
         self.flush(sockets, out);
     }
@@ -200,7 +201,6 @@ impl Live {
             }
             State::Connecting | State::Accepting => {
                 self.stage = Stage::Asked(opening, reply, until);
-                self.again = Some(until);
             }
         }
         After::Stays
@@ -264,6 +264,23 @@ impl Live {
         self.connection.began() + LOOK <= now
     }
 
+    /// Whether the program has given up a connect that nobody has answered yet: a socket that it
+    /// has closed answers what comes with a reset.
+    pub(super) fn is_given_up(&self, sockets: &mut Sockets, now: Duration) -> bool {
+        /// How long a program may take until its connect hangs at the plug, if it is quick.
+        const QUICK: Duration = Duration::from_millis(50);
+        let Stage::Plugged(opening) = &self.stage else {
+            return false;
+        };
+        if self.connection.state() != State::Connecting || self.connection.began() + QUICK > now {
+            return false;
+        }
+        let plug = self.plug(sockets);
+        sockets
+            .native(Protocol::Tcp, opening.native, plug)
+            .is_none()
+    }
+
     fn plug(&self, sockets: &Sockets) -> SocketAddr {
         SocketAddr::new(self.alias.into(), sockets.ports().plug)
     }
@@ -297,6 +314,7 @@ impl Live {
                     // The program's side looks for it once its native socket has an error.
                     self.flow.error = errno.0 as u16;
                     sockets.set_flow(self.alias, &self.flow);
+                    sockets.remember(&opening.entry, opening.asker);
                 }
                 match Leg::bound(&plug, true) {
                     Ok(leg) => {

@@ -29,6 +29,7 @@ pub(super) struct Leg {
     /// again when an event says so.
     pub readable: bool,
     pub writable: bool,
+    pub room_is_waited_for: bool,
     /// The program has said all.
     pub ended: bool,
     /// The program was told that the other side has said all.
@@ -59,6 +60,7 @@ impl Leg {
             socket,
             readable: true,
             writable: true,
+            room_is_waited_for: false,
             ended: false,
             shut: false,
         };

@@ -19,6 +19,11 @@ use std::time::{Duration, Instant};
 const WAKE: u64 = u64::MAX;
 const OPEN: u64 = u64::MAX - 1;
 
+/// What is waited for from the beginning.
+const READS: EventFlags = EventFlags::IN
+    .union(EventFlags::RDHUP)
+    .union(EventFlags::ET);
+
 /// Events that are taken before others have the lock.
 const AT_ONCE: usize = 64;
 
@@ -85,8 +90,16 @@ impl Legs {
     /// Waits for a leg from now on. Each event comes once.
     pub(super) fn add(&self, leg: &Leg, number: usize, serial: u32) -> Result<(), Errno> {
         let data = EventData::new_u64((number as u64) << 32 | u64::from(serial));
-        let flags = EventFlags::IN | EventFlags::OUT | EventFlags::RDHUP | EventFlags::ET;
-        epoll::add(&self.epoll, leg.as_fd(), data, flags).map_err(errno)
+        epoll::add(&self.epoll, leg.as_fd(), data, READS).map_err(errno)
+    }
+
+    /// Waits for room in a leg, too, from now on: before the first time that there is none nobody
+    /// has to be woken for it.
+    pub(super) fn add_room(&self, leg: &mut Leg, number: usize, serial: u32) {
+        if !std::mem::replace(&mut leg.room_is_waited_for, true) {
+            let data = EventData::new_u64((number as u64) << 32 | u64::from(serial));
+            let _ = epoll::modify(&self.epoll, leg.as_fd(), data, READS | EventFlags::OUT);
+        }
     }
 
     /// Wakes the thread if it sleeps longer than until then.

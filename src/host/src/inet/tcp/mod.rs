@@ -31,7 +31,7 @@ use memtun_ip::{Embedded, IcmpError, Packet};
 use memtun_stack::sockets::Flow;
 use memtun_tcp::segment::{ACK, FIN, RST, SYN};
 use memtun_tcp::{Connection, Demux, Pair, Segment, Settings, State, Verdict, Wait};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -48,6 +48,9 @@ pub struct Tcp {
     aliases: HashMap<Ipv4Addr, usize>,
     /// Those to which something has happened that is not carried on yet.
     dirty: Vec<usize>,
+    /// Connects whose program waits for an answer, and until when. The thread that answers questions
+    /// looks at them, because it is awake.
+    asked: VecDeque<(Duration, usize, u32)>,
     legs: Option<Arc<Legs>>,
     /// The same, until a thread runs it.
     fresh: Option<Arc<Legs>>,
@@ -100,6 +103,7 @@ impl Default for Tcp {
             links: Demux::default(),
             aliases: HashMap::new(),
             dirty: Vec::new(),
+            asked: VecDeque::new(),
             legs: None,
             fresh: None,
             serial: 0,
@@ -251,6 +255,9 @@ impl Tcp {
         let now = self.now();
         if let Some(number) = self.links.find(&pair) {
             match self.links.get_mut(number) {
+                Some(Link::Live(live)) if live.is_given_up(sockets, now) => {
+                    self.drop_link(sockets, number, now);
+                }
                 Some(Link::Live(live)) => {
                     live.segment(out, packet.bytes(), now);
                     return self.touch(number);
@@ -332,6 +339,28 @@ impl Tcp {
     pub fn end(&mut self) {
         if let Some(legs) = &self.legs {
             legs.end();
+        }
+    }
+
+    /// Says how long no program has to be answered that has waited for long enough.
+    pub fn answers_in(&mut self) -> Option<Duration> {
+        let now = self.now();
+        loop {
+            let &(until, number, serial) = self.asked.front()?;
+            let live = self.live(number).filter(|live| live.serial == serial);
+            if live.is_some_and(|live| matches!(live.stage, Stage::Asked(..))) {
+                return Some(until.saturating_sub(now));
+            }
+            self.asked.pop_front();
+        }
+    }
+
+    /// Answers programs that have waited for long enough.
+    pub fn answer_asked(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>) {
+        while self.answers_in() == Some(Duration::ZERO) {
+            if let Some((_, number, _)) = self.asked.pop_front() {
+                self.carry_on(sockets, out, number);
+            }
         }
     }
 

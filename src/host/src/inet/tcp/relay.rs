@@ -87,7 +87,9 @@ impl Live {
                     let state = (opening, leg, until, error);
                     self.bridge(sockets, out, legs, number, state, now)
                 }
-                Stage::Running(leg) => return self.relay(sockets, out, leg, now),
+                Stage::Running(leg) => {
+                    return self.relay(sockets, out, (legs, number), leg, now);
+                }
                 Stage::Over => After::Over,
             };
             let goes_on = match &self.stage {
@@ -106,6 +108,7 @@ impl Live {
         &mut self,
         sockets: &mut Sockets,
         out: &mut Output<'_, '_>,
+        (legs, number): (&Legs, usize),
         mut leg: Leg,
         now: Duration,
     ) -> After {
@@ -136,6 +139,9 @@ impl Live {
                 }
             }
             State::Open | State::Connecting | State::Accepting => {}
+        }
+        if !leg.writable {
+            legs.add_room(&mut leg, number, self.serial);
         }
         self.stage = Stage::Running(leg);
         After::Stays

@@ -1,0 +1,154 @@
+//! What there is once the net has had an address: the table, the native ports, the slices.
+#![forbid(unsafe_code)]
+
+use super::diag::Diag;
+use super::native::{self, Claim, Natives};
+use super::writer::Writer;
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_shm::layout::SLICES;
+use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::{Entry, Flow, Protocol, Table};
+use memtun_sys as sys;
+use std::collections::HashSet;
+use std::net::Ipv4Addr;
+
+/// What there is once the net has had an address.
+pub struct Open {
+    /// The table.
+    pub writer: Writer,
+    /// The native ports.
+    pub natives: Natives,
+    /// The slices.
+    pub claims: Vec<Claim>,
+    /// The way to ask the machine's kernel of its sockets.
+    pub diag: Diag,
+    /// Does the machine tell of sockets of TCP that are bound and do nothing yet?
+    pub tells_all: bool,
+    /// The user whose net it is.
+    pub owner: u32,
+}
+
+impl Open {
+    /// Begins, or goes on where the host process before has ended.
+    ///
+    /// # Errors
+    ///
+    /// What making the table or the native sockets fails with.
+    pub fn new(net: &NetDir) -> Result<Open, Errno> {
+        let owner = net.open_dir()?.id().uid;
+        let natives = Natives::open()?;
+        let table = net.make_inet()?;
+        let writer = Writer::new(Table::of(table));
+        let mut open = Open {
+            writer,
+            natives,
+            claims: Vec::new(),
+            diag: Diag::default(),
+            tells_all: false,
+            owner,
+        };
+        // The port `shut` is bound and does nothing.
+        let shut = open.natives.ports.shut;
+        open.tells_all = !open.diag.of_port(Protocol::Tcp, shut).is_empty();
+        open.claim_again()?;
+        let secret = [sys::random(), sys::random()];
+        open.writer.set_ports(&open.natives.ports, secret);
+        Ok(open)
+    }
+
+    /// Claims the slices of the host process before, or new ones where others have them now.
+    fn claim_again(&mut self) -> Result<(), Errno> {
+        let before: Vec<u32> = self.writer.slices().into_iter().collect();
+        for base in before.into_iter().take_while(|base| *base != 0) {
+            let claimed = match native::claim(base) {
+                // Whoever claimed it for this net may be stopped, or be ending.
+                Err(Errno(libc::EADDRINUSE)) if self.is_own_claim(base) => {
+                    Claim { base, socket: None }
+                }
+                Ok(claimed) => claimed,
+                Err(_) => {
+                    self.lose_slices();
+                    break;
+                }
+            };
+            self.note_claim(self.claims.len(), &claimed);
+            self.claims.push(claimed);
+        }
+        match self.claims.is_empty() {
+            true => self.claim_another(),
+            false => Ok(()),
+        }
+    }
+
+    /// Was this slice claimed by a host process of this net?
+    fn is_own_claim(&mut self, base: u32) -> bool {
+        let at = self.claims.len();
+        let cookie = self.writer.claim(at);
+        let name = native::claim_name(base);
+        let found = self.diag.of_port(Protocol::Udp, name.port());
+        let mut found = found.iter().filter(|native| native.own == name);
+        found.any(|native| native.cookie == cookie && cookie != 0)
+    }
+
+    fn note_claim(&mut self, at: usize, claim: &Claim) {
+        let Some(socket) = &claim.socket else { return };
+        let cookie = sys::inet::cookie(socket.raw()).unwrap_or(0);
+        self.writer.set_claim(at, cookie);
+    }
+
+    fn lose_slices(&mut self) {
+        log::warn!("the net's part of the loopback's addresses was taken by others: its sockets lose their names");
+        self.claims.clear();
+        self.writer.forget();
+        for at in 0..SLICES {
+            self.writer.set_slice(at, 0);
+        }
+    }
+
+    /// Claims one slice more.
+    fn claim_another(&mut self) -> Result<(), Errno> {
+        let at = self.claims.len();
+        if at >= SLICES {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        let claim = native::claim_any()?;
+        self.note_claim(at, &claim);
+        self.writer.set_slice(at, claim.base);
+        self.claims.push(claim);
+        Ok(())
+    }
+
+    /// Gives an alias to a flow, and makes room for it if there is none.
+    pub fn new_flow(&mut self, flow: &Flow) -> Option<Ipv4Addr> {
+        if let Some(alias) = self.writer.new_flow(flow) {
+            return Some(alias);
+        }
+        let used = self.used_aliases();
+        let few = self.writer.reclaim(|alias| used.contains(&alias)) < 1024;
+        if few {
+            // What there is must do where no slice is free.
+            let _ = self.claim_another();
+        }
+        self.writer.new_flow(flow)
+    }
+
+    /// Returns the addresses that native sockets have as one of their ends.
+    fn used_aliases(&mut self) -> HashSet<Ipv4Addr> {
+        let mut all = self.diag.of_port(Protocol::Tcp, 0);
+        all.extend(self.diag.of_port(Protocol::Udp, 0));
+        let ends = all.iter().flat_map(|native| [native.own, native.other]);
+        ends.filter_map(|end| native_v4(end.ip())).collect()
+    }
+
+    /// Writes an entry; where there is no room, those of sockets that are gone are removed first.
+    pub fn put(&mut self, entry: &Entry, asker: u32) -> Result<(), Errno> {
+        match self.writer.put(entry, asker) {
+            Err(Errno(libc::ENOBUFS)) => {
+                self.sweep();
+                self.writer.put(entry, asker)
+            }
+            put => put,
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! Which socket gets what comes, and how it is reached.
+#![forbid(unsafe_code)]
+
+use super::alive::{is_of, FRESH};
+use super::names::{own_of, score};
+use super::open::Open;
+use super::Sockets;
+use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+/// A socket that listens, and where a leg connects to reach it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Listener {
+    /// What the net knows of it.
+    pub entry: Entry,
+    /// Where a leg connects to.
+    pub native: SocketAddr,
+    /// Must the leg come from ::1, because the socket hears nothing of IPv4? Its port is told by
+    /// [`Sockets::name_v6_leg`] before it connects.
+    pub from_loopback: bool,
+}
+
+impl Sockets {
+    /// Returns the socket of TCP that listens at a name and hears of what comes by an interface:
+    /// that of the address before that of any, and that of the interface before that of any.
+    pub fn listener(&mut self, to: SocketAddr, ifindex: u32) -> Option<Listener> {
+        let open = self.open.as_mut()?;
+        loop {
+            let rows = open.writer.of_port(Protocol::Tcp, to.port()).iter();
+            let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
+            let best = known
+                .filter(|(_, known)| known.entry.flags & flag::LISTENS != 0)
+                .filter_map(|(row, known)| Some((score(&known.entry, to, None, ifindex)?, row)))
+                .max()?;
+            if open.is_alive(best.1, FRESH) {
+                let entry = open.writer.at(best.1)?.entry;
+                return open.reach(&entry, to, ifindex);
+            }
+        }
+    }
+
+    /// Returns the socket of datagrams that suits a flow best, with its row; of several that share
+    /// a port, the one that the number chooses.
+    pub fn receiver(&mut self, flow: &Flow, number: u64) -> Option<(usize, Listener)> {
+        let open = self.open.as_mut()?;
+        let rows = open.writer.of_port(flow.protocol, flow.local.port()).iter();
+        let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
+        let scored = known.filter_map(|(row, known)| {
+            let entry = &known.entry;
+            let score = score(entry, flow.local, Some(flow.remote), flow.ifindex)?;
+            let shares = entry.flags & flag::REUSE_PORT != 0;
+            Some((score, known.since, row, shares))
+        });
+        let mut scored: Vec<_> = scored.collect();
+        let best = scored.iter().map(|it| it.0).max()?;
+        scored.retain(|it| it.0 == best);
+        scored.sort_by_key(|it| it.1);
+        let last = *scored.last()?;
+        let row = match last.3 {
+            true => {
+                scored.retain(|it| it.3);
+                // As `reciprocal_scale`.
+                let at = (u64::from(number as u32) * scored.len() as u64) >> 32;
+                scored.get(at as usize)?.2
+            }
+            false => last.2,
+        };
+        let entry = open.writer.at(row)?.entry;
+        Some((row, open.reach(&entry, flow.local, flow.ifindex)?))
+    }
+
+    /// Returns all sockets of datagrams that hear a flow to a group or to all, with their rows.
+    pub fn receivers(&mut self, flow: &Flow) -> Vec<(usize, Listener)> {
+        let Some(open) = self.open.as_mut() else {
+            return Vec::new();
+        };
+        let rows = open
+            .writer
+            .of_port(flow.protocol, flow.local.port())
+            .to_vec();
+        let heard = rows.into_iter().filter_map(|row| {
+            let entry = open.writer.at(row)?.entry;
+            score(&entry, flow.local, Some(flow.remote), flow.ifindex)?;
+            Some((row, open.reach(&entry, flow.local, flow.ifindex)?))
+        });
+        heard.collect()
+    }
+
+    /// Would the socket of a row get what is sent to its native name from an alias? It was looked
+    /// at a moment ago, or is looked at now.
+    pub fn gets(&mut self, row: usize, native: SocketAddr, from: (Ipv4Addr, u16)) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        let Some(known) = open.writer.at(row).copied() else {
+            return false;
+        };
+        if known.seen.elapsed() < FRESH {
+            return true;
+        }
+        let from = SocketAddr::new(from.0.into(), from.1);
+        let found = open.diag.exact(Protocol::Udp, native, from);
+        let gets = found.is_some_and(|found| is_of(&found, &known.entry));
+        if gets {
+            open.writer.seen(row);
+        }
+        gets
+    }
+
+    /// Looks whether a socket is still there that did not get something.
+    pub fn gone(&mut self, row: usize) {
+        if let Some(open) = &mut self.open {
+            if !open.is_there(row) {
+                open.writer.remove(row);
+            }
+        }
+    }
+
+    /// Returns the socket of this net that gets what another one sends to a name.
+    pub fn target(
+        &mut self,
+        protocol: Protocol,
+        to: SocketAddr,
+        from: SocketAddr,
+        index: u32,
+    ) -> Option<Listener> {
+        if protocol == Protocol::Tcp {
+            return self.listener(to, index);
+        }
+        let open = self.open.as_mut()?;
+        loop {
+            let rows = open.writer.of_port(protocol, to.port()).iter();
+            let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
+            let scored = known.filter_map(|(row, known)| {
+                Some((
+                    score(&known.entry, to, Some(from), index)?,
+                    known.since,
+                    row,
+                ))
+            });
+            let (.., row) = scored.max()?;
+            if open.is_alive(row, FRESH) {
+                let entry = open.writer.at(row)?.entry;
+                return open.reach(&entry, to, index);
+            }
+        }
+    }
+}
+
+impl Open {
+    /// Returns where a leg connects to, to reach a socket by one of the net's addresses.
+    pub fn reach(&mut self, entry: &Entry, to: SocketAddr, ifindex: u32) -> Option<Listener> {
+        let any = entry.native.ip().is_unspecified();
+        let from_loopback = any && entry.native.is_ipv6() && entry.flags & flag::V6ONLY != 0;
+        let port = entry.native.port();
+        let native = match (any, from_loopback) {
+            (true, true) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
+            (true, false) => {
+                let alias = self.writer.own_alias(own_of(to.ip(), ifindex)).ok()?;
+                SocketAddr::new(alias.into(), port)
+            }
+            (false, _) => SocketAddr::new(native_v4(entry.native.ip())?.into(), port),
+        };
+        Some(Listener {
+            entry: *entry,
+            native,
+            from_loopback,
+        })
+    }
+}

@@ -1,0 +1,272 @@
+//! Errors of datagrams. The host process sends a socket a report of each, behind what the socket
+//! has received before; here a report becomes what the kernel would have: an error that waits
+//! (`sk_err`), which stands in the net's table, and an element of the error queue of a socket that
+//! has asked for one.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use super::calls::{call, Descriptor};
+use super::known::{self, Known};
+use crate::errno::{self, fence};
+use crate::table;
+use crate::uaccess::{self, OwnMemory};
+use libc::{c_int, c_uint, iovec, msghdr, pollfd, ssize_t};
+use memtun_abi::Errno;
+use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::Native;
+use memtun_calls::Memory;
+use memtun_shm::Shelf;
+use memtun_stack::sockets::{flag, report, Flow, Report};
+use memtun_sys as sys;
+use memtun_sys::inet::SocketName;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::BorrowedFd;
+
+/// Number of errors that wait in the queues of all sockets of this process. Of more, the oldest are
+/// lost, as where a socket has no room.
+const MOST: usize = 16;
+/// Bytes of what was sent that are kept.
+const LONGEST: usize = 1472;
+
+/// An element of an error queue.
+struct Queued {
+    report: Report,
+    /// Whom the datagram went to.
+    to: SocketAddr,
+    length: usize,
+    payload: [u8; LONGEST],
+}
+
+static QUEUED: Shelf<Queued, MOST> = Shelf::new();
+
+/// The keys under which elements of one socket's queue may stand.
+fn keys(cookie: u64) -> impl Iterator<Item = u64> {
+    (1..=MOST as u64).map(move |at| cookie << 5 | at)
+}
+
+/// The key of the oldest element.
+fn oldest(cookie: u64) -> Option<u64> {
+    let number = |key| QUEUED.find(key).map(|queued| queued.report.number);
+    let numbers = keys(cookie).filter_map(|key| Some((number(key)?, key)));
+    numbers.min().map(|(_, key)| key)
+}
+
+/// Called with a report that was taken out of a socket's queue; `payload` is what was sent.
+pub fn take(known: &Known, cookie: u64, report: Report, flow: &Flow, payload: &[u8]) {
+    let entry = known.table.socket(cookie);
+    if entry.is_none_or(|entry| entry.flags & flag::RECEIVES_ERRORS == 0) {
+        return;
+    }
+    let mut queued = Queued {
+        report,
+        to: flow.remote,
+        length: payload.len().min(LONGEST),
+        payload: [0; LONGEST],
+    };
+    queued.payload[..queued.length].copy_from_slice(&payload[..queued.length]);
+    let free = keys(cookie).find(|key| QUEUED.find(*key).is_none());
+    if let Some(key) = free {
+        let _ = QUEUED.put(key, queued);
+    }
+}
+
+/// The error that a call on the socket fails with now, once.
+pub fn waiting(known: &Known, cookie: u64) -> Option<Errno> {
+    known.table.error(cookie, true)
+}
+
+/// Takes the reports out that are next in the socket's queue.
+fn settle(known: &Known, fd: c_int, cookie: u64) {
+    let socket = Descriptor(fd);
+    // SAFETY: the descriptor is the program's, which has it open for this call of its own.
+    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
+    let mut room = [0; report::HEAD + LONGEST];
+    // A socket has no more than its receive buffer holds.
+    for _ in 0..4096 {
+        let head = &mut room[..report::HEAD];
+        let Ok(found) = sys::inet::receive_datagram(borrowed, head, libc::MSG_PEEK) else {
+            return;
+        };
+        let Some(from) = found.from else { return };
+        let length = found.length.min(report::HEAD);
+        let Heard::Report(report, flow) = call(known, &socket).heard(&from, &head[..length]) else {
+            return;
+        };
+        let Ok(found) = sys::inet::receive_datagram(borrowed, &mut room, 0) else {
+            return;
+        };
+        let end = found.length.clamp(report::HEAD, room.len());
+        take(known, cookie, report, &flow, &room[report::HEAD..end]);
+    }
+}
+
+/// What poll(2) has to say besides the kernel.
+struct Errors {
+    known: &'static Known,
+    cookie: u64,
+}
+
+impl Errors {
+    fn of(fd: c_int) -> Option<Errors> {
+        if !table::is_datagrams(fd) {
+            return None;
+        }
+        let known = known::get()?;
+        let cookie = Descriptor(fd).cookie().ok()?;
+        Some(Errors { known, cookie })
+    }
+
+    fn are_there(&self) -> bool {
+        self.known.table.error(self.cookie, false).is_some() || oldest(self.cookie).is_some()
+    }
+}
+
+fn array<'p>(fds: *mut pollfd, n: usize) -> &'p mut [pollfd] {
+    // SAFETY: the array is the caller's and has `n` elements, which the kernel has read or is about
+    // to read.
+    unsafe { std::slice::from_raw_parts_mut(fds, n) }
+}
+
+/// Are there sockets of UDP among the descriptors of poll(2), whose array is readable?
+#[cold]
+#[inline(never)]
+pub extern "C" fn concern(fds: *mut pollfd, n: usize) -> bool {
+    array(fds, n).iter().any(|p| table::is_datagrams(p.fd))
+}
+
+/// Does an error wait for the program, so that poll(2) does not sleep?
+#[cold]
+#[inline(never)]
+pub extern "C" fn are_there(fds: *mut pollfd, n: usize) -> bool {
+    let any = |p: &pollfd| Errors::of(p.fd).is_some_and(|errors| errors.are_there());
+    errno::keep(|| fence(|| Ok(array(fds, n).iter().any(any)))).unwrap_or(false)
+}
+
+/// Corrects what the kernel has answered to poll(2). Returns the number of descriptors that are
+/// ready.
+#[cold]
+#[inline(never)]
+pub extern "C" fn show(fds: *mut pollfd, n: usize) -> c_int {
+    let mut ready = 0;
+    for p in array(fds, n) {
+        let _ = errno::keep(|| fence(|| Ok(show_one(p))));
+        ready += c_int::from(p.revents != 0);
+    }
+    ready
+}
+
+fn show_one(p: &mut pollfd) {
+    const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
+    let Some(errors) = Errors::of(p.fd) else {
+        return;
+    };
+    if p.revents & IN != 0 {
+        settle(errors.known, p.fd, errors.cookie);
+        let mut again = [pollfd { revents: 0, ..*p }];
+        let now = std::time::Duration::ZERO;
+        if sys::poll(&mut again, Some(now)).is_ok() {
+            p.revents = again[0].revents;
+        }
+    }
+    if errors.are_there() {
+        p.revents |= libc::POLLERR;
+    }
+}
+
+/// recvmsg(2) from the error queue. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn receive(fd: c_int, message: *mut msghdr) -> Option<ssize_t> {
+    let received = errno::keep(|| fence(|| try_receive(fd, message)));
+    match received {
+        Ok(None) => None,
+        Ok(Some(length)) => Some(length as ssize_t),
+        Err(e) => Some(errno::give::<isize>(Err(e))),
+    }
+}
+
+fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> {
+    let Some(errors) = Errors::of(fd) else {
+        return Ok(None);
+    };
+    settle(errors.known, fd, errors.cookie);
+    let Some(key) = oldest(errors.cookie) else {
+        return Ok(None);
+    };
+    let Some(queued) = QUEUED.find(key) else {
+        return Ok(None);
+    };
+    // SAFETY: a message is a plain C struct.
+    let mut given = unsafe { uaccess::read(message.cast_const()) }?;
+    QUEUED.forget(key);
+    if oldest(errors.cookie).is_none() {
+        // The error that waits is that of the queue's next element.
+        errors.known.table.error(errors.cookie, true);
+    }
+    let mut flags = libc::MSG_ERRQUEUE;
+    let mut done = 0;
+    for at in 0..given.msg_iovlen {
+        // SAFETY: an iovec is two plain numbers.
+        let buffer: iovec = unsafe { uaccess::read(given.msg_iov.wrapping_add(at).cast_const()) }?;
+        let some = buffer.iov_len.min(queued.length - done);
+        OwnMemory.write(buffer.iov_base as usize, &queued.payload[done..done + some])?;
+        done += some;
+    }
+    if done < queued.length {
+        flags |= libc::MSG_TRUNC;
+    }
+    let is_v6 = Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6);
+    let shown = |address: SocketAddr| match address {
+        SocketAddr::V4(v4) if is_v6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
+        address => address,
+    };
+    if !given.msg_name.is_null() {
+        let name = SocketName::new(&shown(queued.to));
+        let some = &name.bytes()[..name.bytes().len().min(given.msg_namelen as usize)];
+        OwnMemory.write(given.msg_name as usize, some)?;
+        given.msg_namelen = name.bytes().len() as c_uint;
+    }
+    let control = control(&queued.report, queued.to.is_ipv4());
+    let length = control_length(queued.to.is_ipv4());
+    let some = length.min(given.msg_controllen);
+    if some < length {
+        flags |= libc::MSG_CTRUNC;
+    }
+    let some = if some < 16 { 0 } else { some };
+    let mut control = control;
+    control[..8].copy_from_slice(&(some.min(length) as u64).to_ne_bytes());
+    OwnMemory.write(given.msg_control as usize, &control[..some])?;
+    given.msg_controllen = some;
+    given.msg_flags = flags;
+    uaccess::write(message, &given)?;
+    Ok(Some(done))
+}
+
+/// Bytes of the control message: its head, `struct sock_extended_err`, and who has sent the error.
+fn control_length(v4: bool) -> usize {
+    16 + 16 + if v4 { 16 } else { 28 }
+}
+
+/// The control message of an element (IP_RECVERR, IPV6_RECVERR).
+fn control(report: &Report, v4: bool) -> [u8; 60] {
+    let mut bytes = [0; 60];
+    let (level, kind) = match v4 {
+        true => (libc::IPPROTO_IP, libc::IP_RECVERR),
+        false => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+    };
+    bytes[8..12].copy_from_slice(&level.to_ne_bytes());
+    bytes[12..16].copy_from_slice(&kind.to_ne_bytes());
+    bytes[16..20].copy_from_slice(&report.errno.to_ne_bytes());
+    bytes[20..23].copy_from_slice(&[report.origin, report.kind, report.code]);
+    bytes[24..28].copy_from_slice(&report.info.to_ne_bytes());
+    let offender = match report.offender {
+        IpAddr::V6(v6) => std::net::SocketAddrV6::new(v6, 0, 0, report.scope).into(),
+        v4 => SocketAddr::new(v4, 0),
+    };
+    let name = SocketName::new(&offender);
+    let some = name.bytes().len().min(60 - 32);
+    bytes[32..32 + some].copy_from_slice(&name.bytes()[..some]);
+    bytes
+}
