@@ -292,6 +292,11 @@ fn target(
 ) -> std::result::Result<Target, Why> {
     match step {
         Step::To(native) => Ok(Target::Native(native)),
+        Step::Refused(native, errno) => {
+            // The native socket is as one that was refused, too.
+            let _ = sys::inet::connect_name(*inet.socket, &native);
+            Err(errno.into())
+        }
         Step::Machine if is_over() => Ok(Target::Given),
         Step::Machine => machine(inet, name).map(|()| Target::Given),
     }

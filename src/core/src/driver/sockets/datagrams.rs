@@ -199,7 +199,11 @@ fn received(inet: &Call<'_>, native: Option<SocketAddr>, data: &[u8]) -> Receive
         Heard::Machine => Received::Give(Some(native)),
         Heard::From(name, _) => Received::Give(Some(name)),
         Heard::Skipped => Received::Skip,
-        Heard::Error(errno) => Received::Refused(errno),
+        Heard::Report(..) => {
+            let cookie = inet.socket.cookie().ok();
+            let error = cookie.and_then(|cookie| inet.table.error(cookie, true));
+            error.map_or(Received::Skip, Received::Refused)
+        }
     }
 }
 
