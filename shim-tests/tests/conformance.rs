@@ -66,6 +66,7 @@ programs! {
     in6_ioctl
     ip_forward
     ip_fragments
+    ip_hostile
     ip_input
     lifetime_exec
     lifetime_fork

@@ -72,3 +72,47 @@ fn take(bucket: &mut Bucket, each: u64, full: u64, now: Duration) -> bool {
     }
     enough
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn one_host_gets_six_at_once_and_one_a_second() {
+        let mut limit = Limit::default();
+        let (host, mut now) = ("10.0.0.1".parse().unwrap(), Duration::from_secs(100));
+        let mut sent = |now, count| {
+            (0..count)
+                .filter(|_| limit.allows_for(host, SECOND, now))
+                .count()
+        };
+        assert_eq!(sent(now, 10), 6);
+        now += SECOND;
+        assert_eq!(sent(now, 10), 1);
+        now += 3 * SECOND;
+        assert_eq!(sent(now, 10), 3);
+        now += 100 * SECOND;
+        assert_eq!(sent(now, 10), 6);
+    }
+
+    #[test]
+    fn all_hosts_together_get_so_many() {
+        let (mut limit, now) = (Limit::default(), Duration::from_secs(100));
+        let sent = (0..100).filter(|_| limit.allows([1000, 50], now));
+        assert_eq!(sent.count(), 50);
+        assert!(limit.allows([1000, 50], now + SECOND));
+        assert!(!limit.allows([0, 0], now + 2 * SECOND));
+    }
+
+    #[test]
+    fn hosts_that_are_remembered_are_bounded() {
+        let (mut limit, now) = (Limit::default(), Duration::from_secs(100));
+        let host = |number: u32| IpAddr::V4((0x0a00_0000 + number).into());
+        let sent = (0..5000).filter(|number| limit.allows_for(host(*number), SECOND, now));
+        assert_eq!(sent.count(), MOST);
+        assert!(limit.hosts.len() <= MOST);
+        assert!(limit.allows_for(host(9999), SECOND, now + 7 * SECOND));
+    }
+}

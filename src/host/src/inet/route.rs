@@ -115,6 +115,9 @@ pub struct Routes {
     without_ports: bool,
     out: HashMap<Key, Result<Way, i32>>,
     input: HashMap<Key, Verdict>,
+    /// The last ones: packets come in trains.
+    last_out: Option<(Key, Result<Way, i32>)>,
+    last_input: Option<(Key, Verdict)>,
     /// MTUs of the paths to hosts, and until when each is believed.
     paths: HashMap<IpAddr, (u32, Duration)>,
     learned: u32,
@@ -129,6 +132,7 @@ impl Routes {
             self.without_ports = false;
             self.out.clear();
             self.input.clear();
+            (self.last_out, self.last_input) = (None, None);
         }
     }
 
@@ -144,34 +148,50 @@ impl Routes {
         flow: &Flow,
     ) -> Result<Way, i32> {
         self.refresh(ground);
-        if let Some(known) = self.out.get(&key(flow, !self.without_ports)) {
+        let mut wanted = key(flow, !self.without_ports);
+        if let Some((_, known)) = self.last_out.filter(|last| last.0 == wanted) {
             return known.map(|way| self.with_path(way, flow.to, now));
         }
         let mut found = Err(libc::ENETDOWN);
-        let mut by_ports = true;
-        ground.consult(&mut |world| {
-            found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
-            by_ports = looks_at_ports(world);
-        });
-        self.without_ports = !by_ports;
-        self.out.insert(key(flow, by_ports), found);
+        match self.out.get(&wanted) {
+            Some(known) => found = *known,
+            None => {
+                let mut by_ports = true;
+                ground.consult(&mut |world| {
+                    found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
+                    by_ports = looks_at_ports(world);
+                });
+                self.without_ports = !by_ports;
+                wanted = key(flow, by_ports);
+                self.out.insert(wanted, found);
+            }
+        }
+        self.last_out = Some((wanted, found));
         found.map(|way| self.with_path(way, flow.to, now))
     }
 
     /// Finds out what becomes of a packet that has come in by `flow.iif`.
     pub fn input(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Verdict {
         self.refresh(ground);
-        if let Some(known) = self.input.get(&key(flow, !self.without_ports)) {
-            return *known;
+        let mut wanted = key(flow, !self.without_ports);
+        if let Some((_, known)) = self.last_input.filter(|last| last.0 == wanted) {
+            return known;
         }
         let mut verdict = Verdict::Refused(libc::ENETDOWN);
-        let mut by_ports = true;
-        ground.consult(&mut |world| {
-            verdict = input(world, flow);
-            by_ports = looks_at_ports(world);
-        });
-        self.without_ports = !by_ports;
-        self.input.insert(key(flow, by_ports), verdict);
+        match self.input.get(&wanted) {
+            Some(known) => verdict = *known,
+            None => {
+                let mut by_ports = true;
+                ground.consult(&mut |world| {
+                    verdict = input(world, flow);
+                    by_ports = looks_at_ports(world);
+                });
+                self.without_ports = !by_ports;
+                wanted = key(flow, by_ports);
+                self.input.insert(wanted, verdict);
+            }
+        }
+        self.last_input = Some((wanted, verdict));
         verdict
     }
 

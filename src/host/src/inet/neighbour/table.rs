@@ -424,11 +424,11 @@ impl Neighbours {
     /// Takes what the net's state does not have yet: who, the state and the address, and whether it
     /// is a router.
     pub(super) fn take_news(&mut self) -> Vec<News> {
+        if !std::mem::take(&mut self.changed) {
+            return Vec::new();
+        }
         let gone = self.gone.drain(..);
         let mut news: Vec<News> = gone.map(|key| (key, (NONE, None), false)).collect();
-        if !std::mem::take(&mut self.changed) {
-            return news;
-        }
         for (key, entry) in &mut self.all {
             let now = (entry.state, entry.mac.filter(|_| entry.is_valid()));
             if std::mem::take(&mut entry.changed) && entry.published != Some(now) {
@@ -442,3 +442,144 @@ impl Neighbours {
 
 /// What the net's state does not have yet of a neighbour. One without a state was forgotten.
 pub(super) type News = (Key, (u16, Option<Mac>), bool);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const START: Duration = Duration::from_secs(1000);
+    const SECOND: Duration = Duration::from_secs(1);
+    const MAC: Mac = [2, 0, 0, 0, 0, 9];
+
+    fn host() -> IpAddr {
+        "10.0.0.9".parse().unwrap()
+    }
+
+    fn heard(state: u16) -> Heard {
+        Heard {
+            state,
+            mac: Some(MAC),
+            replaces: true,
+            creates: true,
+            ..Heard::default()
+        }
+    }
+
+    fn state(all: &Neighbours) -> u16 {
+        all.all[&(3, host())].state
+    }
+
+    #[test]
+    fn who_does_not_answer_is_asked_three_times_and_given_up() {
+        let mut all = Neighbours::default();
+        assert_eq!(all.resolve(3, host(), b"one", START), Resolved::Asked);
+        assert_eq!(all.resolve(3, host(), b"two", START), Resolved::Kept);
+        assert_eq!(all.next_timer(), Some(START + SECOND));
+        assert!(all.due(START).is_none());
+        for seconds in 1..3 {
+            let due = all.due(START + seconds * SECOND).unwrap();
+            assert!(due.asks && due.whom.is_none() && due.failed.is_empty());
+            assert_eq!(due.first.as_deref(), Some(&b"one"[..]));
+        }
+        let due = all.due(START + 3 * SECOND).unwrap();
+        assert!(!due.asks);
+        assert_eq!(due.failed, [b"one", b"two"]);
+        assert_eq!((state(&all), all.next_timer()), (FAILED, None));
+        let news = all.take_news();
+        assert_eq!(news, [((3, host()), (FAILED, None), false)]);
+        assert_eq!(
+            all.resolve(3, host(), b"three", START + 9 * SECOND),
+            Resolved::Asked
+        );
+    }
+
+    #[test]
+    fn who_was_there_is_used_then_asked_alone_then_given_up() {
+        let mut all = Neighbours::default();
+        assert!(all.hear(3, host(), heard(REACHABLE), START));
+        assert_eq!(all.use_known(3, host(), START + 29 * SECOND), Some(MAC));
+        assert_eq!(state(&all), REACHABLE);
+        let later = START + 31 * SECOND;
+        assert_eq!(all.use_known(3, host(), later), Some(MAC));
+        assert_eq!(
+            (state(&all), all.next_timer()),
+            (DELAYED, Some(later + DELAY))
+        );
+        for seconds in 5..8 {
+            let due = all.due(later + seconds * SECOND).unwrap();
+            assert_eq!((due.asks, due.whom), (true, Some(MAC)), "{seconds}");
+            assert_eq!(all.use_known(3, host(), later), Some(MAC));
+        }
+        all.due(later + 8 * SECOND).unwrap();
+        assert_eq!(state(&all), FAILED);
+        assert_eq!(all.use_known(3, host(), later), None);
+    }
+
+    #[test]
+    fn who_is_heard_of_is_not_asked() {
+        let mut all = Neighbours::default();
+        assert!(all.hear(3, host(), heard(STALE), START));
+        assert_eq!(all.use_known(3, host(), START), Some(MAC));
+        all.confirm(3, host(), START + 4 * SECOND);
+        assert!(!all.due(START + DELAY).unwrap().asks);
+        assert_eq!((state(&all), all.next_timer()), (REACHABLE, None));
+    }
+
+    #[test]
+    fn what_waits_is_bounded_and_the_newest_stays() {
+        let mut all = Neighbours::default();
+        for number in 0..1000u16 {
+            let mut packet = vec![0; 1000];
+            packet[..2].copy_from_slice(&number.to_be_bytes());
+            all.resolve(3, host(), &packet, START);
+        }
+        all.hear(3, host(), heard(REACHABLE), START);
+        let (mac, kept) = all.take_kept(3, host());
+        assert_eq!((mac, kept.len()), (Some(MAC), MOST_KEPT / 1000));
+        assert_eq!(kept.back().unwrap()[..2], 999u16.to_be_bytes());
+    }
+
+    #[test]
+    fn neighbours_are_bounded_and_the_state_forgets_those_that_are_forgotten() {
+        let mut all = Neighbours::default();
+        let address = |number: u32| IpAddr::V4((0x0a00_0000 + number).into());
+        for number in 0..MOST as u32 {
+            assert!(all.hear(3, address(number), heard(STALE), START + number * SECOND));
+        }
+        assert_eq!(all.take_news().len(), MOST);
+        assert!(all.hear(3, address(5000), heard(STALE), START + 5000 * SECOND));
+        assert_eq!(all.all.len(), MOST);
+        let news = all.take_news();
+        assert_eq!(news[0], ((3, address(0)), (NONE, None), false));
+        assert_eq!(news[1].0, (3, address(5000)));
+    }
+
+    #[test]
+    fn another_address_counts_only_where_it_may_replace_the_one_that_is_known() {
+        let mut all = Neighbours::default();
+        all.hear(3, host(), heard(REACHABLE), START);
+        let other = Heard {
+            mac: Some([2, 0, 0, 0, 0, 7]),
+            replaces: false,
+            ..heard(STALE)
+        };
+        all.hear(3, host(), other, START);
+        assert_eq!((state(&all), all.known(3, host())), (REACHABLE, Some(MAC)));
+        all.hear(
+            3,
+            host(),
+            Heard {
+                weak: true,
+                ..other
+            },
+            START,
+        );
+        assert_eq!((state(&all), all.known(3, host())), (STALE, Some(MAC)));
+        let replaces = Heard {
+            replaces: true,
+            ..other
+        };
+        all.hear(3, host(), replaces, START);
+        assert_eq!(all.known(3, host()), other.mac);
+    }
+}
