@@ -1,5 +1,6 @@
 # ocserv and openconnect with vpnc-script; ocserv insists on setgroups(2)
-# needs: ocserv ocpasswd openconnect openssl ip fakeroot ping nc curl python3 ../share/vpnc-scripts/vpnc-script
+# needs: ocserv ocpasswd openconnect openssl ip fakeroot ping nc curl python3
+# needs: ../share/vpnc-scripts/vpnc-script
 # on the kernel: as root
 . ./lib.sh
 wire tun

@@ -1,4 +1,4 @@
-# openvpn's server and client with certificates, addresses from a pool, and a network behind the server
+# openvpn's server and client with certificates, addresses from a pool, a network behind the server
 # needs: openvpn openssl ip ping nc curl python3
 . ./lib.sh
 . ./openvpn.inc

@@ -31,9 +31,9 @@ on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &
 server=$!
 until_log listening server.log
 echo "== TCP, four connections"
-on a timeout 30 iperf3 -J -P 4 -c 10.9.0.2 -p 5201 -n 20M >client.json
+on a timeout 30 iperf3 -J -P 4 -c 10.9.0.2 -p 5201 -n 80M >client.json
 echo "status $?"
-counted bytes 10000000
+counted bytes 40000000
 finish $server
 for way in '' -R; do
     on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &

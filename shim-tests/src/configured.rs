@@ -96,13 +96,16 @@ impl Script<'_> {
     }
 }
 
-/// What stands behind `# KEY: ` at the beginning of the script.
+/// What stands behind `# KEY: ` in the script, of all such lines.
 fn told(script: Script<'_>, key: &str) -> Option<String> {
     let name = script.name;
     let text = fs::read_to_string(script.path()).unwrap_or_else(|e| panic!("{name}: {e}"));
     let key = format!("# {key}: ");
-    let line = text.lines().find_map(|line| line.strip_prefix(&key));
-    line.map(str::to_owned)
+    let told: Vec<&str> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix(&key))
+        .collect();
+    (!told.is_empty()).then(|| told.join(" "))
 }
 
 /// A command that the script needs and that is not there.

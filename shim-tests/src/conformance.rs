@@ -17,31 +17,23 @@ use crate::watchdog::Finished;
 macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
-            forwarding
-            forwarding6
             ping_socket
             ping_socket6
             sending
             tcp_accept
             tcp_accept6
-            tcp_bind
             tcp_bind6
             tcp_connect
             tcp_connect6
             tcp_data
             tcp_data6
-            tcp_inherit
-            tcp_inherit6
             udp_bind
             udp_bind6
             udp_errors
             udp_errors6
             udp_names
             udp_names6
-            udp_receive
             udp_receive6
-            udp_send
-            udp_send6
         }
     };
 }

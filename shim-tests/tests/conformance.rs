@@ -58,6 +58,8 @@ programs! {
     files_walk
     fio
     footprint
+    forwarding
+    forwarding6
     genl_ethtool
     groups
     icmp_errors
@@ -121,9 +123,15 @@ programs! {
     tap
     tap_bpf
     tap_filter
+    tcp_bind
+    tcp_inherit
+    tcp_inherit6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken
+    udp_receive
+    udp_send
+    udp_send6
     unprivileged
     unseen
     variadic

@@ -96,6 +96,29 @@ static void cases(const char *when)
     passed(label("%s, a later piece with one hop", kept), 0);
 }
 
+/* Packets that leave where they came in: the sender hears of it. */
+static void within(void)
+{
+    udp(&p, "10.9.0.20", "10.9.0.21", 1, 2, 8);
+    passed("within one network", 0);
+    udp(&p, "10.9.0.22", "10.9.0.21", 1, 2, 8);
+    passed("within one network, another sender", 0);
+    udp(&p, "10.9.0.23", "10.9.0.21", 1, 2, 1000)->bytes[1] = 0x1c;
+    finish_ip(&p);
+    passed("within one network, long", 0);
+    udp(&p, "192.0.2.9", "10.9.0.21", 1, 2, 8);
+    passed("from another network", 0);
+    udp(&p, "fd09::20", "fd09::21", 1, 2, 8);
+    passed("within one network by IPv6", 1);
+    passed("within one network by IPv6 again", 1);
+    udp(&p, "fd09::22", "fd09::23", 1, 2, 1400);
+    passed("within one network by IPv6, long", 1);
+    set_conf("ipv4", "conf", "fa0", "send_redirects", "0");
+    set_conf("ipv4", "conf", "all", "send_redirects", "0");
+    udp(&p, "10.9.0.24", "10.9.0.21", 1, 2, 8);
+    passed("within one network without redirects", 0);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -108,6 +131,7 @@ int main(int argc, char **argv)
     MUST(spit("/proc/sys/net/ipv4/ip_forward", "1"));
     MUST(spit("/proc/sys/net/ipv6/conf/all/forwarding", "1"));
     cases("allowed");
+    within();
     set_conf("ipv4", "conf", "fa0", "forwarding", "0");
     udp(&p, "10.9.0.30", "10.8.0.2", 1, 2, 8);
     passed("not from this one", 0);

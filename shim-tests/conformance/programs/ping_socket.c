@@ -1,4 +1,5 @@
-/* Sockets of echo requests: who may have them, names and identifiers, what is sent, heard and told. */
+/* Sockets of echo requests: who may have them, names and identifiers, what is sent, heard and
+ * told. */
 /* The identifiers that the kernel chooses can be any. */
 #define EPHEMERAL 1235
 #include "far.h"

@@ -1,5 +1,5 @@
-/* What goes over a connection through a tunnel, and how it ends: data both ways, looks at the queues,
- * half closes, resets, lingering, what poll says of each. */
+/* What goes over a connection through a tunnel, and how it ends: data both ways, looks at the
+ * queues, half closes, resets, lingering, what poll says of each. */
 #include "far_tcp.h"
 #include <sys/sendfile.h>
 #include <sys/time.h>

@@ -1,4 +1,5 @@
-/* Connections in other processes and under other numbers: the names stay, and so does what is sent. */
+/* Connections in other processes and under other numbers: the names stay, and so does what is
+ * sent. */
 #include "far_tcp.h"
 
 static far tun;

@@ -206,6 +206,40 @@ static void local(void)
     close(b);
 }
 
+/* A number that had a netlink socket before, and the other way round. */
+static void numbers(void)
+{
+    int fd, kept[2] = { 300, 301 };
+    while ((fd = MUST(dup(tun.fd))) < kept[1])
+        ;
+    for (int i = 0; i < 2; i++) {
+        close(kept[i]);
+        int route = MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+        struct sockaddr_nl nl = { .nl_family = AF_NETLINK };
+        if (i) {
+            close(route);
+            close(MUST(socket(FAMILY, SOCK_DGRAM, 0)));
+            route = MUST(socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+        }
+        SHOW(label("netlink under number %d", i), bind(route, (struct sockaddr *)&nl, sizeof nl));
+        struct { struct nlmsghdr head; struct ifinfomsg info; } ask = {
+            { sizeof ask, RTM_GETLINK, NLM_F_REQUEST, 1, 0 }, { .ifi_index = if_index("tun0") } };
+        SHOW(label("netlink under number %d, send", i), send(route, &ask, sizeof ask, 0));
+        SHOW(label("netlink under number %d, answer", i), recv(route, buf, sizeof buf, 0) > 0);
+        close(route);
+        int sock = new_socket();
+        say(label("the same number %d", i), "%d", sock == kept[i] && route == sock);
+        MUST(bind_to(sock, OWN, 5000));
+        SHOW(label("datagrams under number %d", i), send_to(sock, FAR, 9000, "x", 1));
+        show_next(label("datagrams under number %d, packet", i), &tun, &s);
+        close(sock);
+        MUST(dup2(tun.fd, kept[i]));
+    }
+    for (fd = 5; fd <= kept[1]; fd++)
+        if (fd != tun.fd && fd != tap.fd)
+            close(fd);
+}
+
 static void beyond(void)
 {
     int sock = new_socket();
@@ -227,6 +261,7 @@ int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
     tap = far_tap();
+    numbers();
     own_addresses();
     no_address();
     connected();

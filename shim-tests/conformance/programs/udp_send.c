@@ -126,6 +126,7 @@ static ssize_t send_with(int sock, const char *address, int level, int type, con
 static void headers(void)
 {
     int sock = new_socket();
+    far_drain(&tun);
 #ifdef V6
     int level = IPPROTO_IPV6, ttl = IPV6_UNICAST_HOPS, tos = IPV6_TCLASS, ttl_message = IPV6_HOPLIMIT, tos_message = IPV6_TCLASS;
 #else

@@ -66,6 +66,7 @@ __attribute__((noinline)) HELPER wire wire_ready(const char *name, int tap, cons
         memcpy(ifr.ifr_hwaddr.sa_data, OWN_MAC, 6);
         MUST(if_request(SIOCSIFHWADDR, &ifr, name));
     }
+    set_conf("ipv6", "conf", name, "disable_ipv6", "0");
     set_conf("ipv6", "conf", name, "dad_transmits", "0");
     set_conf("ipv6", "conf", name, "router_solicitations", "0");
     MUST(set_address(SIOCSIFADDR, name, v4));

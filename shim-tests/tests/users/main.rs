@@ -8,6 +8,7 @@
 //! | `host` | the netlink sockets of programs, the host process and the view of /sys |
 //! | `joining` | whose net is joined, what is said when it is not, in every language |
 //! | `root` | root in a user's net, by accident and on purpose |
+//! | `sockets` | sockets of a net on the machine's loopback, and the host process's ports there |
 //! | `sweeping` | nets that nobody named: what is swept, what is not looked at, what survives |
 
 mod dying;
@@ -15,6 +16,7 @@ mod files;
 mod host;
 mod joining;
 mod root;
+mod sockets;
 mod sweeping;
 
 use shim_tests::users::answer_in_rust;

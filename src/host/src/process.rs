@@ -167,8 +167,6 @@ impl Host {
 
     /// Answers questions until the end.
     pub fn serve(self, net: &NetDir, stay: Stay) -> Ended {
-        // Each connection has large buffers, of which most use little.
-        sys::map_large_pieces();
         let owner = net.open_dir().map(|dir| dir.id().uid);
         let Ok(owner) = owner else {
             return Ended::Gone;

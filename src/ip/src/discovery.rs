@@ -153,6 +153,43 @@ pub fn advertisement(
     )
 }
 
+/// Writes into `room` that the way of `packet`, which was sent by `destination`, is shorter by
+/// `target`: its receiver, or a router that is nearer. Returns the length of the packet.
+///
+/// # Errors
+///
+/// [`NoRoom`] when `room` is too small, or `packet` is none of IPv6.
+pub fn redirect(
+    room: &mut [u8],
+    (source, destination): (Ipv6Addr, Ipv6Addr),
+    target: Ipv6Addr,
+    link: Option<Mac>,
+    packet: &Packet<'_>,
+) -> Result<usize, NoRoom> {
+    const REDIRECTED: u8 = 4;
+    let IpAddr::V6(receiver) = packet.destination else {
+        return Err(NoRoom);
+    };
+    let mut head = Head::new(source.into(), destination.into(), protocol::ICMP6);
+    head.hop_limit = 255;
+    let at = head.length();
+    let front = if link.is_some() { 48 } else { 40 };
+    // As much of the packet as there is room for in one that passes everywhere.
+    let quoted = (packet.bytes().len() + 8).min(1280 - at - front) & !7;
+    let message = room.get_mut(at..at + front + quoted).ok_or(NoRoom)?;
+    message[..8].copy_from_slice(&[REDIRECT, 0, 0, 0, 0, 0, 0, 0]);
+    message[8..24].copy_from_slice(&target.octets());
+    message[24..40].copy_from_slice(&receiver.octets());
+    if let Some(mac) = link {
+        message[40..42].copy_from_slice(&[TARGET_LINK, 1]);
+        message[42..48].copy_from_slice(&mac);
+    }
+    let option = &mut message[front..];
+    option[..8].copy_from_slice(&[REDIRECTED, (quoted / 8) as u8, 0, 0, 0, 0, 0, 0]);
+    option[8..].copy_from_slice(&packet.bytes()[..quoted - 8]);
+    icmp::finish(room, &head, front + quoted)
+}
+
 /// What an advertisement says of itself.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Flags {

@@ -79,6 +79,18 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Spawn, libc::SYS_setsid, [0; 3]),
     (Extra::Spawn, libc::SYS_execve, [0; 3]),
     (Extra::Spawn, libc::SYS_mmap, [0, 65536, 3]),
+    (Extra::Sockets, libc::SYS_getsockopt, COOKIE),
+    (Extra::Sockets, libc::SYS_getsockname, [3, 0, 0]),
+    (Extra::Sockets, libc::SYS_getpeername, [3, 0, 0]),
+    (Extra::Sockets, libc::SYS_recvmsg, [3, 0, 0]),
+    (Extra::Sockets, libc::SYS_sendmsg, [3, 0, 0]),
+    (Extra::Sockets, libc::SYS_bind, [3, 0, 0]),
+    (
+        Extra::Sockets,
+        libc::SYS_fcntl,
+        [3, libc::F_GETFL as u64, 0],
+    ),
+    (Extra::Sockets, libc::SYS_fstat, [3, 0, 0]),
     (Extra::Privilege, libc::SYS_capget, [0; 3]),
     (Extra::Privilege, libc::SYS_capset, [0; 3]),
     (Extra::Privilege, libc::SYS_rt_sigprocmask, [2, 0, 0]),
@@ -105,6 +117,8 @@ const HOST_SOCKET: u64 = (libc::SOCK_SEQPACKET | libc::SOCK_CLOEXEC | libc::SOCK
 const MARK: [u64; 3] = [3, libc::SOL_SOCKET as u64, libc::SO_RCVLOWAT as u64];
 /// Arguments of the calls on a netlink socket's seal (SO_ATTACH_FILTER is SO_GET_FILTER).
 const SEAL: [u64; 3] = [3, libc::SOL_SOCKET as u64, libc::SO_ATTACH_FILTER as u64];
+/// Arguments of the call that tells one socket from all others.
+const COOKIE: [u64; 3] = [3, libc::SOL_SOCKET as u64, libc::SO_COOKIE as u64];
 /// Flags of clone(2) for a process that shares its maker's memory.
 const SHARED_MEMORY: u64 = (libc::CLONE_VM | libc::CLONE_VFORK) as u64;
 

@@ -234,7 +234,17 @@ pub fn is_ours(fd: i32) -> bool {
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
     gate::open();
-    let _ = make_place(fd)?.compare_exchange(0, NETLINK, AcqRel, Relaxed);
+    enter_socket(fd, NETLINK, DATAGRAMS)
+}
+
+/// Enters a socket that the process has just got under a descriptor. A socket of the other kind may
+/// have had the number, because nothing is taken out when a descriptor is closed; a vfork child
+/// leaves it to its parent, whose descriptor that may be.
+fn enter_socket(fd: i32, kind: u32, other: u32) -> Result<(), Errno> {
+    let place = make_place(fd)?;
+    if place.compare_exchange(0, kind, AcqRel, Relaxed) == Err(other) && process::owns_memory() {
+        let _ = place.compare_exchange(other, kind, AcqRel, Relaxed);
+    }
     Ok(())
 }
 
@@ -260,8 +270,7 @@ pub fn is_datagrams(fd: i32) -> bool {
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn enter_datagrams(fd: i32) -> Result<(), Errno> {
     gate::open();
-    let _ = make_place(fd)?.compare_exchange(0, DATAGRAMS, AcqRel, Relaxed);
-    Ok(())
+    enter_socket(fd, DATAGRAMS, NETLINK)
 }
 
 /// Forgets that a descriptor is a socket of UDP.

@@ -20,6 +20,20 @@ pub fn soft_limit(resource: u32) -> Option<u64> {
     Some(limit(resource).rlim_cur).filter(|bytes| *bytes != INFINITY)
 }
 
+/// Lets the allocator give back each large piece of memory at once, and get it with pages that are
+/// not there until they are touched. By itself glibc keeps pieces as large as those that were freed,
+/// and fills them with zeros.
+pub fn give_large_memory_back() {
+    /// What is large, in bytes.
+    #[cfg(target_env = "gnu")]
+    const LARGE: i32 = 128 << 10;
+    #[cfg(target_env = "gnu")]
+    // SAFETY: mallopt(3) changes a number of the allocator's, under its own lock.
+    unsafe {
+        libc::mallopt(libc::M_MMAP_THRESHOLD, LARGE);
+    }
+}
+
 /// Returns how many bytes the longest file may have that the process can make. This is the hard
 /// limit, because the soft limit is raised for the moment of making it.
 pub fn longest_file() -> u64 {
@@ -65,12 +79,4 @@ pub fn file_system_room(path: &CStr) -> Option<(u64, u64)> {
     };
     let unit = found.f_bsize as u64;
     (found.f_blocks != 0).then(|| (found.f_blocks * unit, found.f_bavail * unit))
-}
-
-/// Lets the allocator map each piece of memory of 128 KiB and more by itself, whatever was freed
-/// before. So such a piece that is asked for with zeros is not written, and has no memory behind
-/// it until it is used; and it is given back when it is freed. This is for processes of our own.
-pub fn map_large_pieces() {
-    // SAFETY: mallopt(3) changes how the allocator goes on, and nothing that it has given out.
-    unsafe { libc::mallopt(libc::M_MMAP_THRESHOLD, 128 << 10) };
 }

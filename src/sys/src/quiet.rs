@@ -54,10 +54,13 @@ pub enum Extra {
     /// Asking who gets orphans, and a process that stays between a program that does and the host
     /// process. Without it such a program sees the host process as its child.
     Keep = 1 << 15,
+    /// Asking the kernel about the program's own sockets, and receiving and sending with recvmsg(2)
+    /// and sendmsg(2) in place of other calls. Without it ordinary sockets are the machine's.
+    Sockets = 1 << 16,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 16) - 1;
+pub const EVERYTHING: u32 = (1 << 17) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -862,6 +862,13 @@ impl Connection {
         self.end(End::Aborted);
     }
 
+    /// Gives it up as [`abort`](Self::abort) does, with the RST of a host that knows of no such
+    /// connection: without an acknowledgement.
+    pub fn refuse(&mut self) {
+        self.wire.bare_reset = Some(self.wire.next);
+        self.abort();
+    }
+
     /// The path takes no more than this (a packet too big, or one that had to be cut).
     pub fn set_mtu(&mut self, mtu: usize, now: Duration, emit: &mut Emit<'_>) {
         let least = if matches!(self.local.ip(), IpAddr::V4(_)) {

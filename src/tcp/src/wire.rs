@@ -24,6 +24,8 @@ pub(crate) struct Wire {
     pub(crate) mtu: usize,
     /// The largest segment that we say we take.
     pub(crate) maximum: u16,
+    /// The number of a RST that acknowledges nothing.
+    pub(crate) bare_reset: Option<u32>,
     /// No RST leaves: the other end knows of no connection.
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
@@ -44,6 +46,7 @@ impl Wire {
             mtu,
             maximum,
             silent: false,
+            bare_reset: None,
             hop_limit: 64,
             service: 0,
             identification,
@@ -74,6 +77,12 @@ impl Wire {
             // The engine's own end of a connection: as tcp_send_active_reset numbers it.
             sequence = self.next;
             packet[at + 4..at + 8].copy_from_slice(&sequence.to_be_bytes());
+            if let Some(number) = self.bare_reset {
+                packet[at + 4..at + 8].copy_from_slice(&number.to_be_bytes());
+                packet[at + 8..at + 12].fill(0);
+                packet[at + 13] = RST;
+                packet[at + 14..at + 16].fill(0);
+            }
         }
         let data = packet.len().saturating_sub(at + header) as u32;
         let taken = data + u32::from(flags & (SYN | FIN) != 0);

@@ -12,6 +12,8 @@ use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::Protocol;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// State of a socket of TCP that is neither connected nor about to be (TCP_CLOSE).
 const CLOSED: u8 = 7;
@@ -28,14 +30,53 @@ fn is_told(errno: Errno) -> bool {
     )
 }
 
+/// The sockets of TCP whose connect(2) has returned before the connection was there. The call that
+/// comes after its end tells that, and begins no other one.
+pub struct Pending([AtomicU64; 16]);
+
+impl Pending {
+    /// Returns a value without sockets.
+    #[allow(clippy::new_without_default, reason = "it is made for a static")]
+    pub const fn new() -> Pending {
+        Pending([const { AtomicU64::new(0) }; 16])
+    }
+
+    fn note(&self, cookie: u64) {
+        let taken = |place: &&AtomicU64, old| {
+            place
+                .compare_exchange(old, cookie, Relaxed, Relaxed)
+                .is_ok()
+        };
+        let mut places = self.0.iter();
+        if !self.0.iter().any(|place| place.load(Relaxed) == cookie)
+            && !places.any(|place| taken(&place, 0))
+        {
+            // One of those that nobody has asked about for long.
+            self.0[cookie as usize % self.0.len()].store(cookie, Relaxed);
+        }
+    }
+
+    fn take(&self, cookie: u64) -> bool {
+        let mut places = self.0.iter();
+        places.any(|place| place.compare_exchange(cookie, 0, Relaxed, Relaxed).is_ok())
+    }
+}
+
 impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Called when connect(2) of a socket of TCP has returned before the connection was there.
+    pub fn is_pending(&self, pending: &Pending) {
+        if let Ok(cookie) = self.socket.cookie() {
+            pending.note(cookie);
+        }
+    }
+
     /// Says where the native socket connects to for connect(2) with this name, and gives it a name
     /// of its own where it needs one.
     ///
     /// # Errors
     ///
     /// What connect(2) fails with at once, and what asking fails with.
-    pub fn connect(&self, name: SocketAddr) -> Result<Step, Errno> {
+    pub fn connect(&self, name: SocketAddr, pending: &Pending) -> Result<Step, Errno> {
         if is_loopback(&name) || is_any(&name) || !self.table.is_active() {
             return Ok(Step::Machine);
         }
@@ -53,10 +94,14 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             return Ok(Step::Machine);
         }
         let mut question = self.question(kind, Some(name))?;
+        if kind.protocol == Protocol::Tcp && pending.take(question.cookie) {
+            return Ok(Step::To(self.shut(kind)));
+        }
         for _ in 0..TRIES {
             let answer = match self.ask(What::Connect, &question) {
                 Err(e) if kind.protocol == Protocol::Tcp && is_told(e) => {
-                    return Ok(self.refuse(kind, e));
+                    // The native socket is refused as well, so that it is afterwards as such a socket is.
+                    return Ok(Step::Refused(self.shut(kind), e));
                 }
                 answer => answer?,
             };
@@ -75,15 +120,22 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRNOTAVAIL))
     }
 
-    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket of UDP.
+    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket.
     ///
     /// # Errors
     ///
     /// What asking fails with.
-    pub fn disconnected(&self) -> Result<(), Errno> {
-        let Some(kind) = self.kind().filter(|_| self.entry().is_some()) else {
+    pub fn disconnected(&self, pending: &Pending) -> Result<(), Errno> {
+        let Some(kind) = self.kind() else {
             return Ok(());
         };
+        if kind.protocol == Protocol::Tcp {
+            pending.take(self.socket.cookie()?);
+            return Ok(());
+        }
+        if self.entry().is_none() {
+            return Ok(());
+        }
         let question = self.question(kind, None)?;
         self.ask(What::Connect, &question).map(drop)
     }
@@ -95,19 +147,22 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         info.is_ok_and(|info| info.to_ne_bytes()[0] == CLOSED)
     }
 
-    /// Says how a connection is refused with this errno: the native socket is refused as well, so
-    /// that it is afterwards as such a socket is.
-    fn refuse(&self, kind: Kind, errno: Errno) -> Step {
+    /// Returns a native name at which the machine refuses connections.
+    fn shut(&self, kind: Kind) -> SocketAddr {
         let own = self.table.address_of(Alias::AnyV4);
         let own = own.unwrap_or(Ipv4Addr::LOCALHOST);
         let to = SocketAddr::from((own, self.table.ports().shut));
-        Step::Refused(of_family(kind.family, to), errno)
+        of_family(kind.family, to)
     }
 
     /// Returns what connect(2) fails with although the native socket is connected: the refusal came
     /// after the call had begun. `to` is what the native socket was connected to.
     pub fn late_refusal(&self, to: &SocketAddr) -> Option<Errno> {
-        let flow = self.table.flow(native_v4(to.ip())?)?;
+        let alias = native_v4(to.ip())?;
+        let flow = self.table.flow(alias).or_else(|| {
+            // The call has told how an attempt before it has ended.
+            self.table.flow(self.entry()?.flow?)
+        })?;
         (flow.error != 0).then_some(Errno(flow.error.into()))
     }
 }

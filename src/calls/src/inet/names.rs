@@ -6,7 +6,7 @@ use super::name::{is_any, is_loopback, of_family};
 use crate::host::Host;
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{flag, Flow, Protocol};
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whose connection accept(2) has found.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -67,6 +67,18 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                         let has_port = entry.flags & (flag::PORT_GIVEN | flag::FALLBACK) != 0;
                         let port = if has_port { entry.local.port() } else { 0 };
                         Some(SocketAddr::new(entry.local.ip(), port))
+                    }
+                    // A connection that did not come, or has ended, leaves it its port.
+                    Some(entry)
+                        if protocol == Protocol::Tcp
+                            && entry.flags & flag::ADDRESS_GIVEN == 0
+                            && self.is_closed() =>
+                    {
+                        let none = match entry.local {
+                            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+                            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+                        };
+                        Some(SocketAddr::new(none, entry.local.port()))
                     }
                     Some(entry) => Some(entry.local),
                     None => self.table.name_of(protocol, *native),

@@ -55,7 +55,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => {
                 let peer = self.socket.peer_name().ok()?;
                 let mss = self.flow_at(kind.protocol, &peer)?.mss;
-                (mss != 0).then_some(mss.into())
+                // What the program has set is less in both.
+                (mss != 0).then_some(native.min(mss.into()))
             }
             (libc::IPPROTO_IP, libc::IP_MTU) | (libc::IPPROTO_IPV6, libc::IPV6_MTU) => {
                 let peer = self.socket.peer_name().ok()?;

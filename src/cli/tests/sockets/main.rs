@@ -7,4 +7,7 @@ mod hosting;
 mod binding;
 mod datagrams;
 mod kernel;
+mod lives;
+#[path = "../../../../shim-tests/src/not_run.rs"]
+mod not_run;
 mod support;

@@ -4,6 +4,7 @@
 
 use super::outward::Outward;
 use crate::{sys, Errno};
+use memtun_calls::inet::connect::Pending;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
@@ -26,6 +27,8 @@ pub(crate) struct Joined {
     table: OnceLock<Table>,
     /// What drivers' sockets keep.
     pub(crate) outward: Outward,
+    /// Sockets of this process that have begun to connect.
+    pub(crate) pending: Pending,
 }
 
 impl Joined {
@@ -39,6 +42,7 @@ impl Joined {
             made_by: sys::getpid(),
             table: OnceLock::new(),
             outward: Outward::default(),
+            pending: Pending::new(),
         }
     }
 

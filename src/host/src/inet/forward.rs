@@ -3,6 +3,7 @@
 
 use super::icmp::answer;
 use super::meta::Meta;
+use super::redirect;
 use super::route::Way;
 use super::stack::Output;
 use memtun_ip::icmp::{v4, v6};
@@ -51,10 +52,16 @@ pub(super) fn forward(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>
     }
     let mut bytes = packet.bytes().to_vec();
     match packet.is_v6() {
-        true => bytes[7] -= 1,
+        true => {
+            redirect::tell(out, meta, packet, way);
+            bytes[7] -= 1;
+        }
         false => {
             bytes[8] -= 1;
             memtun_ip::head::refresh_checksum(&mut bytes);
+            if let Ok(packet) = Packet::parse(&bytes) {
+                redirect::tell(out, meta, &packet, way);
+            }
         }
     }
     let way = Way { mtu, ..*way };

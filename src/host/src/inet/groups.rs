@@ -14,6 +14,22 @@ pub(super) const MOST: usize = 1024;
 pub struct Groups(pub(super) BTreeMap<(u32, IpAddr), u32>);
 
 impl Groups {
+    /// Returns the groups of a link that a router is told of when it asks.
+    pub(super) fn of_link(&self, view: &View, index: u32) -> Vec<IpAddr> {
+        let joined = self.0.keys().filter(|(at, _)| *at == index);
+        let mut groups: Vec<IpAddr> = joined.map(|(_, group)| *group).collect();
+        let own = view.addresses.iter().filter(|own| own.index == index);
+        for own in own.filter(|_| view.has_neighbours(index)) {
+            if let IpAddr::V6(local) = own.local {
+                let group = IpAddr::V6(solicited_node(local));
+                if !groups.contains(&group) {
+                    groups.push(group);
+                }
+            }
+        }
+        groups
+    }
+
     /// Does a packet to the group that comes by the interface reach this host?
     pub(super) fn has(&self, view: &View, index: u32, group: IpAddr) -> bool {
         if self.0.contains_key(&(index, group)) {

@@ -1,11 +1,12 @@
-//! How many errors are sent: `icmp_global_allow`, `inet_peer_xrlim_allow`.
+//! How many errors are sent: `icmp_global_allow`, `inet_peer_xrlim_allow`, and how often a sender is
+//! told of a shorter way: `ip_rt_send_redirect`.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
 
-/// Most hosts of which the last errors are remembered.
+/// Most hosts that are remembered.
 const MOST: usize = 1024;
 /// How many errors one host may get at once.
 const BURST: u64 = 6;
@@ -73,6 +74,43 @@ fn take(bucket: &mut Bucket, each: u64, full: u64, now: Duration) -> bool {
     enough
 }
 
+/// How often a sender that does not listen is told (ip_rt_redirect_number).
+const TIMES: u32 = 9;
+/// The time between the first two, which doubles each time (ip_rt_redirect_load).
+const PAUSE: Duration = Duration::from_millis(20);
+/// After this time without any a sender is told anew (ip_rt_redirect_silence).
+const SILENCE: Duration = Duration::from_millis(20 << 10);
+
+/// How often each sender was told, and when it was told last.
+#[derive(Default)]
+pub struct Redirects(HashMap<IpAddr, (u32, Duration)>);
+
+impl Redirects {
+    /// May a sender be told now?
+    pub(super) fn allows(&mut self, sender: IpAddr, now: Duration) -> bool {
+        if self.0.len() >= MOST && !self.0.contains_key(&sender) {
+            self.0.retain(|_, (_, last)| now < *last + SILENCE);
+            if self.0.len() >= MOST {
+                return false;
+            }
+        }
+        let (times, last) = self.0.entry(sender).or_insert((0, now));
+        if now > *last + SILENCE {
+            *times = 0;
+        }
+        if *times >= TIMES {
+            // It is silent for so long since the last packet that it was not told of.
+            *last = now;
+            return false;
+        }
+        let may = *times == 0 || now > *last + (PAUSE * (1 << *times));
+        if may {
+            (*times, *last) = (*times + 1, now);
+        }
+        may
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +133,19 @@ mod tests {
         assert_eq!(sent(now, 10), 3);
         now += 100 * SECOND;
         assert_eq!(sent(now, 10), 6);
+    }
+
+    #[test]
+    fn a_sender_is_told_of_a_shorter_way_less_and_less_often() {
+        let mut redirects = Redirects::default();
+        let (host, mut now) = ("10.0.0.1".parse().unwrap(), Duration::from_secs(100));
+        let mut told = 0;
+        for _ in 0..30_000 {
+            told += u32::from(redirects.allows(host, now));
+            now += Duration::from_millis(1);
+        }
+        assert_eq!(told, TIMES);
+        assert!(redirects.allows(host, now + SILENCE));
     }
 
     #[test]

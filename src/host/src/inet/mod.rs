@@ -4,7 +4,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`input`] | what becomes of a packet that came in |
-//! | [`forward`] | packets for others |
+//! | [`forward`], `redirect` | packets for others |
 //! | [`icmp`] | echoes and errors |
 //! | [`neighbour`] | who has which address on a tap: ARP, neighbour discovery |
 //! | [`route`], [`view`], [`ground`] | ways, own addresses and settings, and whence they are known |
@@ -38,6 +38,7 @@ pub mod neighbour;
 pub mod output;
 mod questions;
 pub mod readers;
+mod redirect;
 pub mod route;
 pub mod sockets;
 pub mod stack;

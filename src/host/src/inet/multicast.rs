@@ -21,7 +21,7 @@ impl Output<'_, '_> {
         let count = groups.entry((index, group)).or_default();
         *count += 1;
         if *count == 1 {
-            self.report(index, group, Record::ToExclude);
+            self.report(index, group, Message::Version3(Record::ToExclude));
         }
         Ok(())
     }
@@ -35,7 +35,7 @@ impl Output<'_, '_> {
         *count -= 1;
         if *count == 0 {
             groups.remove(&(index, group));
-            self.report(index, group, Record::ToInclude);
+            self.report(index, group, Message::Version3(Record::ToInclude));
         }
     }
 
@@ -44,19 +44,22 @@ impl Output<'_, '_> {
         let Some(query) = Query::parse(packet) else {
             return;
         };
-        let groups = self.stack.groups.0.keys();
-        let asked = groups.filter(|(at, group)| {
-            *at == index
-                && group.is_ipv6() == packet.is_v6()
-                && query.group.is_none_or(|asked| asked == *group)
-        });
-        let asked: Vec<IpAddr> = asked.map(|(_, group)| *group).collect();
-        for group in asked {
-            self.report(index, group, Record::IsExclude);
+        let newest = if packet.is_v6() { 2 } else { 3 };
+        let message = match query.version < newest {
+            true => Message::Report,
+            false => Message::Version3(Record::IsExclude),
+        };
+        let view = self.view();
+        let wanted = self.stack.groups.of_link(&view, index);
+        for group in wanted {
+            let asked = query.group.is_none_or(|asked| asked == group);
+            if asked && group.is_ipv6() == packet.is_v6() {
+                self.report(index, group, message);
+            }
         }
     }
 
-    fn report(&mut self, index: u32, group: IpAddr, record: Record) {
+    fn report(&mut self, index: u32, group: IpAddr, message: Message) {
         let view = self.view();
         let source = match group {
             IpAddr::V4(_) => {
@@ -69,11 +72,11 @@ impl Output<'_, '_> {
             return;
         };
         let (mut room, id) = ([0; 128], self.next_id() as u16);
-        let message = Message::Version3(record);
         let Ok(length) = group::write(&mut room, source, group, message, id) else {
             return;
         };
         let to = match group {
+            group if message == Message::Report => group,
             IpAddr::V4(_) => IpAddr::V4(group::ROUTERS_V4),
             IpAddr::V6(_) => IpAddr::V6(group::ROUTERS_V6),
         };

@@ -82,8 +82,7 @@ impl All<'_> {
         let (mut out, ends) = self.parts();
         let sockets = &mut ends.sockets;
         let generation = sockets.generation(out.service.net());
-        let view = out.service.state().view;
-        let verdict = sockets.verdict(&mut out, asker, to, view)?;
+        let verdict = sockets.verdict(&mut out, asker, to, false)?;
         sockets.path(&mut out, asker, to, generation, verdict)
     }
 
@@ -103,9 +102,8 @@ impl All<'_> {
                 return Err(Errno(failed));
             }
         }
-        let view = out.service.state().view;
         let range = Range::of(out.service.state());
-        let verdict = sockets.verdict(&mut out, asker, to, view)?;
+        let verdict = sockets.verdict(&mut out, asker, to, true)?;
         sockets.connect(asker, plain(to), verdict, &range)
     }
 

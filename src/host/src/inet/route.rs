@@ -4,10 +4,8 @@
 
 use super::ground::Ground;
 use crate::engine::route::lookup::{self, Flow, Found, LOOPBACK};
-use crate::engine::rule;
 use crate::World;
 use memtun_stack::route::rtf;
-use memtun_stack::Route;
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -84,35 +82,22 @@ pub enum Verdict {
 
 type Key = (IpAddr, IpAddr, [u32; 3], u8, (u8, u16, u16), Option<u32>);
 
-/// Returns what a way is remembered by. `by_ports` says whether the ports may decide.
 fn key(flow: &Flow, by_ports: bool) -> Key {
+    let (source, destination) = flow.ports;
     let ports = match by_ports {
-        true => (flow.protocol, flow.ports.0, flow.ports.1),
+        true => (flow.protocol, source, destination),
         false => (0, 0, 0),
     };
     let numbers = [flow.oif, flow.iif, flow.mark];
     (flow.to, flow.from, numbers, flow.tos, ports, flow.uid)
 }
 
-/// May the protocol and the ports of a packet decide its way: by a rule, or among several next
-/// hops?
-fn looks_at_ports(world: &World<'_>) -> bool {
-    let has_several = |route: &Route| route.hops.len() > 1 || route.object != 0 || route.grouped;
-    let families = [libc::AF_INET, libc::AF_INET6];
-    let mut machine = world.machine.routes.iter();
-    families
-        .iter()
-        .any(|family| rule::has_own(world, *family as u8))
-        || world.state.routes.iter().any(|route| has_several(&route))
-        || machine.any(|own| has_several(&own.item))
-}
-
 /// The ways that are remembered.
 #[derive(Default)]
 pub struct Routes {
     generation: u64,
-    /// Are there ways of this generation for which the ports do not count?
-    without_ports: bool,
+    /// Can two flows between the same addresses have different ways?
+    by_ports: bool,
     out: HashMap<Key, Result<Way, i32>>,
     input: HashMap<Key, Verdict>,
     /// The last ones: packets come in trains.
@@ -125,11 +110,12 @@ pub struct Routes {
 
 impl Routes {
     /// Forgets all ways when the generation is another one.
-    fn refresh(&mut self, ground: &dyn Ground) {
+    fn refresh(&mut self, ground: &mut dyn Ground) {
         let generation = ground.generation();
         if self.generation != generation || self.out.len() + self.input.len() > MOST {
             self.generation = generation;
-            self.without_ports = false;
+            self.by_ports = true;
+            ground.consult(&mut |world| self.by_ports = ports_matter(world));
             self.out.clear();
             self.input.clear();
             (self.last_out, self.last_input) = (None, None);
@@ -148,50 +134,40 @@ impl Routes {
         flow: &Flow,
     ) -> Result<Way, i32> {
         self.refresh(ground);
-        let mut wanted = key(flow, !self.without_ports);
-        if let Some((_, known)) = self.last_out.filter(|last| last.0 == wanted) {
+        let key = key(flow, self.by_ports);
+        if let Some((_, known)) = self.last_out.filter(|last| last.0 == key) {
             return known.map(|way| self.with_path(way, flow.to, now));
         }
         let mut found = Err(libc::ENETDOWN);
-        match self.out.get(&wanted) {
+        match self.out.get(&key) {
             Some(known) => found = *known,
             None => {
-                let mut by_ports = true;
                 ground.consult(&mut |world| {
                     found = lookup::lookup(world, flow).map(|found| way(world, flow, &found));
-                    by_ports = looks_at_ports(world);
                 });
-                self.without_ports = !by_ports;
-                wanted = key(flow, by_ports);
-                self.out.insert(wanted, found);
+                self.out.insert(key, found);
             }
         }
-        self.last_out = Some((wanted, found));
+        self.last_out = Some((key, found));
         found.map(|way| self.with_path(way, flow.to, now))
     }
 
     /// Finds out what becomes of a packet that has come in by `flow.iif`.
     pub fn input(&mut self, ground: &mut dyn Ground, flow: &Flow) -> Verdict {
         self.refresh(ground);
-        let mut wanted = key(flow, !self.without_ports);
-        if let Some((_, known)) = self.last_input.filter(|last| last.0 == wanted) {
+        let key = key(flow, self.by_ports);
+        if let Some((_, known)) = self.last_input.filter(|last| last.0 == key) {
             return known;
         }
         let mut verdict = Verdict::Refused(libc::ENETDOWN);
-        match self.input.get(&wanted) {
+        match self.input.get(&key) {
             Some(known) => verdict = *known,
             None => {
-                let mut by_ports = true;
-                ground.consult(&mut |world| {
-                    verdict = input(world, flow);
-                    by_ports = looks_at_ports(world);
-                });
-                self.without_ports = !by_ports;
-                wanted = key(flow, by_ports);
-                self.input.insert(wanted, verdict);
+                ground.consult(&mut |world| verdict = input(world, flow));
+                self.input.insert(key, verdict);
             }
         }
-        self.last_input = Some((wanted, verdict));
+        self.last_input = Some((key, verdict));
         verdict
     }
 
@@ -228,6 +204,26 @@ impl Routes {
             None => way,
         }
     }
+}
+
+/// Do ports or the protocol decide about ways: by a rule, or among several next hops?
+fn ports_matter(world: &World<'_>) -> bool {
+    const FRA_IP_PROTO: u16 = 22;
+    const FRA_SPORT_RANGE: u16 = 23;
+    const FRA_DPORT_RANGE: u16 = 24;
+    let by_rule = world.state.rules.iter().any(|rule| {
+        let attributes = rule.attributes();
+        let all = [FRA_IP_PROTO, FRA_SPORT_RANGE, FRA_DPORT_RANGE];
+        all.iter().any(|kind| attributes.get(*kind).is_some())
+    });
+    let policies = [
+        &b"ipv4/fib_multipath_hash_policy"[..],
+        b"ipv6/fib_multipath_hash_policy",
+    ];
+    by_rule
+        || policies
+            .iter()
+            .any(|name| world.setting(name).unwrap_or(0) != 0)
 }
 
 fn way(world: &World<'_>, flow: &Flow, found: &Found) -> Way {

@@ -4,7 +4,7 @@
 
 use super::ground::Ground;
 use super::groups::Groups;
-use super::limit::Limit;
+use super::limit::{Limit, Redirects};
 use super::links::Links;
 use super::meta::Meta;
 use super::neighbour::table::Neighbours;
@@ -32,6 +32,7 @@ pub struct Stack {
     pub(super) neighbours: Neighbours,
     pub(super) pieces: Reassembly,
     pub(super) limit: Limit,
+    pub(super) redirects: Redirects,
     pub(super) groups: Groups,
     /// What waits to be handed up to sockets, when nobody of them is running.
     pub(super) waiting: VecDeque<Waiting>,

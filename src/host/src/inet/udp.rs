@@ -235,7 +235,7 @@ impl Udp {
             origin: ICMP + u8::from(kind.v6),
             kind: kind.kind,
             code: kind.code,
-            info: kind.mtu().unwrap_or(0),
+            info: info_of(kind),
             offender,
             scope: 0,
             number,
@@ -315,6 +315,16 @@ impl Udp {
         }
         self.room = room;
         going_on
+    }
+}
+
+/// Returns what `ee_info` says of an error.
+fn info_of(kind: &IcmpError) -> u32 {
+    const PARAMETER_PROBLEM: u8 = 12;
+    match (kind.v6, kind.kind) {
+        (true, _) => kind.info,
+        (false, PARAMETER_PROBLEM) => kind.info >> 24,
+        (false, _) => kind.mtu().unwrap_or(0),
     }
 }
 

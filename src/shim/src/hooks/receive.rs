@@ -13,6 +13,7 @@ use crate::{errno, gate, inet, netlink, uaccess};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
+use memtun_sys::quiet::{may, Extra};
 
 /// Enters the tunnels among the descriptors of a received message into the table. (`extern "C"`
 /// never unwinds: a hook's frame has nothing to clean up when the thread is cancelled in its call.)
@@ -81,7 +82,7 @@ pub extern "C" fn receive_bytes(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> Option<ssize_t> {
-    if flags & libc::MSG_ERRQUEUE != 0 {
+    if flags & libc::MSG_ERRQUEUE != 0 || !may(Extra::Sockets) {
         return None;
     }
     let room = netlink::name_room(name, length);
@@ -93,7 +94,7 @@ pub extern "C" fn receive_bytes(
 #[cold]
 #[inline(never)]
 pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -> Option<ssize_t> {
-    if receiving::is_empty(array, count) {
+    if !may(Extra::Sockets) || receiving::is_empty(array, count) {
         return None;
     }
     let mut call = Receiving::vector(array, count);
@@ -104,6 +105,9 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
 #[cold]
 #[inline(never)]
 extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
+    if !may(Extra::Sockets) {
+        return None;
+    }
     if flags & libc::MSG_ERRQUEUE != 0 {
         return inet::errors::receive(fd, message);
     }

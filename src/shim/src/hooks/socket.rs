@@ -44,7 +44,7 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
 #[inline(never)]
 extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
     let mut to = SocketName::room();
-    if inet_calls::is_disconnect(fd, name, length) {
+    if inet_calls::is_disconnect(name, length) {
         let answer = real!(connect(fd, name, length));
         if answer == 0 {
             sending::forget_options();

@@ -13,6 +13,7 @@ use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
+use memtun_calls::inet::connect::Pending;
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::{name, Inet, Native};
@@ -21,6 +22,8 @@ use memtun_sys::inet::{self, SocketName};
 use memtun_sys::{self as sys};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
+
+static PENDING: Pending = Pending::new();
 
 /// A descriptor of this process that may be a socket.
 pub struct Descriptor(pub c_int);
@@ -159,32 +162,38 @@ pub extern "C" fn before_connect(
     length: socklen_t,
     to: &mut SocketName,
 ) -> Before {
-    let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name);
+    let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
     before(step(fd, name, length, connect), to)
 }
 
-/// Does connect(2) end the connection of a socket of UDP (AF_UNSPEC)?
+/// Does connect(2) end a connection (AF_UNSPEC)?
 #[cold]
 #[inline(never)]
-pub extern "C" fn is_disconnect(fd: c_int, name: *const sockaddr, length: socklen_t) -> bool {
+pub extern "C" fn is_disconnect(name: *const sockaddr, length: socklen_t) -> bool {
     let mut family = [0; 2];
-    crate::table::is_datagrams(fd)
-        && length >= 2
+    length >= 2
         && errno::keep(|| OwnMemory.read(name as usize, &mut family)).is_ok()
         && i32::from(u16::from_ne_bytes(family)) == libc::AF_UNSPEC
 }
 
-/// Called after a connection of UDP has ended.
+/// Called after a connection has ended so.
 #[cold]
 #[inline(never)]
 pub extern "C" fn disconnected(fd: c_int) {
-    quietly(fd, |call| call.disconnected().ok());
+    quietly(fd, |call| call.disconnected(&PENDING).ok());
 }
 
 /// Called after connect(2) to a name that was stored, with its answer. Returns the program's.
 #[cold]
 #[inline(never)]
 pub extern "C" fn after_connect(fd: c_int, to: &SocketName, answer: c_int) -> c_int {
+    if answer < 0 && matches!(errno::get(), libc::EINPROGRESS | libc::EINTR) {
+        quietly(fd, |call| {
+            call.is_pending(&PENDING);
+            Some(())
+        });
+        return answer;
+    }
     let may_be_late = answer == 0 || errno::get() == libc::ECONNRESET;
     let refused = may_be_late
         .then(|| quietly(fd, |call| call.late_refusal(&to.address()?)))

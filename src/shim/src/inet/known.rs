@@ -6,6 +6,7 @@ use crate::{asking, errno, gate, net};
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::Table;
 use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicPtr, AtomicU32};
 
@@ -39,8 +40,12 @@ pub fn may_concern() -> bool {
     net::current().is_none_or(NetDir::has_inet) && open()
 }
 
-/// What is known of the net; None while it has had no address.
+/// What is known of the net; None while it has had no address, and where a sandbox of the program's
+/// forbids what is needed for its sockets.
 pub fn get() -> Option<&'static Known> {
+    if !may(Extra::Sockets) {
+        return None;
+    }
     // SAFETY: the pointer is null, or leads to a mapping that `open` has filled and that stays.
     unsafe { KNOWN.load(Acquire).as_ref() }
 }

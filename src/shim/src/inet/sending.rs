@@ -17,6 +17,7 @@ use memtun_calls::inet::{name, Native};
 use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
 use memtun_kernel::tun::room::Wait;
 use memtun_sys::inet::SocketName;
+use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
 use std::mem::zeroed;
 use std::net::{IpAddr, SocketAddr};
@@ -31,6 +32,9 @@ struct Queues;
 impl Transmits for Queues {
     fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno> {
         let known = known::get().ok_or(Errno(libc::ENODEV))?;
+        if !may(Extra::Files) {
+            return Err(Errno(libc::EACCES));
+        }
         let interface = LINKS.find(known.net, ifindex)?;
         let way = Transmit {
             net: known.net,

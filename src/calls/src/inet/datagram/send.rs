@@ -105,13 +105,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         by: &impl Transmits,
     ) -> Result<Sent, Errno> {
         let (to, connected) = match to {
-            Some(to) => (to, false),
+            Some(to) => (to, None),
             None => {
                 let Ok(peer) = self.socket.peer_name() else {
                     return Ok(Sent::Machine);
                 };
                 match self.flow_at(Protocol::Udp, &peer) {
-                    Some(flow) if flow.protocol == Protocol::Udp => (flow.remote, true),
+                    Some(flow) if flow.protocol == Protocol::Udp => (flow.remote, Some(flow.local)),
                     _ => return Ok(Sent::Machine),
                 }
             }
@@ -122,9 +122,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let from = From {
             cookie: self.socket.cookie()?,
             to,
-            source: given.source,
+            source: given.source.or(connected.map(|own| own.ip())),
             out: given.out,
         };
+        let connected = connected.is_some();
         if by.ways().is_shut(from.cookie) {
             // The kernel raises the signal for that.
             return Ok(Sent::Machine);

@@ -127,11 +127,16 @@ impl Sockets {
     pub fn connect(&self, socket: impl AsFd, to: SocketAddr) -> Result<()> {
         let socket = socket.as_fd();
         self.run(socket, why::connect(to), |inet| {
-            let native = match target(inet, &to, inet.connect(to)?, || is_begun(inet))? {
+            let native = match target(inet, &to, inet.connect(to, &self.0.pending)?, || {
+                is_begun(inet)
+            })? {
                 Target::Given => to,
                 Target::Native(native) => native,
             };
             let done = sys::inet::connect_name(socket, &native);
+            if done == Err(Errno(libc::EINPROGRESS)) {
+                inet.is_pending(&self.0.pending);
+            }
             let late = matches!(done, Ok(()) | Err(Errno(libc::ECONNRESET)));
             match late.then(|| inet.late_refusal(&native)).flatten() {
                 Some(refused) => Err(refused.into()),
@@ -149,12 +154,15 @@ impl Sockets {
     /// The same as [`Sockets::connect`].
     pub fn native_target(&self, socket: impl AsFd, to: SocketAddr) -> Result<SocketAddr> {
         self.run(socket.as_fd(), why::connect(to), |inet| {
-            Ok(
-                match target(inet, &to, inet.connect(to)?, || is_begun(inet))? {
-                    Target::Given => to,
-                    Target::Native(native) => native,
-                },
-            )
+            let step = inet.connect(to, &self.0.pending)?;
+            let native = match target(inet, &to, step, || is_begun(inet))? {
+                Target::Given => return Ok(to),
+                Target::Native(native) => native,
+            };
+            if inet.socket.is_nonblocking() {
+                inet.is_pending(&self.0.pending);
+            }
+            Ok(native)
         })
     }
 

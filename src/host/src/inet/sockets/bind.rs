@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asker::{flags_of, Asker};
-use super::names::{plain, with_port};
+use super::names::{own_of, plain, with_port};
 use super::open::Open;
 use super::ports::Range;
 use super::rules::{says, Name, Says};
@@ -52,7 +52,7 @@ impl Sockets {
         }
         let device = self.device(question, name)?;
         match self.whose(world, question, name.ip(), device)? {
-            Whose::Machine => return Ok(SocketAnswer::Machine),
+            Whose::Machine => return self.bind_to_machine(asker, name),
             Whose::Net => {}
         }
         let range = Range::of(world.state);
@@ -83,7 +83,7 @@ impl Sockets {
             _ => open.choose_port(&own, question.cookie, &range, false)?,
         };
         let net = with_port(name, port, device);
-        let native = open.native_name(&own, net, uid, failed && given)?;
+        let native = open.native_name(&own, net, (uid, question.cookie), failed && given)?;
         let given_address = !name.ip().is_unspecified();
         let fallback = !given_address && !native.ip().is_unspecified();
         let flags = flags_of(question)
@@ -100,6 +100,23 @@ impl Sockets {
         };
         open.put(&entry, asker.pid)?;
         Ok(SocketAnswer::Bind(native))
+    }
+
+    /// Answers a socket that gets a name of the machine's: on its loopback it stands beside those of
+    /// the net that have any address.
+    fn bind_to_machine(
+        &mut self,
+        asker: &Asker<'_>,
+        name: SocketAddr,
+    ) -> Result<SocketAnswer, Errno> {
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        let own = asker.name(name.ip());
+        let cookie = asker.question.cookie;
+        let beside = name.ip().is_loopback() && name.port() != 0;
+        match beside && open.is_port_taken(&own, name.port(), cookie, false) {
+            true => Err(Errno(libc::EADDRINUSE)),
+            false => Ok(SocketAnswer::Machine),
+        }
     }
 
     /// Marks a socket as one that listens.
@@ -168,7 +185,8 @@ impl Sockets {
             return Ok(Whose::Net);
         }
         let fits = |own: &&Address| {
-            own.local == address && (device == 0 || own.index == device || address.is_ipv4())
+            let of_link = own_of(address, own.index).scope != 0;
+            own.local == address && (device == 0 || own.index == device || !of_link)
         };
         let own = self.own.iter().find(fits);
         match address {
@@ -184,6 +202,9 @@ impl Sockets {
                 let broadcast =
                     v4.is_broadcast() || self.own.iter().any(|own| own.broadcast == Some(v4));
                 if own.is_some() || broadcast || v4.is_multicast() {
+                    return Ok(Whose::Net);
+                }
+                if type_of(world, v4, TABLES[0]) == libc::RTN_BROADCAST {
                     return Ok(Whose::Net);
                 }
                 let machine = world.machine.addresses.iter();

@@ -57,7 +57,12 @@ impl Sockets {
         let open = self.open.as_ref();
         let known = open.and_then(|open| open.writer.socket(cookie));
         let entry = known.map(|known| known.entry);
-        let given = entry.filter(|entry| entry.flags & flag::ADDRESS_GIVEN != 0);
+        // A socket that is connected keeps its address when it connects anew.
+        let has = |entry: &Entry| {
+            entry.flags & flag::ADDRESS_GIVEN != 0
+                || entry.remote.is_some() && !entry.local.ip().is_unspecified()
+        };
+        let given = entry.filter(has);
         (entry, given.map(|entry| entry.local.ip()))
     }
 
@@ -130,7 +135,7 @@ impl Sockets {
         if !tcp {
             let native_name = match (bind, entry) {
                 (Some(bind), _) => bind,
-                (None, Some(entry)) => connected_name(&entry),
+                (None, Some(entry)) => connected_name(entry.native),
                 (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
             };
             let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
@@ -145,7 +150,7 @@ impl Sockets {
         }
         let from = match (bind, entry) {
             (Some(bind), _) => bind,
-            (None, Some(entry)) => connected_name(&entry),
+            (None, Some(entry)) => connected_name(entry.native),
             (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
         };
         let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
@@ -267,7 +272,7 @@ impl Sockets {
         if !is_plain || !tcp {
             let native_name = match (bind, entry) {
                 (Some(bind), _) => bind,
-                (None, Some(entry)) => connected_name(&entry),
+                (None, Some(entry)) => connected_name(entry.native),
                 (None, None) => question.native.unwrap_or(local),
             };
             let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
@@ -281,8 +286,8 @@ impl Sockets {
 
 /// Returns the native name that a bound socket has once it is connected to an alias: the kernel
 /// gives one of any address that of the loopback.
-fn connected_name(entry: &Entry) -> SocketAddr {
-    let (name, port) = (entry.native, entry.native.port());
+fn connected_name(name: SocketAddr) -> SocketAddr {
+    let port = name.port();
     match name.ip().is_unspecified() {
         true => native(Ipv4Addr::LOCALHOST, port, name.is_ipv6()),
         false => name,

@@ -34,6 +34,7 @@ use diag::Native;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
+use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
 use memtun_stack::State;
 use names::{native_protocol, own_of};
@@ -223,6 +224,18 @@ impl Sockets {
         (found.uid == open.owner || found.uid == 0).then_some(found)
     }
 
+    /// Is there still a native socket of TCP with this name?
+    pub fn is_there(&mut self, name: SocketAddr) -> bool {
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        let found = open.diag.of_port(Protocol::Tcp, name.port());
+        let same = |own: &Native| native_v4(own.own.ip()).map(IpAddr::V4) == Some(name.ip());
+        found
+            .iter()
+            .any(|own| own.inode != 0 && (same(own) || own.own.ip().is_unspecified()))
+    }
+
     /// Returns the alias of an own address.
     pub fn alias_of(&self, address: IpAddr, scope: u32) -> Option<Ipv4Addr> {
         self.open.as_ref()?.writer.table().alias_of(address, scope)
@@ -255,17 +268,6 @@ impl Sockets {
     /// Returns the table.
     pub fn table(&self) -> Option<&Table> {
         Some(self.open.as_ref()?.writer.table())
-    }
-
-    /// Looks for sockets that are gone, now and then.
-    pub fn tick(&mut self) {
-        /// Number of sockets below which nobody looks.
-        const FEW: usize = 64;
-        if let Some(open) = &mut self.open {
-            if open.writer.count() > FEW {
-                open.sweep();
-            }
-        }
     }
 }
 

@@ -124,6 +124,7 @@ impl Open {
         if let Some(alias) = self.writer.new_flow(flow) {
             return Some(alias);
         }
+        self.sweep();
         let used = self.used_aliases();
         let few = self.writer.reclaim(|alias| used.contains(&alias)) < 1024;
         if few {

@@ -44,8 +44,9 @@ impl Sockets {
         out: &mut Output<'_, '_>,
         asker: &Asker<'_>,
         to: SocketAddr,
-        view: View,
+        connects: bool,
     ) -> Result<Verdict, Errno> {
+        let view = out.service.state().view;
         let to = plain(to);
         let v4_loopback = matches!(to.ip(), IpAddr::V4(v4) if v4.is_loopback());
         if !self.active || to.ip().is_unspecified() || to.ip().is_loopback() || v4_loopback {
@@ -61,7 +62,7 @@ impl Sockets {
             return Err(Errno(libc::EAFNOSUPPORT));
         }
         let query = query(question, to, same, asker.uid);
-        if of_link && query.oif == 0 {
+        if connects && of_link && query.oif == 0 {
             return Err(Errno(libc::EINVAL));
         }
         let way = match out.find(&query) {
@@ -71,10 +72,9 @@ impl Sockets {
             Err(e) => return Err(e),
         };
         let is_own = |index: u32| out_has(&self.own, index);
-        let own_to = self
-            .own
-            .iter()
-            .any(|own| own.local == to.ip() && (!of_link || own.index == query.oif));
+        let own_to = self.own.iter().any(|own| {
+            own.local == to.ip() && (!of_link || own.index == query.oif || query.oif == 0)
+        });
         if way.is_local() {
             return Ok(match own_to {
                 true => Verdict::Local(way.source),

@@ -174,7 +174,7 @@ impl Open {
         &mut self,
         name: &Name,
         net: SocketAddr,
-        uid: u32,
+        (uid, cookie): (u32, u64),
         failed: bool,
     ) -> Result<SocketAddr, Errno> {
         let v6 = name.v6;
@@ -185,7 +185,7 @@ impl Open {
                 false => address.into(),
             }
         };
-        let shares = self.shares(name, net.port());
+        let shares = self.shares(name, net.port(), cookie);
         let stays = any && !failed && !shares;
         let address: IpAddr = match (any, stays) {
             (true, true) if v6 => Ipv6Addr::UNSPECIFIED.into(),
@@ -238,11 +238,19 @@ impl Open {
 
     /// Must a socket have a native port of its own, because several of UDP share one of the net's
     /// or might share one of the machine's?
-    fn shares(&mut self, name: &Name, port: u16) -> bool {
+    fn shares(&mut self, name: &Name, port: u16, cookie: u64) -> bool {
         if name.protocol == Protocol::Tcp || !(name.reuse || name.reuse_port) {
             return false;
         }
-        !self.writer.of_port(name.protocol, port).is_empty()
+        let rows = self.writer.of_port(name.protocol, port).to_vec();
+        let others = rows.into_iter().filter(|row| {
+            let known = self.writer.at(*row);
+            known.is_some_and(|known| known.entry.cookie != cookie)
+        });
+        let others: Vec<usize> = others.collect();
+        others
+            .into_iter()
+            .any(|row| self.is_alive(row, Duration::ZERO))
             || !self.diag.of_port(Protocol::Udp, port).is_empty()
     }
 

@@ -17,7 +17,7 @@ use memtun_abi::Errno;
 use memtun_ip::IcmpError;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::Protocol;
-use memtun_tcp::{Connection, End, State};
+use memtun_tcp::{Connection, End, Segment, State};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -25,8 +25,21 @@ use std::time::Duration;
 const MOMENT: Duration = Duration::from_millis(2);
 /// How long a program may take from the answer to its connect.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// How soon a program that has not come to its connect is looked for again.
+const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// Where a program is that was told to connect to the plug.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Hanging {
+    /// It hangs there, or is not to.
+    Yes,
+    /// It has not come there.
+    NotYet,
+    /// It has closed its socket, or never comes.
+    GivenUp,
+}
 
 impl Tcp {
     /// Sends the SYN, and answers by `reply` what the program's socket is to do: at once, or when
@@ -56,8 +69,13 @@ impl Tcp {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
         };
         let pair = memtun_tcp::Pair::new(flow.local, flow.remote);
-        if self.links.find(&pair).is_some() {
-            return refuse(sockets, reply, libc::EADDRNOTAVAIL);
+        if let Some(number) = self.links.find(&pair) {
+            // A connect before that came to nothing may be in the way.
+            let over = self.live(number).is_some_and(|live| !live.hangs(sockets));
+            if !over {
+                return refuse(sockets, reply, libc::EADDRNOTAVAIL);
+            }
+            self.drop_link(sockets, number, now);
         }
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
@@ -229,7 +247,6 @@ impl Live {
     pub(super) fn plugged(
         &mut self,
         sockets: &mut Sockets,
-        out: &mut Output<'_, '_>,
         opening: Opening,
         now: Duration,
     ) -> After {
@@ -238,19 +255,9 @@ impl Live {
             State::Ended(End::TimedOut) => Some(Errno(libc::ETIMEDOUT)),
             State::Ended(_) => Some(Errno(libc::ECONNREFUSED)),
             State::Connecting | State::Accepting => {
-                self.again = Some(now + LOOK);
-                let plug = self.plug(sockets);
-                let hangs = sockets
-                    .native(Protocol::Tcp, opening.native, plug)
-                    .is_some();
-                let gone = !hangs && self.plugged_long(now);
+                let soon = self.held.is_some().then_some(SOON);
+                self.again = Some(now + soon.unwrap_or(LOOK));
                 self.stage = Stage::Plugged(opening);
-                if gone {
-                    // The program has closed its socket.
-                    self.connection.abort();
-                    self.poll(out, now);
-                    return After::Over;
-                }
                 return After::Stays;
             }
         };
@@ -259,26 +266,68 @@ impl Live {
         After::Stays
     }
 
-    /// Whether the program has had the time to begin its connect.
-    fn plugged_long(&self, now: Duration) -> bool {
-        self.connection.began() + LOOK <= now
+    /// Whether a program that has been told to hang at the plug does.
+    pub(super) fn hanging(&self, sockets: &mut Sockets, now: Duration) -> Hanging {
+        /// How long a program may take from the answer to its connect.
+        const SLOW: Duration = Duration::from_millis(300);
+        let Stage::Plugged(opening) = &self.stage else {
+            return Hanging::Yes;
+        };
+        if self.connection.state() != State::Connecting || self.hangs(sockets) {
+            return Hanging::Yes;
+        }
+        // A socket that had a name before it was asked for is there until it is closed.
+        let there = opening.bind.is_some() || sockets.is_there(opening.native);
+        match self.connection.began() + SLOW > now && there {
+            true => Hanging::NotYet,
+            false => Hanging::GivenUp,
+        }
     }
 
-    /// Whether the program has given up a connect that nobody has answered yet: a socket that it
-    /// has closed answers what comes with a reset.
-    pub(super) fn is_given_up(&self, sockets: &mut Sockets, now: Duration) -> bool {
-        /// How long a program may take until its connect hangs at the plug, if it is quick.
-        const QUICK: Duration = Duration::from_millis(50);
-        let Stage::Plugged(opening) = &self.stage else {
-            return false;
-        };
-        if self.connection.state() != State::Connecting || self.connection.began() + QUICK > now {
-            return false;
+    /// Gives up a connect whose program has. Should it come to the plug nevertheless, it is
+    /// refused.
+    pub(super) fn give_up(&mut self, now: Duration) {
+        self.held = None;
+        self.connection.abort();
+        if let Stage::Plugged(opening) = self.stage {
+            let refused = Some(Errno(libc::ECONNREFUSED));
+            self.stage = Stage::Bridging(opening, None, now + PATIENCE, refused);
         }
-        let plug = self.plug(sockets);
-        sockets
-            .native(Protocol::Tcp, opening.native, plug)
-            .is_none()
+    }
+
+    /// Takes the answer that came before the program's connect, once that is there.
+    pub(super) fn take_held(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        now: Duration,
+    ) {
+        let Some(held) = self.held.take() else { return };
+        match self.hanging(sockets, now) {
+            Hanging::Yes => self.segment(out, &held, now),
+            Hanging::NotYet => self.held = Some(held),
+            Hanging::GivenUp => {
+                self.give_up(now);
+                let mut packet = Vec::new();
+                let segment = Segment::read(&held);
+                if segment.is_some_and(|segment| memtun_tcp::reset_for(&segment, &mut packet)) {
+                    let way = self.way(out);
+                    super::send(out, &packet, way);
+                }
+            }
+        }
+    }
+
+    /// Whether the program's socket hangs at the plug, or its program has not been answered.
+    fn hangs(&self, sockets: &mut Sockets) -> bool {
+        match &self.stage {
+            Stage::Plugged(opening) | Stage::Bridging(opening, _, _, Some(_)) => {
+                let plug = self.plug(sockets);
+                let native = sockets.native(Protocol::Tcp, opening.native, plug);
+                native.is_some()
+            }
+            _ => true,
+        }
     }
 
     fn plug(&self, sockets: &Sockets) -> SocketAddr {
@@ -295,8 +344,6 @@ impl Live {
         state: (Opening, Option<Leg>, Duration, Option<Errno>),
         now: Duration,
     ) -> After {
-        /// How soon a program that has not come to its connect is looked for again.
-        const SOON: Duration = Duration::from_millis(1);
         let (opening, leg, until, error) = state;
         let until = if until == Duration::MAX {
             now + PATIENCE
@@ -316,7 +363,13 @@ impl Live {
                     sockets.set_flow(self.alias, &self.flow);
                     sockets.remember(&opening.entry, opening.asker);
                 }
-                match Leg::bound(&plug, true) {
+                let hangs = sockets.native(Protocol::Tcp, opening.native, plug);
+                // Where it does not hang, somebody else may listen by now.
+                let bound = match hangs {
+                    Some(_) => Leg::bound(&plug, true),
+                    None => Err(Errno(libc::ENOTCONN)),
+                };
+                match bound {
                     Ok(leg) => {
                         let connected = leg.connect(&opening.native);
                         (Some(leg), connected)

@@ -30,6 +30,10 @@ pub(super) struct Leg {
     pub readable: bool,
     pub writable: bool,
     pub room_is_waited_for: bool,
+    /// An event has said that something is wrong.
+    pub failed: bool,
+    /// Bytes have been written since it was looked at.
+    written: bool,
     /// The program has said all.
     pub ended: bool,
     /// The program was told that the other side has said all.
@@ -61,11 +65,15 @@ impl Leg {
             readable: true,
             writable: true,
             room_is_waited_for: false,
+            failed: false,
+            written: false,
             ended: false,
             shut: false,
         };
         // A leg without them is slower or larger, and works.
         let _ = sockopt::set_tcp_nodelay(&leg.socket, true);
+        // Urgent data stands where it was written: it is not told from other data on the wire.
+        let _ = sockopt::set_socket_oobinline(&leg.socket, true);
         let _ = sockopt::set_socket_send_buffer_size(&leg.socket, BUFFER);
         let _ = sockopt::set_socket_recv_buffer_size(&leg.socket, BUFFER);
         leg
@@ -134,6 +142,7 @@ impl Leg {
             match net::send(&self.socket, bytes, flags) {
                 Ok(count) => {
                     self.writable = count == bytes.len();
+                    self.written = true;
                     return Moved::Some(count);
                 }
                 Err(Native::INTR) => {}
@@ -163,6 +172,14 @@ impl Leg {
                 Err(_) => return Moved::Broken,
             }
         }
+    }
+
+    /// Looks whether the program's end has answered with a reset. On the loopback it has when the
+    /// write is over.
+    pub fn has_failed(&mut self) -> bool {
+        let failed = std::mem::take(&mut self.failed);
+        let written = std::mem::take(&mut self.written);
+        (failed || written) && !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())))
     }
 
     /// Tells the program that the other side has said all.

@@ -47,6 +47,7 @@ pub(super) enum Ready {
         serial: u32,
         readable: bool,
         writable: bool,
+        failed: bool,
     },
 }
 
@@ -74,6 +75,7 @@ impl Legs {
     /// EMFILE and others.
     pub fn new(open: BorrowedFd<'_>) -> Result<Legs, Errno> {
         raise_limit();
+        memtun_sys::give_large_memory_back();
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(errno)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
         let wakes = eventfd(0, flags).map_err(errno)?;
@@ -166,6 +168,7 @@ impl Legs {
                             number: (data >> 32) as usize,
                             serial: data as u32,
                             readable: flags.intersects(EventFlags::IN | gone),
+                            failed: flags.contains(EventFlags::ERR),
                             writable: flags.intersects(EventFlags::OUT | gone),
                         });
                     }

@@ -24,6 +24,7 @@ use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
 use super::sockets::Sockets;
 use crate::reply::Reply;
+use connect::Hanging;
 use leg::Leg;
 use legs::Legs;
 use memtun_abi::Errno;
@@ -77,6 +78,8 @@ struct Live {
     /// The way of its packets, and of when.
     way: Option<(Generation, Way)>,
     is_dirty: bool,
+    /// An answer to the SYN that came before the program's connect.
+    held: Option<Vec<u8>>,
     /// When it is looked at again, whatever the connection wants.
     again: Option<Duration>,
 }
@@ -211,6 +214,7 @@ impl Tcp {
             stage,
             way: Some(way),
             is_dirty: false,
+            held: None,
             again: None,
         };
         let pair = Pair::new(flow.local, flow.remote);
@@ -255,11 +259,16 @@ impl Tcp {
         let now = self.now();
         if let Some(number) = self.links.find(&pair) {
             match self.links.get_mut(number) {
-                Some(Link::Live(live)) if live.is_given_up(sockets, now) => {
-                    self.drop_link(sockets, number, now);
-                }
                 Some(Link::Live(live)) => {
-                    live.segment(out, packet.bytes(), now);
+                    // What answers a connect that the program has given up is refused.
+                    match live.hanging(sockets, now) {
+                        Hanging::Yes => live.segment(out, packet.bytes(), now),
+                        Hanging::NotYet => live.held = Some(packet.bytes().to_vec()),
+                        Hanging::GivenUp => {
+                            live.give_up(now);
+                            out.reset(packet);
+                        }
+                    }
                     return self.touch(number);
                 }
                 Some(Link::Wait(wait)) => {

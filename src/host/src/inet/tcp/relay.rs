@@ -9,6 +9,7 @@
 //! | nobody answers any more | the same, and ETIMEDOUT in the flow's error |
 #![forbid(unsafe_code)]
 
+use super::connect::Hanging;
 use super::leg::{Leg, Moved};
 use super::legs::{Legs, Ready};
 use super::{After, Live, Stage, Tcp};
@@ -46,6 +47,7 @@ impl Tcp {
                     serial,
                     readable,
                     writable,
+                    failed,
                 } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
                         continue;
@@ -53,6 +55,7 @@ impl Tcp {
                     if let Stage::Running(leg) = &mut live.stage {
                         leg.readable |= readable;
                         leg.writable |= writable;
+                        leg.failed |= failed;
                     }
                     self.touch(number);
                 }
@@ -71,6 +74,12 @@ impl Live {
         number: usize,
         now: Duration,
     ) -> After {
+        self.take_held(sockets, out, now);
+        // A SYN is not sent again for a program that has closed its socket.
+        let plugged = matches!(self.stage, Stage::Plugged(_)) && self.held.is_none();
+        if plugged && self.hanging(sockets, now) == Hanging::GivenUp {
+            self.give_up(now);
+        }
         self.poll(out, now);
         loop {
             // Each arm puts the next stage in place of this one.
@@ -82,7 +91,7 @@ impl Live {
                 Stage::Expected(opening, until) => {
                     return self.expected(out, opening, until, now);
                 }
-                Stage::Plugged(opening) => self.plugged(sockets, out, opening, now),
+                Stage::Plugged(opening) => self.plugged(sockets, opening, now),
                 Stage::Bridging(opening, leg, until, error) => {
                     let state = (opening, leg, until, error);
                     self.bridge(sockets, out, legs, number, state, now)
@@ -116,8 +125,12 @@ impl Live {
         if side == Side::Whole {
             side = self.outward(&mut leg);
         }
-        if side == Side::Broken {
-            self.connection.abort();
+        if side == Side::Broken || leg.ended && leg.has_failed() {
+            // Data for a socket that is closed is answered as if nobody had it.
+            match leg.ended {
+                true => self.connection.refuse(),
+                false => self.connection.abort(),
+            }
         }
         self.poll(out, now);
         match self.connection.state() {

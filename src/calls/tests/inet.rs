@@ -1,0 +1,456 @@
+//! What calls on ordinary sockets mean in a net with addresses, for a back end that has neither a
+//! process nor a host: its sockets are values, and its table is written here.
+
+use memtun_abi::Errno;
+use memtun_calls::host::Host;
+use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::datagram::{control, Given};
+use memtun_calls::inet::names::Accepted;
+use memtun_calls::inet::{name, Inet, Native};
+use memtun_calls::Memory;
+use memtun_kernel::net::{Create, Join, NetDir};
+use memtun_shm::layout::{InetState, Rows, FLOW_WORDS, OWN_WORDS, SOCKET_WORDS};
+use memtun_shm::Mapped;
+use memtun_stack::ask::Start;
+use memtun_stack::sockets::row::{places, PortKind, Translated};
+use memtun_stack::sockets::{flag, Entry, Flow, Own, Protocol, Report, Table};
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::Mutex;
+
+const BASE: u32 = 127 << 24 | 5 << 14;
+const DATAGRAM: u16 = 4004;
+const COOKIE: u64 = 77;
+
+fn alias(at: u32) -> Ipv4Addr {
+    Ipv4Addr::from(BASE | at)
+}
+
+fn at(text: &str) -> SocketAddr {
+    text.parse().expect("a name")
+}
+
+struct NoHost;
+
+impl Host for NoHost {
+    fn existing(&self) -> Option<&NetDir> {
+        None
+    }
+    fn make(&self) -> Result<&NetDir, Errno> {
+        Err(Errno(libc::ENODEV))
+    }
+    fn is_isolated(&self) -> bool {
+        false
+    }
+    fn start(&self) -> &dyn Start {
+        unreachable!("nobody is asked")
+    }
+    fn program(&self) -> (u32, u32) {
+        (0, 0)
+    }
+}
+
+/// A socket of the machine's.
+#[derive(Clone, Copy)]
+struct Fake {
+    family: i32,
+    protocol: i32,
+    own: &'static str,
+    peer: Option<&'static str>,
+    state: u8,
+}
+
+const TCP: Fake = Fake {
+    family: libc::AF_INET,
+    protocol: libc::IPPROTO_TCP,
+    own: "0.0.0.0:0",
+    peer: None,
+    state: 7,
+};
+
+const UDP: Fake = Fake {
+    protocol: libc::IPPROTO_UDP,
+    ..TCP
+};
+
+impl Native for Fake {
+    fn own_name(&self) -> Result<SocketAddr, Errno> {
+        Ok(at(self.own))
+    }
+    fn peer_name(&self) -> Result<SocketAddr, Errno> {
+        self.peer.map(at).ok_or(Errno(libc::ENOTCONN))
+    }
+    fn option(&self, level: i32, option: i32) -> Result<i32, Errno> {
+        Ok(match (level, option) {
+            (libc::SOL_SOCKET, libc::SO_DOMAIN) => self.family,
+            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => self.protocol,
+            (libc::SOL_SOCKET, libc::SO_TYPE) => match self.protocol {
+                libc::IPPROTO_TCP => libc::SOCK_STREAM,
+                _ => libc::SOCK_DGRAM,
+            },
+            (libc::IPPROTO_TCP, libc::TCP_INFO) => self.state.into(),
+            _ => 0,
+        })
+    }
+    fn set_option(&self, _: i32, _: i32, _: i32) -> Result<(), Errno> {
+        Ok(())
+    }
+    fn cookie(&self) -> Result<u64, Errno> {
+        Ok(COOKIE)
+    }
+    fn inode(&self) -> Result<u64, Errno> {
+        Ok(1)
+    }
+    fn is_nonblocking(&self) -> bool {
+        false
+    }
+    fn bind(&self, _: &SocketAddr) -> Result<(), Errno> {
+        Err(Errno(libc::EACCES))
+    }
+}
+
+/// A net in a directory that is removed, with one own address, 10.9.0.1, and one flow.
+struct Place {
+    net: NetDir,
+    table: Table,
+    path: PathBuf,
+}
+
+impl Place {
+    fn new(name: &str) -> Place {
+        let name = format!("memtun-calls-{name}-{}", std::process::id());
+        let path = std::env::temp_dir().join(name);
+        let _ = std::fs::remove_dir_all(&path);
+        let how = Join {
+            create: Create::Named,
+            owner: None,
+            member: true,
+        };
+        let net = NetDir::join(path.to_str().expect("text").as_bytes(), how).expect("a net");
+        let state = net.make_inet().expect("made");
+        state.slices[0].store(BASE, Relaxed);
+        state.active.store(1, Relaxed);
+        state.own_rows.store(2, Relaxed);
+        state.ports.store(u64::from(DATAGRAM) << 48, Relaxed);
+        state.secret[0].store(0x1234_5678, Relaxed);
+        let own = Own {
+            address: "10.9.0.1".parse().expect("an address"),
+            scope: 0,
+        };
+        write::<OWN_WORDS>(&state, Rows::Own, 1, &own.to_words());
+        let table = Table::of(state);
+        Place { net, table, path }
+    }
+
+    fn flow(&self, protocol: Protocol) -> &Place {
+        let flow = Flow {
+            protocol,
+            local: at("10.9.0.1:5000"),
+            remote: at("10.9.0.2:80"),
+            ifindex: 2,
+            mss: 1000,
+            error: 0,
+        };
+        write::<FLOW_WORDS>(self.table.mapped(), Rows::Flows, 0, &flow.to_words());
+        self
+    }
+
+    fn entry(&self, entry: &Entry) {
+        let state = self.table.mapped();
+        write::<SOCKET_WORDS>(state, Rows::Sockets, 0, &entry.to_words(0));
+        let place = places(COOKIE, Rows::Index.count()).next().expect("a place");
+        let word = COOKIE << 32 | 1;
+        state.row::<1>(Rows::Index, place).expect("a row")[0].store(word, Relaxed);
+    }
+
+    fn call<'c>(&'c self, socket: &'c Fake) -> Inet<'c, Fake, NoHost> {
+        Inet {
+            net: &self.net,
+            table: &self.table,
+            host: &NoHost,
+            socket,
+        }
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = self.net.remove();
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+fn write<const N: usize>(state: &Mapped<InetState>, rows: Rows, at: usize, words: &[u64; N]) {
+    state.reserve_row(rows, at).expect("room");
+    let row = state.row::<N>(rows, at).expect("a row");
+    for (to, word) in row.iter().zip(words).skip(1) {
+        to.store(*word, Relaxed);
+    }
+    // An even number says that the row is whole.
+    row[0].store(2, Relaxed);
+}
+
+fn entry(local: &str, native: &str, flags: u32) -> Entry {
+    Entry {
+        cookie: COOKIE,
+        inode: 1,
+        uid: 0,
+        protocol: Protocol::Tcp,
+        family: libc::AF_INET as u16,
+        local: at(local),
+        native: at(native),
+        remote: None,
+        flow: None,
+        device: 0,
+        flags,
+    }
+}
+
+#[test]
+fn a_name_is_that_of_the_flow_then_of_the_entry_then_of_the_alias() {
+    let place = Place::new("names");
+    place.flow(Protocol::Tcp);
+    let own = format!("{}:6000", alias(1)).leak() as &str;
+    let flow = format!("{}:1", alias(256)).leak() as &str;
+    let connected = Fake {
+        own,
+        peer: Some(flow),
+        ..TCP
+    };
+    let call = place.call(&connected);
+    assert_eq!(call.own_name(&at(own)), Some(at("10.9.0.1:5000")));
+    assert_eq!(call.peer_name(&at(flow)), Some(at("10.9.0.2:80")));
+    let bound = Fake { own, ..TCP };
+    let call = place.call(&bound);
+    assert_eq!(call.own_name(&at(own)), Some(at("10.9.0.1:6000")));
+    // The machine has refused the net's port.
+    let moved = Translated {
+        kind: PortKind::Tcp,
+        port: 6000,
+        stands_for: 80,
+    };
+    let key = Translated::key(moved.kind, moved.port);
+    let at_place = places(key.into(), Rows::Ports.count())
+        .next()
+        .expect("a place");
+    let state = place.table.mapped();
+    state.row::<1>(Rows::Ports, at_place).expect("a row")[0].store(moved.to_word(), Relaxed);
+    assert_eq!(call.own_name(&at(own)), Some(at("10.9.0.1:80")));
+    place.entry(&entry("10.9.0.1:81", own, flag::ADDRESS_GIVEN));
+    assert_eq!(call.own_name(&at(own)), Some(at("10.9.0.1:81")));
+    // The machine's own names stay.
+    assert_eq!(
+        call.own_name(&at("127.0.0.1:6000")),
+        Some(at("10.9.0.1:81"))
+    );
+    assert_eq!(call.own_name(&at("192.0.2.1:5")), None);
+    assert_eq!(call.remote_name(&at("127.0.0.1:5")), None);
+}
+
+#[test]
+fn a_connection_that_did_not_come_leaves_a_socket_its_port() {
+    let place = Place::new("refused");
+    let own = format!("{}:6000", alias(1)).leak() as &str;
+    place.entry(&entry("10.9.0.1:6000", own, 0));
+    let refused = Fake { own, ..TCP };
+    assert_eq!(
+        place.call(&refused).own_name(&at(own)),
+        Some(at("0.0.0.0:6000"))
+    );
+    let pending = Fake {
+        state: 2,
+        ..refused
+    };
+    assert_eq!(
+        place.call(&pending).own_name(&at(own)),
+        Some(at("10.9.0.1:6000"))
+    );
+}
+
+#[test]
+fn nobody_but_the_net_connects_to_an_alias() {
+    let place = Place::new("accept");
+    let own = format!("{}:80", alias(1)).leak() as &str;
+    let by_alias = Fake { own, ..TCP };
+    let by_loopback = Fake {
+        own: "127.0.0.1:80",
+        ..TCP
+    };
+    let from_flow = SocketAddr::from((alias(256), 1));
+    assert_eq!(
+        place.call(&by_alias).accepted(&from_flow),
+        Accepted::Foreign,
+        "no such flow"
+    );
+    place.flow(Protocol::Udp);
+    assert_eq!(
+        place.call(&by_alias).accepted(&from_flow),
+        Accepted::Foreign
+    );
+    place.flow(Protocol::Tcp);
+    let there = Accepted::Net(at("10.9.0.2:80"));
+    assert_eq!(place.call(&by_alias).accepted(&from_flow), there);
+    let here = SocketAddr::from((alias(1), 7));
+    let local = Accepted::Net(at("10.9.0.1:7"));
+    assert_eq!(place.call(&by_alias).accepted(&here), local);
+    let machine = at("127.0.0.1:7");
+    assert_eq!(place.call(&by_alias).accepted(&machine), Accepted::Foreign);
+    assert_eq!(
+        place.call(&by_loopback).accepted(&machine),
+        Accepted::Machine
+    );
+    let mapped = SocketAddr::new(alias(256).to_ipv6_mapped().into(), 1);
+    assert_eq!(
+        place.call(&by_alias).accepted(&mapped),
+        Accepted::Net(at("[::ffff:10.9.0.2]:80"))
+    );
+}
+
+#[test]
+fn a_datagram_is_heard_from_the_host_process_alone() {
+    let place = Place::new("heard");
+    place.flow(Protocol::Udp);
+    let own = format!("{}:5000", alias(1)).leak() as &str;
+    let bound = Fake { own, ..UDP };
+    let any = Fake {
+        own: "0.0.0.0:5000",
+        ..UDP
+    };
+    let call = place.call(&bound);
+    let from_host = SocketAddr::from((alias(256), DATAGRAM));
+    let Heard::From(name, Some(flow)) = call.heard(&from_host, b"hello") else {
+        panic!("it is the program's")
+    };
+    assert_eq!((name, flow.ifindex), (at("10.9.0.2:80"), 2));
+    let forged = SocketAddr::from((alias(256), DATAGRAM + 1));
+    assert_eq!(call.heard(&forged, b"hello"), Heard::Skipped);
+    let no_flow = SocketAddr::from((alias(257), DATAGRAM));
+    assert_eq!(call.heard(&no_flow, b"hello"), Heard::Skipped);
+    assert_eq!(call.heard(&at("127.0.0.1:9"), b"hello"), Heard::Skipped);
+    assert_eq!(
+        place.call(&any).heard(&at("127.0.0.1:9"), b"hello"),
+        Heard::Machine
+    );
+    let report = Report {
+        errno: libc::ECONNREFUSED as u32,
+        origin: 2,
+        kind: 3,
+        code: 3,
+        info: 0,
+        offender: "10.9.0.2".parse().expect("an address"),
+        scope: 0,
+        number: 1,
+    };
+    let bytes = report.to_bytes(place.table.secret());
+    assert!(matches!(call.heard(&from_host, &bytes), Heard::Report(r, _) if r == report));
+    let guessed = report.to_bytes([7; 16]);
+    assert!(matches!(call.heard(&from_host, &guessed), Heard::From(..)));
+}
+
+struct Bytes(Mutex<Vec<u8>>);
+
+impl Memory for Bytes {
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        let bytes = self.0.lock().expect("the memory");
+        let found = bytes.get(at..at + into.len()).ok_or(Errno(libc::EFAULT))?;
+        into.copy_from_slice(found);
+        Ok(())
+    }
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        let mut bytes = self.0.lock().expect("the memory");
+        let place = bytes.get_mut(at..at + from.len());
+        place.ok_or(Errno(libc::EFAULT))?.copy_from_slice(from);
+        Ok(())
+    }
+    fn string<'r>(&self, _: usize, _: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        Err(Errno(libc::EFAULT))
+    }
+}
+
+/// A control message, as it stands in a program's memory.
+fn message(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
+    let mut bytes = (16 + data.len()).to_ne_bytes().to_vec();
+    bytes.extend_from_slice(&level.to_ne_bytes());
+    bytes.extend_from_slice(&kind.to_ne_bytes());
+    bytes.extend_from_slice(data);
+    bytes.resize(bytes.len().next_multiple_of(8), 0);
+    bytes
+}
+
+fn given(messages: &[Vec<u8>]) -> Result<Given, Errno> {
+    let bytes = [vec![0; 8], messages.concat()].concat();
+    let length = bytes.len() - 8;
+    control::given(&Bytes(Mutex::new(bytes)), 8, length)
+}
+
+#[test]
+fn control_messages_are_read_as_the_kernel_reads_them() {
+    let (ip, ttl) = (libc::IPPROTO_IP, libc::IP_TTL);
+    let info = [&2u32.to_ne_bytes()[..], &[10, 9, 0, 3], &[0; 4]].concat();
+    let all = given(&[
+        message(ip, libc::IP_PKTINFO, &info),
+        message(ip, ttl, &9i32.to_ne_bytes()),
+        message(ip, libc::IP_TOS, &[16]),
+        message(libc::IPPROTO_UDP, 103, &500u16.to_ne_bytes()),
+    ]);
+    let expected = Given {
+        source: Some("10.9.0.3".parse().expect("an address")),
+        out: 2,
+        hops: Some(9),
+        class: Some(16),
+        segment: Some(500),
+        more: false,
+    };
+    assert_eq!(all, Ok(expected));
+    let wrong = Err(Errno(libc::EINVAL));
+    assert_eq!(given(&[message(ip, ttl, &0i32.to_ne_bytes())]), wrong);
+    assert_eq!(given(&[message(ip, ttl, &256i32.to_ne_bytes())]), wrong);
+    let mut torn = message(ip, ttl, &9i32.to_ne_bytes());
+    torn[0] = 200;
+    assert_eq!(given(&[torn]), wrong);
+    assert_eq!(given(&[]), Ok(Given::default()));
+}
+
+#[test]
+fn what_came_with_a_datagram_is_shown_as_the_nets() {
+    let place = Place::new("control");
+    let flow = *place
+        .flow(Protocol::Udp)
+        .table
+        .flow(alias(256))
+        .as_ref()
+        .expect("a flow");
+    let native = [
+        &1u32.to_ne_bytes()[..],
+        &alias(1).octets(),
+        &alias(1).octets(),
+    ]
+    .concat();
+    let bytes = message(libc::IPPROTO_IP, libc::IP_PKTINFO, &native);
+    let length = bytes.len();
+    let memory = Bytes(Mutex::new(bytes));
+    let known = (&place.net, &place.table);
+    control::show(&memory, known, Some(&flow), 0, length);
+    let mut shown = [0; 12];
+    memory.read(16, &mut shown).expect("there");
+    let expected = [&2u32.to_ne_bytes()[..], &[10, 9, 0, 1], &[10, 9, 0, 1]].concat();
+    assert_eq!(shown[..], expected[..]);
+}
+
+#[test]
+fn names_are_cut_where_the_program_has_less_room() {
+    let memory = Bytes(Mutex::new(vec![0xff; 64]));
+    name::write(&memory, &at("10.9.0.1:80"), 8, 6, 40).expect("written");
+    let bytes = memory.0.lock().expect("the memory").clone();
+    assert_eq!(bytes[8..16], [2, 0, 0, 80, 10, 9, 0xff, 0xff]);
+    assert_eq!(bytes[40..44], 16u32.to_ne_bytes());
+    let memory = Bytes(Mutex::new(bytes));
+    assert_eq!(name::read(&memory, 0, 16), None, "family 0xffff");
+    assert_eq!(name::read(&memory, 60, 16), None, "behind the end");
+    let whole = Bytes(Mutex::new(vec![
+        0, 2, 0, 0, 80, 10, 9, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0,
+    ]));
+    assert_eq!(name::read(&whole, 1, 16), Some(at("10.9.0.1:80")));
+    assert_eq!(name::read(&whole, 1, 15), None, "too short");
+}
