@@ -75,8 +75,8 @@ pub extern "C" fn memtun_net_bind(
     status(|| sockets_of(net)?.bind(descriptor(fd)?, given(name, name_len)?))
 }
 
-/// Connects a socket with an end that the net reaches, as connect(2) does. -EINPROGRESS: the socket
-/// has O_NONBLOCK; when it is writable, memtun_net_socket_error says what has become of it.
+/// Connects a socket with an end that the net reaches, as connect(2) does. -EINPROGRESS: the
+/// socket has O_NONBLOCK; when it is writable, memtun_net_socket_error says what has become of it.
 /// -ECONNREFUSED: nobody listens there. -ENETUNREACH: no route of the net leads there. Otherwise
 /// this is as memtun_net_bind.
 #[no_mangle]
@@ -89,9 +89,10 @@ pub extern "C" fn memtun_net_connect(
     status(|| sockets_of(net)?.connect(descriptor(fd)?, given(name, name_len)?))
 }
 
-/// For a caller who makes connect(2) himself, because his language does more in it: stores the name
-/// of the machine's to make it with. When that has succeeded or failed with ECONNRESET,
-/// memtun_net_connect_refused says whether it was refused. Otherwise this is as memtun_net_connect.
+/// For a caller who makes connect(2) himself, because his language does more in it: stores the
+/// name of the machine's to make it with. When that has succeeded or failed with ECONNRESET,
+/// memtun_net_connect_refused says whether it was refused. Otherwise this is as
+/// memtun_net_connect.
 #[no_mangle]
 pub extern "C" fn memtun_net_connect_name(
     net: *const NetHandle,
@@ -140,9 +141,9 @@ pub extern "C" fn memtun_net_listen(net: *const NetHandle, fd: c_int, backlog: c
 }
 
 /// Takes the next connection, as accept4(2) does with SOCK_CLOEXEC, and returns its descriptor.
-/// name, unless it is NULL, gets the name of the other end in the net; *name_len is the room there,
-/// and then the length. Connections of processes of the machine that are not in the net, to an
-/// address of the net's, are closed and passed over. -EAGAIN: nobody waits, and the socket has
+/// name, unless it is NULL, gets the name of the other end in the net; *name_len is the room
+/// there, and then the length. Connections of processes of the machine that are not in the net, to
+/// an address of the net's, are closed and passed over. -EAGAIN: nobody waits, and the socket has
 /// O_NONBLOCK.
 #[no_mangle]
 pub extern "C" fn memtun_net_accept(
@@ -199,8 +200,8 @@ pub extern "C" fn memtun_net_getpeername(
 
 /// Sends a datagram of len bytes, as sendto(2) does; returns how many bytes were sent. A socket
 /// without a name gets one. Of flags, MSG_DONTWAIT counts. -ENETUNREACH: no route of the net leads
-/// there. -EACCES: it is a broadcast address, and SO_BROADCAST is not set. -ECONNREFUSED and others:
-/// an earlier datagram was refused. Otherwise this is as memtun_net_bind.
+/// there. -EACCES: it is a broadcast address, and SO_BROADCAST is not set. -ECONNREFUSED and
+/// others: an earlier datagram was refused. Otherwise this is as memtun_net_bind.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_net_sendto(
@@ -220,9 +221,9 @@ pub unsafe extern "C" fn memtun_net_sendto(
 }
 
 /// Receives a datagram into buf, which has room for len bytes, as recvfrom(2) does; returns its
-/// length, cut to len unless flags have MSG_TRUNC. name, unless it is NULL, gets the sender's name in
-/// the net, as of memtun_net_accept. -EAGAIN: there is none, and the socket or flags say not to wait, or
-/// SO_RCVTIMEO is over. -ECONNREFUSED and others: an earlier datagram was refused.
+/// length, cut to len unless flags have MSG_TRUNC. name, unless it is NULL, gets the sender's name
+/// in the net, as of memtun_net_accept. -EAGAIN: there is none, and the socket or flags say not to
+/// wait, or SO_RCVTIMEO is over. -ECONNREFUSED and others: an earlier datagram was refused.
 // Contract: `buf` points to `len` writable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_net_recvfrom(
@@ -252,9 +253,9 @@ pub unsafe extern "C" fn memtun_net_recvfrom(
 
 /// For a caller who makes accept(2) or recvmsg(2) himself, because his language does more in it:
 /// replaces the name that the call has stored by that of the net. fd is the new connection, or the
-/// socket that has received; data is what was received, of which the first len bytes are looked at.
-/// -EAGAIN: nobody of the net has sent it, so it counts as not received, and a connection is to be
-/// closed. -ECONNREFUSED and others: it was no datagram, but an earlier one was refused.
+/// socket that has received; data is what was received, of which the first len bytes are looked
+/// at. -EAGAIN: nobody of the net has sent it, so it counts as not received, and a connection is
+/// to be closed. -ECONNREFUSED and others: it was no datagram, but an earlier one was refused.
 // Contract: `data` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_net_sender_name(
@@ -283,8 +284,8 @@ pub unsafe extern "C" fn memtun_net_sender_name(
     })
 }
 
-/// The errno of what has gone wrong on a socket, once, as getsockopt(2) gives it for SO_ERROR; 0 when
-/// nothing has.
+/// The errno of what has gone wrong on a socket, once, as getsockopt(2) gives it for SO_ERROR; 0
+/// when nothing has.
 #[no_mangle]
 pub extern "C" fn memtun_net_socket_error(net: *const NetHandle, fd: c_int) -> c_int {
     let mut errno = 0;
