@@ -225,6 +225,7 @@ proptest! {
         check(&program);
         let frame = Frame {
             data: &data, network: network >> 1, ethertype: 0x800, ifindex: 1, link_type: 1, queue: 0,
+            packet_type: 0,
             random: || 4, processor: || 0,
         };
         bpf::run(&program, &frame);

@@ -1,4 +1,5 @@
 //! One connection: the engine and what is around it.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -116,6 +117,7 @@ impl std::fmt::Debug for Connection {
             .field("remote", &self.remote)
             .field("state", &self.state)
             .field("engine", &self.engine.state())
+            .field("trip", &self.loss.trip())
             .finish_non_exhaustive()
     }
 }

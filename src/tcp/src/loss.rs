@@ -4,6 +4,7 @@
 //! segment again for the first, and everything for the second. Linux goes by time (RFC 8985): a
 //! segment is lost if one that was sent later has arrived and the round trip is over, with some
 //! patience for paths that reorder. This module says so of the oldest segment, one after another.
+#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -51,8 +52,8 @@ pub(crate) struct Loss {
     patience: u32,
     /// Up to here a loss has been noticed already.
     recovery: Option<u32>,
-    /// A probe for the tail was sent since the last news.
-    probed: bool,
+    /// Probes for the tail that were sent since the last news.
+    probes: u32,
     /// The last time that something was sent or acknowledged.
     activity: Duration,
 }
@@ -115,7 +116,7 @@ impl Loss {
         }
         if news {
             self.equal = 0;
-            (self.probed, self.activity) = (false, now);
+            (self.probes, self.activity) = (0, now);
             if self
                 .recovery
                 .is_some_and(|until| !before(acknowledged, until))
@@ -186,6 +187,11 @@ impl Loss {
         }
     }
 
+    /// The round trip as far as it is known.
+    pub(crate) fn trip(&self) -> Option<Duration> {
+        self.smoothed
+    }
+
     /// Whether a loss was noticed and is not yet mended.
     pub(crate) fn recovers(&self) -> bool {
         self.recovery.is_some()
@@ -203,7 +209,7 @@ impl Loss {
 
     /// A probe was sent.
     pub(crate) fn on_probe(&mut self) {
-        self.probed = true;
+        self.probes += 1;
     }
 
     /// Whether the oldest segment is lost.
@@ -239,9 +245,11 @@ impl Loss {
     /// When a probe asks whether the tail of what was sent has arrived.
     pub(crate) fn probe_at(&self) -> Option<Duration> {
         let smoothed = self.smoothed?;
-        if self.probed || self.recovers() || self.sent.len() < 2 {
+        // One segment alone may only have an acknowledgement that is late.
+        if self.sent.is_empty() || self.sent.len() < 2 && !self.recovers() {
             return None;
         }
-        Some(self.activity + (smoothed * 2 + TICK).min(SHORTEST_TIMER))
+        let wait = (smoothed * 2 + TICK).checked_mul(1 << self.probes.min(16))?;
+        (wait < SHORTEST_TIMER).then(|| self.activity + wait)
     }
 }

@@ -100,7 +100,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         for _ in 0..TRIES {
             let answer = match self.ask(What::Connect, &question) {
                 Err(e) if kind.protocol == Protocol::Tcp && is_told(e) => {
-                    // The native socket is refused as well, so that it is afterwards as such a socket is.
+                    // The native socket is refused as well, so that it is afterwards as such a
+                    // socket is.
                     return Ok(Step::Refused(self.shut(kind), e));
                 }
                 answer => answer?,

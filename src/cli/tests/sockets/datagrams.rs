@@ -157,3 +157,45 @@ fn the_way_of_a_datagram_and_what_is_sent_to_its_alias() {
         "{answer:?}"
     );
 }
+
+#[test]
+fn a_driver_that_receives_a_port_counts_as_a_socket() {
+    let place = Place::new(&["10.1.0.1/24"]);
+    let interface = place.net.interface("tun0").expect("looked").expect("there");
+    let receiver = interface.receive_udp("10.1.0.1:4000".parse().unwrap());
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"for the driver"));
+    assert_eq!(receiver.recv().expect("a datagram"), b"for the driver");
+    // What is answered next is the answer to what follows.
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4001", b"for nobody"));
+    let refused = |answer: &[u8]| u16::from_be_bytes([answer[50], answer[51]]);
+    assert_eq!(refused(&place.read()), 4001);
+    drop(receiver);
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"for nobody"));
+    assert_eq!(refused(&place.read()), 4000);
+}
+
+#[test]
+fn an_echo_reply_reaches_the_socket_of_its_identifier() {
+    let place = Place::new(&["10.1.0.1/24"]);
+    let mut socket = Socket::udp();
+    socket.asked.protocol = Protocol::Icmp;
+    let native = socket
+        .bind(&place, "0.0.0.0:77")
+        .expect("bound")
+        .expect("the net's");
+    assert_ne!(native.port(), 77);
+    let echo = memtun_ip::icmp::echo::Echo {
+        reply: true,
+        id: 77,
+        sequence: 5,
+        data: b"ping",
+    };
+    let head = Head::new("10.1.0.9".parse().unwrap(), "10.1.0.1".parse().unwrap(), 1);
+    let mut room = [0; 128];
+    let length = echo.write(&mut room, &head).expect("room");
+    place.write(&room[..length]);
+    let (got, from) = socket.receive();
+    assert_eq!((got[0], &got[8..]), (0, b"ping".as_slice()));
+    let flow = place.table().flow(alias(from)).expect("a flow");
+    assert_eq!(flow.remote.ip(), "10.1.0.9".parse::<IpAddr>().unwrap());
+}

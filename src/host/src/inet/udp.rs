@@ -56,7 +56,7 @@ impl Udp {
     pub fn receive(
         &mut self,
         sockets: &mut Sockets,
-        _out: &mut Output<'_, '_>,
+        out: &mut Output<'_, '_>,
         meta: &Meta,
         packet: &Packet<'_>,
     ) -> Taken {
@@ -80,7 +80,11 @@ impl Udp {
             parts: [datagram.payload, &[]],
         };
         match meta.cast {
-            Cast::Unicast => self.give_one(sockets, &delivery),
+            Cast::Unicast => match self.give_one(sockets, &delivery) {
+                // A driver that receives the port is a socket, too.
+                Taken::No if out.service.net().is_received(datagram.destination) => Taken::Yes,
+                taken => taken,
+            },
             Cast::Broadcast | Cast::Multicast => self.give_all(sockets, &delivery),
         }
     }

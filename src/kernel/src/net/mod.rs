@@ -35,12 +35,14 @@ mod known;
 mod life;
 mod moved;
 mod place;
+mod received;
 mod sockets;
 mod sweep;
 pub mod temporary;
 mod tunnels;
 
 pub use directory::{Directory, Inner, Refusal};
+pub use received::Received;
 pub use sockets::Kept;
 pub use sweep::sweep_base;
 

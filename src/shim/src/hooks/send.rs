@@ -10,7 +10,8 @@ use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, 
 
 const NO_NAME: *const sockaddr = std::ptr::null();
 
-/// sendmmsg(2) on a netlink socket or one of UDP in a net: an error is told only if it is the first message's.
+/// sendmmsg(2) on a netlink socket or one of UDP in a net: an error is told only if it is the first
+/// message's.
 #[cold]
 #[inline(never)]
 extern "C" fn send_messages(

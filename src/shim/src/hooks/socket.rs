@@ -149,7 +149,7 @@ hooks! {
             }
         } else if matches!(domain, libc::AF_INET | libc::AF_INET6) {
             // A process that has not joined its net looks for it.
-            if inet::may_concern() {
+            if inet::looks_anew() {
                 let fd = real!(socket(domain, kind, protocol));
                 if fd >= 0 { notes::note(fd); }
                 return fd;
@@ -161,7 +161,7 @@ hooks! {
         if is_netlink(fd) {
             if let Some(answer) = netlink::bind(fd, name, length) { return answer as c_int; }
         }
-        if inet::may_concern() { return bind_carried(fd, name, length); }
+        if inet::looks_anew() { return bind_carried(fd, name, length); }
         if let Some(before) = sockios::before_bind(fd, name, length) {
             let free = match before { Ok(free) => free, Err(answer) => return answer };
             let answer = real!(bind(fd, name, length));
@@ -227,7 +227,10 @@ hooks! {
             }
         }
         let answer = real!(getsockopt(fd, level, option, value, length));
-        if answer == 0 && inet::is_active() { inet_calls::got_option(fd, level, option, value, length); }
+        if answer == 0 && inet::is_active() {
+            inet_calls::got_option(fd, level, option, value, length);
+            if option == libc::SO_ERROR && level == libc::SOL_SOCKET && is_datagrams(fd) { inet::errors::given(fd); }
+        }
         answer
     }
 }

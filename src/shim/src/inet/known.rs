@@ -30,10 +30,16 @@ pub fn is_active() -> bool {
     !KNOWN.load(Relaxed).is_null()
 }
 
-/// Does the same as [`is_active`], and finds out whether the net has got an address. This is for
-/// the calls with which the use of a socket begins.
+/// Does the same as [`is_active`], and finds out whether the net has got an address.
 #[inline(always)]
 pub fn may_concern() -> bool {
+    is_active() || !gate::is_shut() && looks_anew()
+}
+
+/// Does the same, and looks for the net even if it was looked for in vain often enough. This is for
+/// the calls with which the use of a socket begins.
+#[inline]
+pub fn looks_anew() -> bool {
     if is_active() {
         return true;
     }

@@ -11,4 +11,4 @@ pub mod notes;
 pub mod receiving;
 pub mod sending;
 
-pub use known::{is_active, may_concern};
+pub use known::{is_active, looks_anew, may_concern};

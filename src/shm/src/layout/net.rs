@@ -87,6 +87,9 @@ pub struct NetState {
     /// 1 once the table of sockets was active, see `NetDir::open_inet`: a process that has joined
     /// looks at this word only.
     pub inet: AtomicU32,
+    /// Ports whose datagrams drivers receive: the process id in the upper half, and twice the port
+    /// and one below; 0 for a free place.
+    pub received: [AtomicU64; RECEIVED],
     /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
@@ -95,7 +98,10 @@ pub struct NetState {
 }
 
 /// Number of processes of a net that are followed from one image into the next at the same moment.
-pub const BETWEEN_IMAGES: usize = 43;
+pub const BETWEEN_IMAGES: usize = 35;
+
+/// Number of ports whose receivers are known at once.
+pub const RECEIVED: usize = 8;
 
 /// Number of names that a net remembers. Beyond that, the name of an interface that is gone counts
 /// as the host's again.

@@ -13,7 +13,7 @@ use memtun_stack::sockets::question::{
     set, PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire,
 };
 use memtun_stack::sockets::{Entry, Protocol};
-use memtun_sys::{self as sys, Room};
+use memtun_sys::Room;
 use std::net::{IpAddr, SocketAddr};
 
 /// UDP_SEGMENT of linux/udp.h.
@@ -353,7 +353,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let id = if head.dont_fragment && !way.connected {
             0
         } else {
-            sys::random() as u32
+            by.ways().number()
         };
         head.id = id as u16;
         let (link, packet) = room.split_at_mut(ethernet::HEADER);

@@ -3,6 +3,7 @@
 
 use memtun_shm::Shelf;
 use memtun_stack::sockets::question::SocketAnswer;
+use memtun_sys as sys;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
@@ -96,6 +97,8 @@ pub struct Ways {
     shut: [AtomicU64; 8],
     /// Number of sockets that were shut down.
     shuts: AtomicU32,
+    /// The number that the next packet gets, 0 before the first.
+    numbers: AtomicU32,
 }
 
 impl Ways {
@@ -108,6 +111,7 @@ impl Ways {
             begun: [const { AtomicU64::new(0) }; 8],
             shut: [const { AtomicU64::new(0) }; 8],
             shuts: AtomicU32::new(0),
+            numbers: AtomicU32::new(0),
         }
     }
 
@@ -134,6 +138,19 @@ impl Ways {
             _ => {}
         }
         place.is_some()
+    }
+
+    /// Returns a number for a packet that may be taken to pieces, or has one for another reason.
+    /// The first one is not to be foreseen.
+    pub fn number(&self) -> u32 {
+        match self.numbers.fetch_add(1, Relaxed) {
+            0 => {
+                let first = sys::random() as u32 | 1;
+                self.numbers.store(first.wrapping_add(1), Relaxed);
+                first
+            }
+            number => number,
+        }
     }
 
     /// Notes that the socket sends no more.

@@ -4,10 +4,10 @@
 use super::passed::{takes, PassedOver};
 use crate::deadline::{Deadline, Timeout};
 use crate::driver::joined::Joined;
-use crate::driver::sockets::Held;
 use crate::packet::{self, Found};
 use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
+use memtun_kernel::net::Received;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::{load_name, Mapped};
@@ -157,19 +157,26 @@ pub struct UdpReceiver {
     packets: Subscriber,
     to: SocketAddr,
     passed: Mutex<PassedOver>,
-    held: Held,
+    /// What the net's host is told, so that it answers nobody that nobody listens.
+    received: Option<Received>,
+}
+
+impl Drop for UdpReceiver {
+    fn drop(&mut self) {
+        if let Some(received) = self.received {
+            self.packets.net.dir().stop_receiving(received);
+        }
+    }
 }
 
 impl UdpReceiver {
     pub(super) fn new(packets: Subscriber, to: SocketAddr) -> UdpReceiver {
-        let receiver = UdpReceiver {
+        UdpReceiver {
+            received: packets.net.dir().start_receiving(to.port()),
             packets,
             to,
             passed: Mutex::default(),
-            held: Held::default(),
-        };
-        receiver.held.look(&receiver.packets.net, to);
-        receiver
+        }
     }
 
     /// The payload of the next datagram; waits up to five seconds for it.
@@ -211,7 +218,6 @@ impl UdpReceiver {
     }
 
     fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
-        self.held.look(&self.packets.net, self.to);
         // The call ends at this record when its time is over: a program that writes other packets
         // faster than they are looked at must not keep the caller longer.
         let due = self.packets.state.log.next().number();

@@ -11,19 +11,16 @@
 //! | [`datagrams`] | sendto(2) and recvfrom(2) |
 //! | [`tcp`], [`udp`] | std's sockets |
 //! | [`kind`] | how a socket is made |
-//! | [`held`] | a socket that nobody reads, so that the net knows that somebody listens |
 //! | [`why`] | what is wrong, in words |
 #![forbid(unsafe_code)]
 
 mod call;
 mod datagrams;
-mod held;
 mod kind;
 mod tcp;
 mod udp;
 mod why;
 
-pub(crate) use held::Held;
 pub use tcp::TcpListener;
 pub use udp::UdpSocket;
 

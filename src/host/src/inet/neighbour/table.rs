@@ -3,7 +3,7 @@
 
 use crate::inet::view::View;
 use memtun_ip::ethernet::Mac;
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -385,13 +385,12 @@ impl Neighbours {
 
     /// Takes over what programs have set or taken away since the last generation.
     pub fn follow(&mut self, view: &View, now: Duration) {
-        self.all.retain(|(index, address), entry| {
-            let of = |it: &&memtun_stack::Neighbour| {
-                it.index == *index && it.address == *address && !it.is_proxy()
-            };
-            let there = view.neighbours.iter().any(|it| of(&it));
-            let interface = view.interface(*index);
-            interface.is_some_and(|it| it.up) && (there || entry.published.is_none())
+        let known = view.neighbours.iter().filter(|it| !it.is_proxy());
+        let known: HashSet<Key> = known.map(|it| (it.index, it.address)).collect();
+        self.all.retain(|key, entry| {
+            let interface = view.interface(key.0);
+            let there = known.contains(key) || entry.published.is_none();
+            interface.is_some_and(|it| it.up) && there
         });
         let gone = std::mem::take(&mut self.gone);
         for set in view.neighbours.iter().filter(|it| !it.is_proxy()) {

@@ -207,7 +207,6 @@ impl Open {
         let first = if low { net.port() + ABOVE } else { net.port() };
         let first = match name.protocol {
             Protocol::Tcp | Protocol::Udp => first,
-            // The identifier of echo requests is no native port.
             _ => 0,
         };
         if first != 0 && !failed && !shares && self.stands_for(name.protocol, first, net.port()) {
@@ -225,7 +224,8 @@ impl Open {
             false => address,
         };
         let any_port = |_| 16384 + (sys::random() % 16384) as u16;
-        let ports = [net.port(), first].into_iter();
+        // The identifier of echo requests is no native port.
+        let ports = [net.port().min(first), first].into_iter();
         let ports = ports.chain((0..TRIES).map(any_port));
         for port in ports.filter(|port| *port != 0) {
             let native = SocketAddr::new(address, port);

@@ -49,8 +49,8 @@ pub struct Tcp {
     aliases: HashMap<Ipv4Addr, usize>,
     /// Those to which something has happened that is not carried on yet.
     dirty: Vec<usize>,
-    /// Connects whose program waits for an answer, and until when. The thread that answers questions
-    /// looks at them, because it is awake.
+    /// Connects whose program waits for an answer, and until when. The thread that answers
+    /// questions looks at them, because it is awake.
     asked: VecDeque<(Duration, usize, u32)>,
     legs: Option<Arc<Legs>>,
     /// The same, until a thread runs it.
@@ -438,6 +438,7 @@ impl Tcp {
             self.aliases.remove(&live.alias);
         }
         sockets.end_flow(live.alias);
+        log::debug!("{:?} is over", live.connection);
         if let (Some(wait), Some(pair)) = (live.connection.wait(now), pair) {
             let until = wait.until();
             if let Some(number) = self.links.insert(pair, Link::Wait(wait)) {
