@@ -20,20 +20,12 @@ macro_rules! kernel_only {
             ping_socket
             ping_socket6
             sending
-            tcp_accept
-            tcp_accept6
-            tcp_bind6
             tcp_connect
             tcp_connect6
             tcp_data
             tcp_data6
-            udp_bind
-            udp_bind6
             udp_errors
             udp_errors6
-            udp_names
-            udp_names6
-            udp_receive6
         }
     };
 }

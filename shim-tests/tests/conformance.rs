@@ -68,6 +68,7 @@ programs! {
     in6_ioctl
     ip_forward
     ip_fragments
+    ip_groups
     ip_hostile
     ip_input
     lifetime_exec
@@ -126,13 +127,21 @@ programs! {
     tap
     tap_bpf
     tap_filter
+    tcp_accept
+    tcp_accept6
     tcp_bind
+    tcp_bind6
     tcp_inherit
     tcp_inherit6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken
+    udp_bind
+    udp_bind6
+    udp_names
+    udp_names6
     udp_receive
+    udp_receive6
     udp_send
     udp_send6
     unprivileged

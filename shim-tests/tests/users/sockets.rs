@@ -16,7 +16,6 @@ ip link set lo up
 exec /usr/bin/python3 \"$0\" \"$1\"";
 
 #[test]
-#[ignore = "awaiting: a sender that has bound an alias of the net is not refused yet"]
 fn another_user_reaches_no_socket_of_a_net() {
     if !Path::new("/usr/bin/python3").exists() {
         shim_tests::not_run::not_run("a user who looks for another's sockets", "no python3");

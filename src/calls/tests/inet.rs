@@ -20,6 +20,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Mutex;
 
 const BASE: u32 = 127 << 24 | 5 << 14;
+const PLUG: u16 = 4001;
 const DATAGRAM: u16 = 4004;
 const COOKIE: u64 = 77;
 
@@ -132,7 +133,9 @@ impl Place {
         state.slices[0].store(BASE, Relaxed);
         state.active.store(1, Relaxed);
         state.own_rows.store(2, Relaxed);
-        state.ports.store(u64::from(DATAGRAM) << 48, Relaxed);
+        let ports = u64::from(DATAGRAM) << 48 | u64::from(PLUG);
+        state.ports.store(ports, Relaxed);
+        state.socket_rows.store(1, Relaxed);
         state.secret[0].store(0x1234_5678, Relaxed);
         let own = Own {
             address: "10.9.0.1".parse().expect("an address"),
@@ -277,7 +280,7 @@ fn nobody_but_the_net_connects_to_an_alias() {
         own: "127.0.0.1:80",
         ..TCP
     };
-    let from_flow = SocketAddr::from((alias(256), 1));
+    let from_flow = SocketAddr::from((alias(256), PLUG));
     assert_eq!(
         place.call(&by_alias).accepted(&from_flow),
         Accepted::Foreign,
@@ -291,7 +294,19 @@ fn nobody_but_the_net_connects_to_an_alias() {
     place.flow(Protocol::Tcp);
     let there = Accepted::Net(at("10.9.0.2:80"));
     assert_eq!(place.call(&by_alias).accepted(&from_flow), there);
+    let by_another_user = SocketAddr::from((alias(256), PLUG + 1));
+    assert_eq!(
+        place.call(&by_alias).accepted(&by_another_user),
+        Accepted::Foreign
+    );
     let here = SocketAddr::from((alias(1), 7));
+    assert_eq!(
+        place.call(&by_alias).accepted(&here),
+        Accepted::Foreign,
+        "no socket of the net is bound there"
+    );
+    let native = here.to_string();
+    place.entry(&entry("10.9.0.1:7", &native, flag::ADDRESS_GIVEN));
     let local = Accepted::Net(at("10.9.0.1:7"));
     assert_eq!(place.call(&by_alias).accepted(&here), local);
     let machine = at("127.0.0.1:7");
@@ -300,7 +315,7 @@ fn nobody_but_the_net_connects_to_an_alias() {
         place.call(&by_loopback).accepted(&machine),
         Accepted::Machine
     );
-    let mapped = SocketAddr::new(alias(256).to_ipv6_mapped().into(), 1);
+    let mapped = SocketAddr::new(alias(256).to_ipv6_mapped().into(), PLUG);
     assert_eq!(
         place.call(&by_alias).accepted(&mapped),
         Accepted::Net(at("[::ffff:10.9.0.2]:80"))
@@ -325,6 +340,14 @@ fn a_datagram_is_heard_from_the_host_process_alone() {
     assert_eq!((name, flow.ifindex), (at("10.9.0.2:80"), 2));
     let forged = SocketAddr::from((alias(256), DATAGRAM + 1));
     assert_eq!(call.heard(&forged, b"hello"), Heard::Skipped);
+    let here = SocketAddr::from((alias(1), 7));
+    assert_eq!(call.heard(&here, b"hello"), Heard::Skipped);
+    let native = here.to_string();
+    let sender = entry("10.9.0.1:7", &native, flag::ADDRESS_GIVEN);
+    let protocol = Protocol::Udp;
+    place.entry(&Entry { protocol, ..sender });
+    let local = Heard::From(at("10.9.0.1:7"), None);
+    assert_eq!(call.heard(&here, b"hello"), local);
     let no_flow = SocketAddr::from((alias(257), DATAGRAM));
     assert_eq!(call.heard(&no_flow, b"hello"), Heard::Skipped);
     assert_eq!(call.heard(&at("127.0.0.1:9"), b"hello"), Heard::Skipped);

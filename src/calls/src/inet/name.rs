@@ -61,6 +61,11 @@ pub fn is_any(name: &SocketAddr) -> bool {
     }
 }
 
+/// Can a socket of this family be given the name?
+pub fn is_for(family: i32, name: &SocketAddr) -> bool {
+    name.is_ipv4() || family == libc::AF_INET6
+}
+
 /// Returns a name as a socket of this family has it: one of AF_INET6 has IPv4 addresses mapped into
 /// IPv6, and none at all as `::`.
 pub fn of_family(family: i32, name: SocketAddr) -> SocketAddr {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native};
-use super::name::{is_any, is_loopback, of_family};
+use super::name::{is_any, is_for, is_loopback, of_family};
 use crate::host::Host;
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{flag, Flow, Protocol};
@@ -127,14 +127,25 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         match self.table.what(alias) {
             Some(Alias::Flow(at)) => match self.table.flow_at(at) {
-                Some(flow) if flow.protocol == Protocol::Tcp => {
+                // Nobody else can bind the host process's port. A socket of this net can have the
+                // alias where that tells who it is.
+                Some(flow)
+                    if flow.protocol == Protocol::Tcp
+                        && is_for(family, &flow.remote)
+                        && (peer.port() == self.table.ports().plug
+                            || self.table.is_of_net(Protocol::Tcp, *peer)) =>
+                {
                     Accepted::Net(of_family(family, flow.remote))
                 }
                 _ => Accepted::Foreign,
             },
             Some(_) => match self.table.name_of(Protocol::Tcp, *peer) {
-                Some(name) => Accepted::Net(of_family(family, name)),
-                None => Accepted::Foreign,
+                Some(name)
+                    if is_for(family, &name) && self.table.is_of_net(Protocol::Tcp, *peer) =>
+                {
+                    Accepted::Net(of_family(family, name))
+                }
+                _ => Accepted::Foreign,
             },
             None => {
                 let own = own().and_then(|own| native_v4(own.ip()));

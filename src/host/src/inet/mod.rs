@@ -77,7 +77,7 @@ pub struct Ends {
 }
 
 impl Local for Ends {
-    fn raw(&mut self, meta: &Meta, packet: &Packet<'_>) -> bool {
+    fn raw(&mut self, _: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> bool {
         self.raw.received(meta, packet)
     }
 

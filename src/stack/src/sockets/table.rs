@@ -277,6 +277,18 @@ impl Table {
         })
     }
 
+    /// Is this the native name of a socket of the net? Whoever is on the machine can bind a socket
+    /// to an alias, so an alias alone says nothing about who speaks.
+    pub fn is_of_net(&self, protocol: Protocol, native: SocketAddr) -> bool {
+        let address = native_v4(native.ip());
+        self.entries().any(|entry| {
+            let bound = entry.native;
+            entry.protocol == protocol
+                && bound.port() == native.port()
+                && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address)
+        })
+    }
+
     /// Is the socket bound to an address that the program has not given?
     pub fn is_any(entry: &Entry) -> bool {
         entry.flags & flag::ADDRESS_GIVEN == 0

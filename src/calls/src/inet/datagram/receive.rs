@@ -3,7 +3,7 @@
 
 use crate::host::Host;
 use crate::inet::call::{Inet, Native};
-use crate::inet::name::of_family;
+use crate::inet::name::{is_for, of_family};
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{Flow, Protocol, Report};
 use std::net::SocketAddr;
@@ -51,7 +51,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             SocketAddr::V4(_) => libc::AF_INET,
             SocketAddr::V6(_) => libc::AF_INET6,
         };
-        Heard::From(of_family(family, flow.remote), Some(flow))
+        match is_for(family, &flow.remote) {
+            true => Heard::From(of_family(family, flow.remote), Some(flow)),
+            false => Heard::Skipped,
+        }
     }
 
     fn heard_locally(&self, sender: &SocketAddr) -> Heard {
@@ -59,7 +62,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             SocketAddr::V4(_) => libc::AF_INET,
             SocketAddr::V6(_) => libc::AF_INET6,
         };
-        match self.table.name_of(Protocol::Udp, *sender) {
+        let name = self.table.name_of(Protocol::Udp, *sender);
+        let name = name.filter(|name| is_for(family, name));
+        match name.filter(|_| self.table.is_of_net(Protocol::Udp, *sender)) {
             Some(name) => Heard::From(of_family(family, name), None),
             None => Heard::Skipped,
         }

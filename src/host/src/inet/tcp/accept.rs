@@ -6,7 +6,8 @@
 #![forbid(unsafe_code)]
 
 use super::leg::{Connected, Leg};
-use super::{Stage, Tcp};
+use super::links::Tcp;
+use super::live::Stage;
 use crate::inet::meta::Meta;
 use crate::inet::output::Output;
 use crate::inet::sockets::target::Listener;
@@ -14,7 +15,7 @@ use crate::inet::sockets::Sockets;
 use memtun_ip::Packet;
 use memtun_stack::sockets::{Flow, Protocol};
 use memtun_tcp::{Connection, Segment};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Gives an address of a link the interface that it is of.
 fn scoped(address: SocketAddr, ifindex: u32) -> SocketAddr {
@@ -55,7 +56,7 @@ impl Tcp {
             return true;
         }
         let Ok(way) = out.way(&flow) else { return true };
-        let generation = super::generation(out);
+        let generation = super::live::generation(out);
         let settings = self.settings(&way);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
@@ -109,11 +110,11 @@ fn reach(
     listener: &Listener,
     alias: Ipv4Addr,
 ) -> Result<(Leg, Connected), memtun_abi::Errno> {
-    let from: IpAddr = match listener.from_loopback {
-        true => Ipv6Addr::LOCALHOST.into(),
-        false => alias.into(),
+    // The port says to the program that it is the host process: nobody else can bind it.
+    let leg = match listener.from_loopback {
+        true => Leg::bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?,
+        false => Leg::bound(&(alias, sockets.ports().plug).into(), true)?,
     };
-    let leg = Leg::bound(&SocketAddr::new(from, 0), false)?;
     if listener.from_loopback {
         // All come from the same address there: who this is, the port tells.
         let port = leg.own_name().map_or(0, |name| name.port());
