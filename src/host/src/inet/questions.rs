@@ -5,6 +5,7 @@ use super::ground::Ground;
 use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
 use super::sockets::asker::Asker;
+use super::sockets::bind::Kind;
 use super::sockets::connect::Connected;
 use super::sockets::names::plain;
 use super::sockets::ports::Range;
@@ -71,10 +72,14 @@ impl All<'_> {
 
     fn bind(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
         let (out, ends) = self.parts();
-        let mut answer = Err(Errno(libc::ENETDOWN));
-        out.service
-            .consult(&mut |world| answer = ends.sockets.bind(world, asker));
-        answer
+        let range = Range::of(out.service.state());
+        let service = out.service;
+        // Most addresses are the net's own, for which the whole net need not be looked at.
+        ends.sockets.bind(asker, &range, &mut |address| {
+            let mut kind = Kind::Nobody;
+            service.consult(&mut |world| kind = Kind::of(world, address));
+            kind
+        })
     }
 
     fn path(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {

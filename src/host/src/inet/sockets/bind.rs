@@ -23,6 +23,34 @@ enum Whose {
     Machine,
 }
 
+/// What an address is that stands on no interface of the net.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// A broadcast address, or one of a network that is local as a whole.
+    Net,
+    /// The machine's, or that of an uplink.
+    Machine,
+    /// Nobody's that is known here.
+    Nobody,
+}
+
+impl Kind {
+    /// Looks for the address in the routes of the net.
+    pub fn of(world: &World<'_>, address: Ipv4Addr) -> Kind {
+        let mut machine = world.machine.addresses.iter();
+        let own = IpAddr::V4(address);
+        match type_of(world, address, TABLES[0]) {
+            libc::RTN_BROADCAST => Kind::Net,
+            libc::RTN_LOCAL if machine.any(|it| it.item.local == own) => Kind::Machine,
+            libc::RTN_LOCAL if world.state.addresses.iter().any(|it| it.local == own) => {
+                Kind::Machine
+            }
+            libc::RTN_LOCAL => Kind::Net,
+            _ => Kind::Nobody,
+        }
+    }
+}
+
 /// Returns the name of a socket that has none.
 fn no_name(family: u16) -> SocketAddr {
     match i32::from(family) == libc::AF_INET6 {
@@ -32,12 +60,17 @@ fn no_name(family: u16) -> SocketAddr {
 }
 
 impl Sockets {
-    /// Answers a question for a name.
+    /// Answers a question for a name. `kind_of` says what an address is that is not the net's own.
     ///
     /// # Errors
     ///
     /// What bind(2) fails with.
-    pub fn bind(&mut self, world: &World<'_>, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+    pub fn bind(
+        &mut self,
+        asker: &Asker<'_>,
+        range: &Range,
+        kind_of: &mut dyn FnMut(Ipv4Addr) -> Kind,
+    ) -> Result<SocketAnswer, Errno> {
         let (question, uid) = (asker.question, asker.uid);
         let name = plain(question.name.unwrap_or(no_name(question.family)));
         if !self.active {
@@ -51,11 +84,10 @@ impl Sockets {
             return Err(Errno(libc::EINVAL));
         }
         let device = self.device(question, name)?;
-        match self.whose(world, question, name.ip(), device)? {
+        match self.whose(question, name.ip(), device, kind_of)? {
             Whose::Machine => return self.bind_to_machine(asker, name),
             Whose::Net => {}
         }
-        let range = Range::of(world.state);
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let own = Name {
             device,
@@ -80,7 +112,7 @@ impl Sockets {
                 }
                 name.port()
             }
-            _ => open.choose_port(&own, question.cookie, &range, false)?,
+            _ => open.choose_port(&own, question.cookie, range, false)?,
         };
         let net = with_port(name, port, device);
         let native = open.native_name(&own, net, (uid, question.cookie), failed && given)?;
@@ -175,10 +207,10 @@ impl Sockets {
     /// Says whose an address is.
     fn whose(
         &self,
-        world: &World<'_>,
         question: &SocketQuestion,
         address: IpAddr,
         device: u32,
+        kind_of: &mut dyn FnMut(Ipv4Addr) -> Kind,
     ) -> Result<Whose, Errno> {
         let missing = Errno(libc::EADDRNOTAVAIL);
         if address.is_unspecified() {
@@ -204,16 +236,10 @@ impl Sockets {
                 if own.is_some() || broadcast || v4.is_multicast() {
                     return Ok(Whose::Net);
                 }
-                if type_of(world, v4, TABLES[0]) == libc::RTN_BROADCAST {
-                    return Ok(Whose::Net);
-                }
-                let machine = world.machine.addresses.iter();
-                let mut machine = machine.map(|own| own.item.local);
-                let kind = || type_of(world, v4, TABLES[0]);
-                if !machine.any(|own| own == address) && kind() == libc::RTN_LOCAL {
-                    // An address of the machine's that the net has of its own, or of an uplink.
-                    let declared = world.state.addresses.iter().any(|own| own.local == address);
-                    return Ok(if declared { Whose::Machine } else { Whose::Net });
+                match kind_of(v4) {
+                    Kind::Net => return Ok(Whose::Net),
+                    Kind::Machine => return Ok(Whose::Machine),
+                    Kind::Nobody => {}
                 }
             }
             IpAddr::V6(v6) => {
