@@ -94,7 +94,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             return Ok(Step::Machine);
         }
         let mut question = self.question(kind, Some(name))?;
-        if kind.protocol == Protocol::Tcp && pending.take(question.cookie) {
+        let was_pending = kind.protocol == Protocol::Tcp && pending.take(question.cookie);
+        // Where the host process has noted how it ended, it answers this call so.
+        if was_pending && self.noted_end().is_none() {
             return Ok(Step::To(self.shut(kind)));
         }
         for _ in 0..TRIES {
@@ -160,10 +162,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// after the call had begun. `to` is what the native socket was connected to.
     pub fn late_refusal(&self, to: &SocketAddr) -> Option<Errno> {
         let alias = native_v4(to.ip())?;
-        let flow = self.table.flow(alias).or_else(|| {
+        match self.table.flow(alias) {
+            Some(flow) => (flow.error != 0).then_some(Errno(flow.error.into())),
             // The call has told how an attempt before it has ended.
-            self.table.flow(self.entry()?.flow?)
-        })?;
+            None => self.noted_end(),
+        }
+    }
+
+    /// Returns the errno with which the connection of this socket has ended late.
+    fn noted_end(&self) -> Option<Errno> {
+        let flow = self.table.flow(self.entry()?.flow?)?;
         (flow.error != 0).then_some(Errno(flow.error.into()))
     }
 }

@@ -7,6 +7,9 @@ use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::{flag, Protocol};
 
+/// Bytes of the timestamps in a segment of TCP.
+const TIMESTAMPS: i32 = 12;
+
 /// Does the net's table have something of this option?
 #[inline]
 pub fn is_noted(level: i32, option: i32) -> bool {
@@ -55,8 +58,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             (libc::IPPROTO_TCP, libc::TCP_MAXSEG) => {
                 let peer = self.socket.peer_name().ok()?;
                 let mss = self.flow_at(kind.protocol, &peer)?.mss;
-                // What the program has set is less in both.
-                (mss != 0).then_some(native.min(mss.into()))
+                // What the program has set counts in both, natively less the timestamps that every
+                // segment has.
+                (mss != 0).then_some(native.saturating_add(TIMESTAMPS).min(mss.into()))
             }
             (libc::IPPROTO_IP, libc::IP_MTU) | (libc::IPPROTO_IPV6, libc::IPV6_MTU) => {
                 let peer = self.socket.peer_name().ok()?;

@@ -121,10 +121,10 @@ impl Sockets {
         }
         let (entry, _) = self.own_end(question.cookie);
         // A connection that was refused at once may have left the socket another native name than
-        // it was to have for that.
+        // it was to have for that, or none.
         let ported = |entry: &Entry| {
             let native = question.native;
-            native.is_none_or(|native| native.port() == entry.native.port())
+            native.is_some_and(|native| native.port() == entry.native.port())
         };
         let entry = entry.filter(ported);
         let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, range)?;
