@@ -1,6 +1,6 @@
 //! Ordinary sockets over interfaces: two hosts with a wire between them, which are two namespaces
-//! on the kernel, and two nets of one unprivileged user under the shim. The scripts of `pairs/` print
-//! the same on both.
+//! on the kernel, and two nets of one unprivileged user under the shim. The scripts of `pairs/`
+//! print the same on both.
 
 use shim_tests::configured;
 use shim_tests::real_programs::{installed, Link, World};
