@@ -12,7 +12,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from sides import Callgrind, Failed, Memtun, Unavailable, clean_environment, last_line, program, run
+from sides import Callgrind, Failed, Hosts, Memtun, Unavailable, clean_environment, last_line, program, run
 from table import Budget, Row
 
 TIMES = ("{:.2f}", "times")
@@ -88,12 +88,14 @@ def pass_through(plan: Plan) -> list:
     row("pass-through read, a tunnel open", "read", "memtun", "tunnel", budget=limit)
     for side in ("umockdev", "socket_wrapper", "bare redhook"):
         row(f"... the same under {side}", "read", side)
+    for operation in ("connect", "sendto", "recvfrom"):
+        row(f"pass-through {operation}, no tunnel in the process", operation, "memtun", budget=Budget(12))
+        if not plan.quick:
+            row(f"pass-through {operation}, a tunnel open", operation, "memtun", "tunnel")
     if not plan.quick:
         for operation in ("write", "poll"):
             row(f"pass-through {operation}, no tunnel in the process", operation, "memtun")
             row(f"pass-through {operation}, a tunnel open", operation, "memtun", "tunnel")
-    for operation in ("connect", "sendto", "recvfrom"):
-        row(f"pass-through {operation}, no tunnel in the process", operation, "memtun", budget=Budget(12))
     for what, kind in (
         ("instructions of inject then read, 32 at a time, 64 bytes", "bulk"),
         ("instructions of write then recv, 32 at a time, 64 bytes", "bulk-out"),
@@ -170,6 +172,44 @@ def one_of_each(plan: Plan, row: Row, runs: list) -> None:
             if name != "kernel":
                 raise
             row.missing = f"kernel: {error}"
+
+
+# ---------------------------------------------------------------- ordinary sockets over a tunnel
+
+
+def sockets(plan: Plan) -> list:
+    rounds, seconds = (3, 0.15) if plan.quick else (9, 0.5)
+    wanted = [
+        ("TCP: bytes from host to host", "bytes", speed, Budget(1, True)),
+        ("TCP: one byte there and back", "trip", speed_lost, Budget(2.5)),
+        ("TCP: connect", "connect", speed_lost, Budget(3)),
+        ("UDP: 64 bytes there and back", "udp-trip", speed_lost, Budget(2)),
+        ("UDP: sendto of 64 bytes", "udp-send", speed, Budget(1, True)),
+    ]
+    rows = [Row(what, figure, *TIMES, budget, "kernel") for what, _, figure, budget in wanted]
+    made = {}
+    try:
+        for side in ("memtun", "kernel"):
+            try:
+                made[side] = Hosts(plan.side(side))
+            except Unavailable as reason:
+                for row in rows:
+                    row.missing = row.missing or str(reason)
+            except Failed as error:
+                for row in rows:
+                    row.failure = f"{side}: {error}"
+        for _ in range(rounds):
+            for row, (_, kind, _, _) in zip(rows, wanted):
+                if row.failure or row.missing:
+                    continue
+                with Sampler(row):
+                    ours = made["memtun"].client(kind, seconds)
+                    row.theirs.append(made["kernel"].client(kind, seconds))
+                    row.ours.append(ours)
+    finally:
+        for hosts in made.values():
+            hosts.end()
+    return rows
 
 
 # ---------------------------------------------------------------- 5: start-up

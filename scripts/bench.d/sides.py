@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,7 +15,7 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 BUILD = TARGET / "bench"
 VENV = TARGET / "bench-venv"
 TWISTED = "twisted==24.11.0"
-PROGRAMS = ["packets", "calls", "nothing", "spawn", "many"]
+PROGRAMS = ["packets", "calls", "nothing", "spawn", "many", "sockets"]
 
 
 class Unavailable(Exception):
@@ -145,6 +146,63 @@ class Kernel:
 
     def run(self, *words) -> str:
         return run([*self.prefix, *words])
+
+
+class Hosts:
+    """Two hosts, each with a tun, that a wire joins; both sides have the same programs."""
+
+    ADDRESSES = ("10.9.0.1", "10.9.0.2")
+
+    def __init__(self, side):
+        """`side` is what a program runs under: a `Memtun` or a `Kernel`."""
+        self.started, self.prefixes, self.nets = [], [], []
+        ends = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            for end, address in zip(ends, self.ADDRESSES):
+                words = [program("sockets"), "wire", "tun0", address]
+                if isinstance(side, Memtun):
+                    net = side.net()
+                    self.nets.append(net)
+                    self._start(side.command(words, net), end)
+                    self.prefixes.append(side.command([], net))
+                else:
+                    wire = self._start([*side.prefix, *words], end)
+                    enter = ["nsenter", "-t", wire.pid, "-n", "--preserve-credentials"]
+                    self.prefixes.append([*enter, "-U"] if "-Urn" in side.prefix else enter)
+            self._start([*self.prefixes[1], program("sockets"), "server", self.ADDRESSES[1]])
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            for end in ends:
+                end.close()
+
+    def _start(self, words: list, wire: socket.socket = None) -> subprocess.Popen:
+        """Starts a program, and returns when it says that it is ready."""
+        words = [str(word) for word in words]
+        if wire is not None:
+            # The program finds the wire at descriptor 3.
+            words = ["sh", "-c", f'exec 3<&{wire.fileno()}; exec "$@"', "sh", *words]
+        started = subprocess.Popen(
+            words, env=clean_environment(), text=True, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE, pass_fds=[] if wire is None else [wire.fileno()],
+        )  # fmt: skip
+        self.started.append(started)
+        if started.stdout.readline() != "ready\n":
+            started.kill()
+            raise Failed(last_line(started.stderr.read()) or "a host ended early")
+        return started
+
+    def client(self, kind: str, seconds: float) -> float:
+        """Nanoseconds of one, from the first host to the second."""
+        words = [program("sockets"), "client", kind, self.ADDRESSES[1], seconds]
+        return float(run([*self.prefixes[0], *words]))
+
+    def end(self) -> None:
+        for started in self.started:
+            started.kill()
+        for started in self.started:
+            started.communicate()
 
 
 class Plain:

@@ -22,8 +22,8 @@ const NOBODY: u32 = 65534;
 const REFUSED: i32 = 77;
 
 /// How the names of the files begin that stay of a net while it exists: its state, the directories
-/// that stand for those of /sys and /proc in which its links are, what its host knows, and the table
-/// of its sockets.
+/// that stand for those of /sys and /proc in which its links are, what its host knows, and the
+/// table of its sockets.
 const STAYS: [&str; 6] = [
     ".memtun-inet",
     ".memtun-net-state",

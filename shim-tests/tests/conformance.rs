@@ -68,6 +68,7 @@ programs! {
     in6_ioctl
     ip_forward
     ip_fragments
+    ip_groups
     ip_hostile
     ip_input
     lifetime_exec

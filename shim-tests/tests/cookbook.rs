@@ -246,7 +246,7 @@ fn python_vpn() {
             ("PYTHONDONTWRITEBYTECODE", Path::new("1")),
         ],
     );
-    assert!(done.stdout.contains("9 passed"), "{}", done.stdout);
+    assert!(done.stdout.contains("10 passed"), "{}", done.stdout);
 }
 
 #[test]
@@ -281,7 +281,7 @@ fn rust_crate() {
         "test",
     );
     let done = checkout.run(&test, &[], &[]);
-    assert!(done.stdout.contains("3 passed"), "{}", done.stdout);
+    assert!(done.stdout.contains("4 passed"), "{}", done.stdout);
 
     // What the documentation shows, in a crate that has what it needs.
     let snippets = snippets("rust");

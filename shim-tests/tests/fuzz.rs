@@ -127,7 +127,7 @@ fn verb(net: &Net, interface: Option<&Interface>, random: &mut Random) {
         (Some(i), 6) if random.below(20) == 0 => (what, _) = ("delete", i.delete()),
         (Some(i), 7) => {
             let mtu = 68 + random.below(3000) as u32;
-            (what, _) = ("set", i.set_mtu(mtu).and(i.set_up(mtu % 8 != 0)));
+            (what, _) = ("set", i.set_mtu(mtu).and(i.set_up(!mtu.is_multiple_of(8))));
             let _ = i.set_txqueuelen(random.below(2000) as u32);
         }
         (Some(i), 8) => {

@@ -24,6 +24,11 @@
  * Packets are as the network sees them: no PI or vnet header; TAP frames whole, from the destination address on.
  * A host is an IPv4 or IPv6 address as text, names are not looked up. Ports and ethertypes are in host byte order.
  * The source stands before the destination.
+ *
+ * Sockets: memtun_net_bind, memtun_net_connect and so on are the calls of those names for a process that is not under the
+ * shim. A socket is made by socket(2); what gives it a name of the net's, or shows one, is called here, and
+ * everything else is the kernel's: read, write, send, recv, poll, shutdown, close, options. Names are those of the
+ * net; 127.0.0.0/8 and ::1 are the machine's own.
  */
 
 #ifndef MEMTUN_H
@@ -32,6 +37,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/socket.h>
 
 #ifdef MEMTUN_WEAK
 #define MEMTUN_API __attribute__((weak))
@@ -562,6 +568,140 @@ ssize_t memtun_receiver_recv(memtun_receiver *receiver,
  Closes a receiver. NULL is allowed.
  */
 MEMTUN_API void memtun_receiver_close(memtun_receiver *receiver);
+
+/*
+ Gives a socket (of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM, made by socket(2)) a name of
+ the net's, as bind(2) does: an address of an interface, or any (0.0.0.0, ::), and a port, 0 for
+ any that is free in the net. -EADDRINUSE: a socket of the net has the name. -EADDRNOTAVAIL: no
+ interface of the net has the address. -EINVAL: the socket has a name. -ENOSYS: no host process
+ can be started (see memtun_error_text).
+ */
+MEMTUN_API
+int memtun_net_bind(const memtun_net *net,
+                    int fd,
+                    const struct sockaddr *name,
+                    socklen_t name_len);
+
+/*
+ Connects a socket with an end that the net reaches, as connect(2) does. -EINPROGRESS: the
+ socket has O_NONBLOCK; when it is writable, memtun_net_socket_error says what has become of it.
+ -ECONNREFUSED: nobody listens there. -ENETUNREACH: no route of the net leads there. Otherwise
+ this is as memtun_net_bind.
+ */
+MEMTUN_API
+int memtun_net_connect(const memtun_net *net,
+                       int fd,
+                       const struct sockaddr *name,
+                       socklen_t name_len);
+
+/*
+ For a caller who makes connect(2) himself, because his language does more in it: stores the
+ name of the machine's to make it with. When that has succeeded or failed with ECONNRESET,
+ memtun_net_connect_refused says whether it was refused. Otherwise this is as
+ memtun_net_connect.
+ */
+MEMTUN_API
+int memtun_net_connect_name(const memtun_net *net,
+                            int fd,
+                            const struct sockaddr *name,
+                            socklen_t name_len,
+                            struct sockaddr *native,
+                            socklen_t *native_len);
+
+/*
+ The errno with which the net has refused a connection whose connect(2) the caller has made with
+ this name of the machine's; 0 when it has not.
+ */
+MEMTUN_API
+int memtun_net_connect_refused(const memtun_net *net,
+                               int fd,
+                               const struct sockaddr *native,
+                               socklen_t native_len);
+
+/*
+ Lets others connect to a socket, as listen(2) does. -EADDRINUSE: another socket of the net
+ listens there. Otherwise this is as memtun_net_bind.
+ */
+MEMTUN_API int memtun_net_listen(const memtun_net *net, int fd, int backlog);
+
+/*
+ Takes the next connection, as accept4(2) does with SOCK_CLOEXEC, and returns its descriptor.
+ name, unless it is NULL, gets the name of the other end in the net; *name_len is the room
+ there, and then the length. Connections of processes of the machine that are not in the net, to
+ an address of the net's, are closed and passed over. -EAGAIN: nobody waits, and the socket has
+ O_NONBLOCK.
+ */
+MEMTUN_API int memtun_net_accept(const memtun_net *net, int fd, struct sockaddr *name, socklen_t *name_len);
+
+/*
+ The own name of a socket in the net, as getsockname(2) gives it. It works for sockets that have
+ no name of the net's as well.
+ */
+MEMTUN_API
+int memtun_net_getsockname(const memtun_net *net,
+                           int fd,
+                           struct sockaddr *name,
+                           socklen_t *name_len);
+
+/*
+ The name of the other end in the net, as getpeername(2) gives it. -ENOTCONN: there is none.
+ */
+MEMTUN_API
+int memtun_net_getpeername(const memtun_net *net,
+                           int fd,
+                           struct sockaddr *name,
+                           socklen_t *name_len);
+
+/*
+ Sends a datagram of len bytes, as sendto(2) does; returns how many bytes were sent. A socket
+ without a name gets one. Of flags, MSG_DONTWAIT counts. -ENETUNREACH: no route of the net leads
+ there. -EACCES: it is a broadcast address, and SO_BROADCAST is not set. -ECONNREFUSED and
+ others: an earlier datagram was refused. Otherwise this is as memtun_net_bind.
+ */
+MEMTUN_API
+ssize_t memtun_net_sendto(const memtun_net *net,
+                          int fd,
+                          const void *data,
+                          size_t len,
+                          int flags,
+                          const struct sockaddr *name,
+                          socklen_t name_len);
+
+/*
+ Receives a datagram into buf, which has room for len bytes, as recvfrom(2) does; returns its
+ length, cut to len unless flags have MSG_TRUNC. name, unless it is NULL, gets the sender's name
+ in the net, as of memtun_net_accept. -EAGAIN: there is none, and the socket or flags say not to
+ wait, or SO_RCVTIMEO is over. -ECONNREFUSED and others: an earlier datagram was refused.
+ */
+MEMTUN_API
+ssize_t memtun_net_recvfrom(const memtun_net *net,
+                            int fd,
+                            void *buf,
+                            size_t len,
+                            int flags,
+                            struct sockaddr *name,
+                            socklen_t *name_len);
+
+/*
+ For a caller who makes accept(2) or recvmsg(2) himself, because his language does more in it:
+ replaces the name that the call has stored by that of the net. fd is the new connection, or the
+ socket that has received; data is what was received, of which the first len bytes are looked
+ at. -EAGAIN: nobody of the net has sent it, so it counts as not received, and a connection is
+ to be closed. -ECONNREFUSED and others: it was no datagram, but an earlier one was refused.
+ */
+MEMTUN_API
+int memtun_net_sender_name(const memtun_net *net,
+                           int fd,
+                           const void *data,
+                           size_t len,
+                           struct sockaddr *name,
+                           socklen_t *name_len);
+
+/*
+ The errno of what has gone wrong on a socket, once, as getsockopt(2) gives it for SO_ERROR; 0
+ when nothing has.
+ */
+MEMTUN_API int memtun_net_socket_error(const memtun_net *net, int fd);
 
 /*
  The net as a JSON object with the members path, permissions, faults, send_buffer_size,

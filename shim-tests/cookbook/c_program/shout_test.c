@@ -13,13 +13,16 @@
 #define MEMTUN_WEAK
 #include "memtun.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/time.h>
 #include <sys/wait.h>
+#include <unistd.h>
 
 #define SOON 10000 /* ms */
 #define SKIPPED 77 /* what automake and meson call it */
@@ -85,6 +88,25 @@ static void other_packets_are_passed_over(memtun_interface *tun)
     CHECK(memtun_interface_recv(tun, written, sizeof written, NULL, 0) == -EAGAIN);
 }
 
+/* The address belongs to the host, and the program answers for another one of its network. This
+ * process is under the shim, so that plain sendto and recvfrom would do; these work in any. */
+static void an_ordinary_socket_reaches_it(memtun_net *net, memtun_interface *tun)
+{
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(7)}, from;
+    socklen_t length = sizeof from;
+    struct timeval soon = {.tv_sec = SOON / 1000};
+    char answer[100];
+    CHECK(inet_pton(AF_INET, "10.9.0.1", &to.sin_addr) == 1);
+    CHECK(memtun_interface_add_address(tun, "10.9.0.2/24") == 0);
+    int udp = socket(AF_INET, SOCK_DGRAM, 0);
+    CHECK(setsockopt(udp, SOL_SOCKET, SO_RCVTIMEO, &soon, sizeof soon) == 0);
+    CHECK(memtun_net_sendto(net, udp, "anybody?", 8, 0, (struct sockaddr *)&to, sizeof to) == 8);
+    CHECK(memtun_net_recvfrom(net, udp, answer, sizeof answer, 0, (struct sockaddr *)&from, &length) == 8);
+    CHECK(memcmp(answer, "ANYBODY?", 8) == 0 && from.sin_addr.s_addr == to.sin_addr.s_addr);
+    close(udp);
+    CHECK(memtun_interface_remove_address(tun, "10.9.0.2/24") == 0);
+}
+
 static void without_permission_it_says_so_and_ends(memtun_net *net)
 {
     int status;
@@ -110,6 +132,7 @@ int main(void)
     a_datagram_is_answered_in_upper_case(tun);
     interrupted_calls_are_made_again(net, tun);
     other_packets_are_passed_over(tun);
+    an_ordinary_socket_reaches_it(net, tun);
     without_permission_it_says_so_and_ends(net);
 
     memtun_interface_close(tun);

@@ -12,6 +12,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import memtun as memtun_package
 import pytest
 
 VPN = Path(__file__).with_name("vpn.py")
@@ -93,6 +94,24 @@ def test_the_office_is_behind_the_tunnel(memtun, ends):
     left.addresses.remove("10.8.0.1/24")
     assert not any(route.startswith("192.168.7.0/24") for route in memtun.routes)
     assert right.addresses.isdisjoint(["10.8.0.1/24"])
+
+
+def test_a_connection_goes_over_the_vpn(memtun, ports):
+    """Each end on a host of its own: two nets."""
+    left, right = ports
+    with memtun_package.Net() as office:
+        memtun.popen(command("left", left, right))
+        office.popen(command("right", right, left))
+        memtun.interface("left", timeout=SOON).addresses.add("10.8.0.1/24")
+        office.interface("right", timeout=SOON).addresses.add("10.8.0.2/24")
+        with office.create_server(("10.8.0.2", 80)) as server:
+            with memtun.create_connection(("10.8.0.2", 80)) as browser:
+                connection, (address, _) = server.accept()
+                assert address == "10.8.0.1" and browser.getpeername() == ("10.8.0.2", 80)
+                with connection:
+                    connection.sendall(b"x" * 100_000)
+                with browser.makefile("rb") as page:
+                    assert page.read() == b"x" * 100_000
 
 
 def test_the_name_that_the_system_gives_counts(memtun, ports):

@@ -151,7 +151,7 @@ impl Page {
 
     /// A word of the page, at an offset in bytes.
     pub fn word(&self, offset: usize) -> &AtomicU32 {
-        assert!(offset % 4 == 0 && offset < PAGE);
+        assert!(offset.is_multiple_of(4) && offset < PAGE);
         // SAFETY: the word is aligned and within the mapping, which lives as long as the value;
         // anybody may write to it at any time.
         unsafe { &*self.0.byte_add(offset).cast() }

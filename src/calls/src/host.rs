@@ -25,6 +25,10 @@ pub trait Host {
     fn start(&self) -> &dyn Start;
     /// Returns the program's effective user and its process id.
     fn program(&self) -> (u32, u32);
+    /// Returns bits of [`option`](memtun_stack::ask::option) that say who asks.
+    fn options(&self) -> u16 {
+        0
+    }
 }
 
 /// Returns the net whose host has to be asked about links, addresses and routes. None means that
@@ -66,7 +70,7 @@ pub fn numbered(host: &impl Host, what: What, id: u64) -> Question {
     let (uid, pid) = host.program();
     Question {
         what,
-        options: 0,
+        options: host.options(),
         id,
         port: 0,
         family: 0,

@@ -50,6 +50,7 @@ pub use driver::interface::{
 pub use driver::json;
 pub use driver::listed::SocketInfo;
 pub use driver::net::{Net, NetInfo, NetOptions};
+pub use driver::sockets;
 pub use io::{
     ifreq, DatagramReceiver, DeviceClass, IoSystem, MemoryIoSystem, RealSystem, SpecialDevice,
     TunnelClass,

@@ -473,7 +473,7 @@ fn whoever_finds_an_interface_or_its_second_queue_can_send_to_it_at_once() {
             }
         });
         let mut look = |step: usize| {
-            if step % SAMPLE == 0 {
+            if step.is_multiple_of(SAMPLE) {
                 let number = asked.fetch_add(1, SeqCst) + 1;
                 while answered.load(SeqCst) != number {
                     std::hint::spin_loop();

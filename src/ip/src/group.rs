@@ -45,7 +45,6 @@ pub enum Message {
 }
 
 /// Writes the message about `group` from `source` into `room`. Returns the length of the packet.
-/// `id` is the identification of an IPv4 packet.
 ///
 /// # Errors
 ///
@@ -55,10 +54,9 @@ pub fn write(
     source: IpAddr,
     group: IpAddr,
     message: Message,
-    id: u16,
 ) -> Result<usize, NoRoom> {
     match (source, group) {
-        (IpAddr::V4(source), IpAddr::V4(group)) => igmp(room, source, group, message, id),
+        (IpAddr::V4(source), IpAddr::V4(group)) => igmp(room, source, group, message),
         (IpAddr::V6(source), IpAddr::V6(group)) => mld(room, source, group, message),
         _ => Err(NoRoom),
     }
@@ -69,7 +67,6 @@ fn igmp(
     source: Ipv4Addr,
     group: Ipv4Addr,
     message: Message,
-    id: u16,
 ) -> Result<usize, NoRoom> {
     let mut body = [0; 16];
     let (destination, length) = match message {
@@ -93,7 +90,7 @@ fn igmp(
     let body = &mut body[..length];
     checksum::fill(body, 2, None);
     let mut head = Head::new(source.into(), destination.into(), protocol::IGMP);
-    (head.hop_limit, head.traffic_class, head.id) = (1, 0xc0, id);
+    (head.hop_limit, head.traffic_class) = (1, 0xc0);
     // The router alert is an option, so the header is longer than a plain one.
     let total = 24 + length;
     let room = room.get_mut(..total).ok_or(NoRoom)?;

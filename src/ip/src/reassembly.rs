@@ -94,7 +94,7 @@ impl Reassembly {
             if end > 0xffff {
                 return problem(0, packet.header_length() - 8 + 2);
             }
-            if fragment.more && end % 8 != 0 {
+            if fragment.more && !end.is_multiple_of(8) {
                 return problem(0, 4);
             }
             // The first piece has to say what the packet carries (RFC 8200).

@@ -31,6 +31,11 @@ VALUES = {
     "uint64_t": ctypes.c_uint64,
     "uint16_t *": ctypes.POINTER(ctypes.c_uint16),
     "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
+    "socklen_t": ctypes.c_uint32,
+    "socklen_t *": ctypes.POINTER(ctypes.c_uint32),
+    # Names are arrays of the package.
+    "const struct sockaddr *": ctypes.c_void_p,
+    "struct sockaddr *": ctypes.c_void_p,
     "const char *": ctypes.c_char_p,
     "char *": ctypes.c_char_p,
     # Packets and addresses are bytes objects; the library fills arrays of the package.
@@ -42,8 +47,14 @@ VALUES = {
 }
 
 # Python has its own objects for these: a subscriber and a receiver have positions that no other
-# reader moves.
-NOT_CALLED = {"memtun_interface_recv", "memtun_interface_recv_udp"}
+# reader moves. Its sockets wait, and hear of signals, in their own connect, accept and recvfrom.
+NOT_CALLED = {
+    "memtun_interface_recv",
+    "memtun_interface_recv_udp",
+    "memtun_net_connect",
+    "memtun_net_accept",
+    "memtun_net_recvfrom",
+}
 
 
 def of_c(text: str) -> Any:

@@ -64,7 +64,7 @@ def test_every_wait_has_the_same_word_and_the_same_patience() -> None:
                 waits[f"{made.__name__}.{name}"] = parameter
     assert set(waits) == {
         *("Interface.deliver", "Interface.inject", "Interface.recv", "Interface.send_udp", "Net.interface"),
-        *("Receiver.recv", "Receiver.recvfrom", "Subscriber.recv"),
+        *("Net.create_connection", "Receiver.recv", "Receiver.recvfrom", "Subscriber.recv"),
     }
     for name, parameter in waits.items():
         assert parameter.kind is parameter.KEYWORD_ONLY, name

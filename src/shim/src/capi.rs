@@ -6,6 +6,7 @@
 //! | `net` | nets, permissions, faults, settings |
 //! | `interface` | packets and datagrams toward the program, link settings |
 //! | `receive` | what the program wrote |
+//! | `socket` | sockets of a net |
 //! | `describe` | snapshots as JSON, packets in words |
 //! | `program` | programs that a driver is about to start |
 //! | `last_error` | the sentence and the kind of an error |
@@ -19,6 +20,7 @@ mod last_error;
 mod net;
 mod program;
 mod receive;
+mod socket;
 
 use crate::errno::{self, fence};
 use crate::real::Hook;

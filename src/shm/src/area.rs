@@ -59,7 +59,8 @@ impl<'m> Area<'m> {
         offset: usize,
         kept: usize,
     ) -> Option<&'m [AtomicU64; N]> {
-        (offset % 8 == 0 && self.has(offset, N * 8, kept)).then(|| self.memory.words(offset))
+        (offset.is_multiple_of(8) && self.has(offset, N * 8, kept))
+            .then(|| self.memory.words(offset))
     }
 
     /// Returns a range, if it lies within the first `kept` bytes.
@@ -81,7 +82,7 @@ impl<'m> Area<'m> {
         kept: usize,
     ) -> Option<(&'m [AtomicU64; N], SharedBytes<'m>)> {
         let both = len.checked_add(N * 8)?;
-        (offset % 8 == 0 && self.has(offset, both, kept)).then(|| {
+        (offset.is_multiple_of(8) && self.has(offset, both, kept)).then(|| {
             let memory = self.memory.behind(offset + N * 8);
             (self.memory.words(offset), SharedBytes { memory, len })
         })

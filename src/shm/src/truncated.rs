@@ -36,7 +36,7 @@ fn slot_of(base: usize) -> usize {
 
 /// Can a mapping be so long that its length is known here to the byte?
 pub(super) const fn is_length(length: usize) -> bool {
-    length >= sys::PAGE && (length - sys::PAGE) % UNIT == 0
+    length >= sys::PAGE && (length - sys::PAGE).is_multiple_of(UNIT)
 }
 
 /// Returns a file's length as a number of units. Files are one page long, or one page and a

@@ -346,3 +346,55 @@ pub fn cookie(fd: i32) -> Result<u64, Errno> {
     // function.
     check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(|_| value)
 }
+
+/// Takes the next connection (accept4(2)), with the name of its other end; None where that is of
+/// another family. `flags` are those of accept4. The caller owns the socket.
+///
+/// # Errors
+///
+/// EAGAIN when nobody waits, and the socket does not wait either.
+pub fn accept_from(
+    fd: BorrowedFd<'_>,
+    flags: i32,
+) -> Result<(super::Fd, Option<SocketAddr>), Errno> {
+    let mut raw = SocketName::room();
+    let args = [
+        fd.as_raw_fd() as usize,
+        raw.bytes.as_mut_ptr() as usize,
+        &raw mut raw.length as usize,
+        flags as usize,
+        0,
+        0,
+    ];
+    // SAFETY: the kernel writes at most `length` bytes and the length, which are locals of this
+    // function.
+    let new = super::Fd::made(unsafe { syscall(libc::SYS_accept4, args) })?;
+    Ok((new, raw.address()))
+}
+
+/// Receives into `room` (recvfrom(2)), and says who has sent it; None where that is of another
+/// family, or not known. With MSG_TRUNC among the flags the number of bytes may be above that of
+/// the room.
+///
+/// # Errors
+///
+/// EAGAIN when there is nothing, and the socket does not wait or not any longer.
+pub fn receive_from(
+    fd: BorrowedFd<'_>,
+    room: &mut [u8],
+    flags: i32,
+) -> Result<(usize, Option<SocketAddr>), Errno> {
+    let mut raw = SocketName::room();
+    let args = [
+        fd.as_raw_fd() as usize,
+        room.as_mut_ptr() as usize,
+        room.len(),
+        flags as usize,
+        raw.bytes.as_mut_ptr() as usize,
+        &raw mut raw.length as usize,
+    ];
+    // SAFETY: the kernel writes at most as many bytes as the room and the name have, and the name's
+    // length, which are borrowed or locals of this function.
+    let n = check(unsafe { syscall(libc::SYS_recvfrom, args) })?;
+    Ok((n, raw.address()))
+}

@@ -21,8 +21,8 @@ pub fn soft_limit(resource: u32) -> Option<u64> {
 }
 
 /// Lets the allocator give back each large piece of memory at once, and get it with pages that are
-/// not there until they are touched. By itself glibc keeps pieces as large as those that were freed,
-/// and fills them with zeros.
+/// not there until they are touched. By itself glibc keeps pieces as large as those that were
+/// freed, and fills them with zeros.
 pub fn give_large_memory_back() {
     /// What is large, in bytes.
     #[cfg(target_env = "gnu")]

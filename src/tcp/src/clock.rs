@@ -3,6 +3,7 @@
 //! smoltcp never waits less than a second before it sends again, Linux 200 ms, and smoltcp begins
 //! with its timer during the handshake, where Linux has a schedule of its own. So the engine's
 //! clock stands still until the connection is open, and then runs five times as fast as ours.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

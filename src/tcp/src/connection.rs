@@ -1,4 +1,5 @@
 //! One connection: the engine and what is around it.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
 use std::panic::{catch_unwind, AssertUnwindSafe};

@@ -1,4 +1,5 @@
 //! Which connection a packet belongs to, and whose turn it is.
+#![forbid(unsafe_code)]
 
 use std::collections::{BTreeSet, HashMap};
 use std::net::SocketAddr;

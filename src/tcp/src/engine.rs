@@ -1,4 +1,5 @@
 //! smoltcp, one interface and one socket, behind a few functions.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
 

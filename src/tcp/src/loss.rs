@@ -4,6 +4,7 @@
 //! segment again for the first, and everything for the second. Linux goes by time (RFC 8985): a
 //! segment is lost if one that was sent later has arrived and the round trip is over, with some
 //! patience for paths that reorder. This module says so of the oldest segment, one after another.
+#![forbid(unsafe_code)]
 
 use std::collections::VecDeque;
 use std::time::Duration;

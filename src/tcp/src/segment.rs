@@ -1,4 +1,5 @@
 //! A TCP segment with its IP header, read from a packet and built into one.
+#![forbid(unsafe_code)]
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 

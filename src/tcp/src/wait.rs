@@ -1,5 +1,6 @@
 //! TIME_WAIT: what remains of a connection for a minute, so that what is still on its way meets
 //! somebody who knows it.
+#![forbid(unsafe_code)]
 
 use std::net::SocketAddr;
 use std::time::Duration;

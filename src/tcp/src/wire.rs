@@ -1,4 +1,5 @@
 //! What leaves the engine, made what Linux would send.
+#![forbid(unsafe_code)]
 
 use std::time::Duration;
 

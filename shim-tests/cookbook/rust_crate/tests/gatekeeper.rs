@@ -87,6 +87,23 @@ fn interrupted_calls_are_made_again() {
 }
 
 #[test]
+fn an_ordinary_socket_goes_through_the_tunnel() {
+    let net = Net::temporary().expect("a net");
+    let keeper = Gatekeeper::start(&net);
+    let address = "10.0.0.2/24".parse().expect("an address");
+    keeper.tun.add_address(&address).expect("added");
+    let socket = net
+        .bind_udp(SocketAddr::from(([10, 0, 0, 2], 0)))
+        .expect("a socket");
+    socket.std().set_read_timeout(SOON).expect("set");
+    let door = SocketAddr::from(([10, 0, 0, 1], 9));
+    socket.send_to(b"hello", door).expect("sent");
+    let mut answer = [0; 100];
+    let (length, from) = socket.recv_from(&mut answer).expect("an answer");
+    assert_eq!((&answer[..length], from), (&b"hello"[..], door));
+}
+
+#[test]
 fn without_permission_it_ends_with_the_reason() {
     let net = Net::temporary().expect("a net");
     net.deny(Permission::Ioctl);

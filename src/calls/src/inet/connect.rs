@@ -141,7 +141,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         self.ask(What::Connect, &question).map(drop)
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    /// Is it neither connected nor about to be, as a socket of TCP?
+    pub fn is_closed(&self) -> bool {
         // The first byte of struct tcp_info is the state.
         let info = self.socket.option(libc::IPPROTO_TCP, libc::TCP_INFO);
         info.is_ok_and(|info| info.to_ne_bytes()[0] == CLOSED)

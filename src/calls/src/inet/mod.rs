@@ -1,8 +1,8 @@
 //! Calls on ordinary sockets of AF_INET and AF_INET6 in a net that has addresses.
 //!
 //! The socket is one of the machine's, on the loopback's addresses. What the program says and hears
-//! are names of the net; they are translated by the net's table, which holds for every process that
-//! has the socket. So nothing here is state of a process, and a socket of the machine is left
+//! are names of the net; they are translated by the net's table, which holds for every process
+//! that has the socket. So nothing here is state of a process, and a socket of the machine is left
 //! alone.
 //!
 //! | module | subject |
@@ -13,12 +13,14 @@
 //! | [`option`] | getsockopt(2) |
 //! | [`datagram`] | what a socket of UDP sends and receives |
 //! | [`name`] | names in the program's memory |
+//! | [`descriptor`] | a socket of the calling process |
 #![forbid(unsafe_code)]
 
 pub mod bind;
 pub mod call;
 pub mod connect;
 pub mod datagram;
+pub mod descriptor;
 pub mod name;
 pub mod names;
 pub mod option;

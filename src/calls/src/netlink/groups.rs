@@ -321,8 +321,8 @@ impl<H: Host, M: Memory> Netlink<'_, H, M> {
         };
     }
 
-    /// Are there only the machine's groups: of generic netlink because the net has no interface, and
-    /// of sockets always?
+    /// Are there only the machine's groups: of generic netlink because the net has no interface,
+    /// and of sockets always?
     fn hears_machine_alone(&self) -> Result<bool, Errno> {
         Ok(match self.protocol() {
             libc::NETLINK_GENERIC => asked(self.host)?.is_none(),

@@ -1,7 +1,8 @@
 //! How the netlink sockets are recognised that stand for one of NETLINK_ROUTE, NETLINK_GENERIC or
-//! NETLINK_SOCK_DIAG. The mark is the value of SO_RCVLOWAT, which means nothing on a netlink socket, may be set by
-//! anybody, and goes with the socket over fork, exec, dup and SCM_RIGHTS. A few bits of it belong
-//! to the socket's state. The program sees the value that it would have otherwise.
+//! NETLINK_SOCK_DIAG. The mark is the value of SO_RCVLOWAT, which means nothing on a netlink
+//! socket, may be set by anybody, and goes with the socket over fork, exec, dup and SCM_RIGHTS. A
+//! few bits of it belong to the socket's state. The program sees the value that it would have
+//! otherwise.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;

@@ -223,7 +223,7 @@ impl<M: Memory> OptionCall<'_, M> {
         drop(lock);
         match changed {
             true => {
-                let address = match <[u8; 4]>::try_from(&group[..]) {
+                let address = match <[u8; 4]>::try_from(group) {
                     Ok(v4) => IpAddr::from(v4),
                     Err(_) => {
                         let mut octets = [0; 16];

@@ -1,5 +1,5 @@
-//! `show`: one interface in the columns of `ip -s -d address`, and its tunnels; or the sockets of the
-//! net's programs in those of `ss`.
+//! `show`: one interface in the columns of `ip -s -d address`, and its tunnels; or the sockets of
+//! the net's programs in those of `ss`.
 #![forbid(unsafe_code)]
 
 use super::ls::table;
@@ -10,8 +10,8 @@ use clap::Args;
 use memtun::{InterfaceInfo, Name, Net, SocketInfo, TunnelInfo};
 use std::process::ExitCode;
 
-/// Show one interface as ip -s -d address does, and its tunnels; without a name, the net's sockets as
-/// ss does
+/// Show one interface as ip -s -d address does, and its tunnels; without a name, the net's sockets
+/// as ss does
 #[derive(Args)]
 pub struct ShowArgs {
     #[command(flatten)]

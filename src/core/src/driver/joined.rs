@@ -2,15 +2,19 @@
 //! such value.
 #![forbid(unsafe_code)]
 
-use crate::sys;
+use super::outward::Outward;
+use crate::{sys, Errno};
+use memtun_calls::inet::connect::Pending;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;
 use memtun_shm::Mapped;
+use memtun_stack::sockets::Table;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 /// A net that was joined. The last holder of the value removes the net, if it is a temporary one.
@@ -19,6 +23,12 @@ pub(crate) struct Joined {
     local: Box<dyn Local + Send + Sync>,
     remove: bool,
     made_by: i32,
+    /// The table of the net's sockets, once there is one.
+    table: OnceLock<Table>,
+    /// What drivers' sockets keep.
+    pub(crate) outward: Outward,
+    /// Sockets of this process that have begun to connect.
+    pub(crate) pending: Pending,
 }
 
 impl Joined {
@@ -30,7 +40,20 @@ impl Joined {
             local,
             remove,
             made_by: sys::getpid(),
+            table: OnceLock::new(),
+            outward: Outward::default(),
+            pending: Pending::new(),
         }
+    }
+
+    /// The table of the net's sockets; none where the net has had no address yet.
+    pub(crate) fn sockets(&self) -> Result<Option<&Table>, Errno> {
+        if self.table.get().is_none() && self.dir.has_inet() {
+            if let Some(table) = Table::open(&self.dir)? {
+                return Ok(Some(self.table.get_or_init(|| table)));
+            }
+        }
+        Ok(self.table.get())
     }
 
     /// The files of the net.

@@ -8,3 +8,5 @@ mod joined;
 pub mod json;
 pub mod listed;
 pub mod net;
+mod outward;
+pub mod sockets;

@@ -211,6 +211,7 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
         return;
     }
     let v6 = packet.is_v6();
+    let raw = local.raw(out, meta, packet);
     match packet.protocol {
         protocol::ICMP if !v6 => icmp::receive(out, local, meta, packet),
         protocol::ICMP6 if v6 => icmp::receive(out, local, meta, packet),
@@ -231,6 +232,7 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
             }
         }
         protocol::NONE if v6 => {}
+        _ if raw => {}
         _ => {
             let error = match v6 {
                 false => IcmpError::v4(v4::UNREACHABLE, v4::PROTOCOL, 0),

@@ -1,5 +1,5 @@
-//! How many errors are sent: `icmp_global_allow`, `inet_peer_xrlim_allow`, and how often a sender is
-//! told of a shorter way: `ip_rt_send_redirect`.
+//! How many errors are sent: `icmp_global_allow`, `inet_peer_xrlim_allow`, and how often a sender
+//! is told of a shorter way: `ip_rt_send_redirect`.
 #![forbid(unsafe_code)]
 
 use std::collections::HashMap;

@@ -23,4 +23,9 @@ pub trait Local {
     );
     /// An echo reply, for the sockets that have sent echo requests.
     fn echo_reply(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>);
+    /// A copy of a packet, whole, for the raw sockets of its protocol. Returns whether there is
+    /// one: then a protocol that this host does not know is not refused.
+    fn raw(&mut self, _out: &mut Output<'_, '_>, _meta: &Meta, _packet: &Packet<'_>) -> bool {
+        false
+    }
 }

@@ -71,8 +71,8 @@ impl Output<'_, '_> {
         let Some(source) = source else {
             return;
         };
-        let (mut room, id) = ([0; 128], self.next_id() as u16);
-        let Ok(length) = group::write(&mut room, source, group, message, id) else {
+        let mut room = [0; 128];
+        let Ok(length) = group::write(&mut room, source, group, message) else {
             return;
         };
         let to = match group {

@@ -129,7 +129,7 @@ fn byte(request: &Request<'_>, at: usize) -> u8 {
 fn members(tb: &Parsed<'_>, group: Attribute<'_>, resilient: bool) -> Result<Members, Failure> {
     /// Length in bytes of `struct nexthop_grp`.
     const ONE: usize = 8;
-    if group.value.is_empty() || group.value.len() % ONE != 0 {
+    if group.value.is_empty() || !group.value.len().is_multiple_of(ONE) {
         return invalid("Invalid length for nexthop group attribute");
     }
     let mut all = Vec::new();

@@ -60,7 +60,8 @@ impl Instruction {
     /// Returns which of the values beside the frame it loads, as the offset from [`BESIDE`].
     fn beside(self) -> Option<u32> {
         let what = self.k.wrapping_sub(BESIDE as u32);
-        (self.is_absolute_load() && what % 4 == 0 && what <= beside::VLAN_TPID).then_some(what)
+        (self.is_absolute_load() && what.is_multiple_of(4) && what <= beside::VLAN_TPID)
+            .then_some(what)
     }
 }
 

@@ -120,7 +120,10 @@ fn bytes(rest: &[u8]) -> Result<Vec<u8>, String> {
         at += length;
         let in_the_middle = width == 2 && found.len() == 8 && gap == 2;
         let beside = width != 0 && gap != 1 && !in_the_middle;
-        if beside || !is_hex(word) || width != 0 && (word.len() > width || word.len() % 2 != 0) {
+        if beside
+            || !is_hex(word)
+            || width != 0 && (word.len() > width || !word.len().is_multiple_of(2))
+        {
             break;
         }
         width = word.len();

@@ -55,6 +55,7 @@ from ._packets import Packet
 from ._permissions import Permissions
 from ._programs import Bypass, BypassWarning, Program
 from ._receive import Receiver, Subscriber
+from ._sockets import Socket
 from ._views import Counters, InterfaceInfo, Tunnel
 from ._waiting import DEFAULT_TIMEOUT
 
@@ -82,6 +83,7 @@ __all__ = [
     "Program",
     "Receiver",
     "Routes",
+    "Socket",
     "Subscriber",
     "TimeoutError",
     "Tunnel",

@@ -20,6 +20,7 @@ __tracebackhide__ = True
 NAME = "libmemtun.so"
 
 _uint16_p = ctypes.POINTER(c_uint16)
+_uint32_p = ctypes.POINTER(c_uint32)
 _uint64_p = ctypes.POINTER(c_uint64)
 
 # The functions of memtun.h, with their result and parameters.
@@ -89,6 +90,18 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         [c_void_p, c_void_p, c_size_t, c_char_p, c_size_t, _uint16_p, c_int],
     ),
     "memtun_receiver_close": (None, [c_void_p]),
+    "memtun_net_bind": (c_int, [c_void_p, c_int, c_void_p, c_uint32]),
+    "memtun_net_listen": (c_int, [c_void_p, c_int, c_int]),
+    "memtun_net_connect_name": (c_int, [c_void_p, c_int, c_void_p, c_uint32, c_void_p, _uint32_p]),
+    "memtun_net_connect_refused": (c_int, [c_void_p, c_int, c_void_p, c_uint32]),
+    "memtun_net_getsockname": (c_int, [c_void_p, c_int, c_void_p, _uint32_p]),
+    "memtun_net_getpeername": (c_int, [c_void_p, c_int, c_void_p, _uint32_p]),
+    "memtun_net_sendto": (
+        c_ssize_t,
+        [c_void_p, c_int, c_char_p, c_size_t, c_int, c_void_p, c_uint32],
+    ),
+    "memtun_net_sender_name": (c_int, [c_void_p, c_int, c_char_p, c_size_t, c_void_p, _uint32_p]),
+    "memtun_net_socket_error": (c_int, [c_void_p, c_int]),
     "memtun_net_describe": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
     "memtun_interface_describe": (c_ssize_t, [c_void_p, c_char_p, c_size_t]),
     "memtun_net_describe_tunnel": (c_ssize_t, [c_void_p, c_uint64, c_char_p, c_size_t]),

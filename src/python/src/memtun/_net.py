@@ -6,6 +6,7 @@ import contextlib
 import errno
 import json
 import os
+import socket
 import subprocess
 import time
 import weakref
@@ -14,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Optional, Union
 
-from . import _guard, _leftovers, _library, _programs, _views
+from . import _guard, _leftovers, _library, _programs, _sockets, _views
 from ._capture import Capture
 from ._errors import EndedError, Error, GoneError, TimeoutError, invalid
 from ._faults import Fault
@@ -23,6 +24,7 @@ from ._host import Neighbours, Routes, Words
 from ._interface import History, Interface
 from ._permissions import Permissions
 from ._programs import Argument, Command, Program
+from ._sockets import Socket
 from ._users import User, user_number
 from ._views import InterfaceInfo, Tunnel
 from ._waiting import DEFAULT_TIMEOUT, Seconds, checked, in_turns
@@ -273,6 +275,47 @@ class Net:
     @neighbours.setter
     def neighbours(self, neighbours: Iterable[Words]) -> None:
         self._neighbours.become(neighbours)
+
+    def create_connection(
+        self,
+        address: tuple[str, int],
+        *,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+        source_address: Optional[tuple[str, int]] = None,
+    ) -> Socket:
+        """Connects with a listener that the net reaches, through one of its interfaces or in one
+        of its programs, as :func:`socket.create_connection` does. The timeout is the socket's
+        from then on.
+
+        :raises TimeoutError: nobody answers in time
+        :raises ConnectionRefusedError: nobody listens there
+        :raises OSError: no route of the net leads there (ENETUNREACH), and others of connect(2)
+        """
+        return _sockets.create_connection(self._handle, address, timeout, source_address)
+
+    def create_server(
+        self,
+        address: tuple[str, int],
+        *,
+        family: int = socket.AF_INET,
+        backlog: Optional[int] = None,
+        reuse_port: bool = False,
+        dualstack_ipv6: bool = False,
+    ) -> Socket:
+        """Listens at an address of the net's, or at all of them (``""``), as
+        :func:`socket.create_server` does. Port 0 stands for any that is free in the net.
+
+        :raises OSError: EADDRINUSE: a socket of the net has the name; EADDRNOTAVAIL: no interface
+            of the net has the address
+        """
+        return _sockets.create_server(self._handle, address, family, backlog, reuse_port, dualstack_ipv6)
+
+    def socket(
+        self, family: int = socket.AF_INET, type: int = socket.SOCK_STREAM, proto: int = 0
+    ) -> Socket:
+        """A socket of the machine's whose names are the net's, to bind, to connect, or to send
+        and receive datagrams with. It waits for ever until its ``settimeout`` says otherwise."""
+        return Socket(self._handle, family, type, proto)
 
     @property
     def faults(self) -> list[str]:

@@ -227,7 +227,10 @@ hooks! {
             }
         }
         let answer = real!(getsockopt(fd, level, option, value, length));
-        if answer == 0 && inet::is_active() { inet_calls::got_option(fd, level, option, value, length); }
+        if answer == 0 && inet::is_active() {
+            inet_calls::got_option(fd, level, option, value, length);
+            if option == libc::SO_ERROR && level == libc::SOL_SOCKET && is_datagrams(fd) { inet::errors::given(fd); }
+        }
         answer
     }
 }

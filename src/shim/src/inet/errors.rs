@@ -102,6 +102,19 @@ fn settle(known: &Known, fd: c_int, cookie: u64) {
     }
 }
 
+/// Called when the error that waited was given to the program: what told of it must not wake
+/// anybody any more.
+pub fn given(fd: c_int) {
+    let _ = errno::keep(|| {
+        fence(|| {
+            if let Some(errors) = Errors::of(fd) {
+                settle(errors.known, fd, errors.cookie);
+            }
+            Ok(())
+        })
+    });
+}
+
 /// What poll(2) has to say besides the kernel.
 struct Errors {
     known: &'static Known,
@@ -151,7 +164,12 @@ pub extern "C" fn are_there(fds: *mut pollfd, n: usize) -> bool {
 pub extern "C" fn show(fds: *mut pollfd, n: usize) -> c_int {
     let mut ready = 0;
     for p in array(fds, n) {
-        let _ = errno::keep(|| fence(|| Ok(show_one(p))));
+        let _ = errno::keep(|| {
+            fence(|| {
+                show_one(p);
+                Ok(())
+            })
+        });
         ready += c_int::from(p.revents != 0);
     }
     ready

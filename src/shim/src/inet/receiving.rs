@@ -167,6 +167,7 @@ impl Receiving {
             errors::waiting(known, Descriptor(fd).cookie().ok()?)
         };
         let e = errno::keep(|| fence(|| Ok(waiting()))).ok()??;
+        errors::given(fd);
         Some(errno::give::<isize>(Err(e)))
     }
 

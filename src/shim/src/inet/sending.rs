@@ -5,7 +5,7 @@
 )]
 
 use super::calls::{call, Descriptor};
-use super::known;
+use super::{errors, known};
 use crate::errno::{self, fence};
 use crate::table::OwnTunnels;
 use crate::uaccess::{self, OwnMemory};
@@ -118,7 +118,10 @@ pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<s
     match sent {
         Ok(None) => None,
         Ok(Some(sent)) => Some(sent as ssize_t),
-        Err(e) => Some(errno::give::<isize>(Err(e))),
+        Err(e) => {
+            errors::given(fd);
+            Some(errno::give::<isize>(Err(e)))
+        }
     }
 }
 

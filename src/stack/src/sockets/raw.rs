@@ -1,13 +1,13 @@
 //! Packet sockets (packet(7)) and raw sockets (raw(7)) on the net's own interfaces, for programs
 //! that the kernel allows neither.
 //!
-//! The program's descriptor is a datagram socket of AF_UNIX, bound to a name in the net's directory,
-//! which nobody else can reach. The host process sends copies of packets to it; in front of each
-//! stands a [`Head`], which a receive hook takes off and shows as the sender's address. So poll, the
-//! queue and its flags are the kernel's. What the program has asked for is known by the host process
-//! ([`Order`]), and the little that its own calls need stands in options of the socket that mean
-//! nothing for AF_UNIX ([`Kind`], [`Bound`]): it goes with the socket over fork, exec, dup and
-//! SCM_RIGHTS.
+//! The program's descriptor is a datagram socket of AF_UNIX, bound to a name in the net's
+//! directory, which nobody else can reach. The host process sends copies of packets to it; in front
+//! of each stands a [`Head`], which a receive hook takes off and shows as the sender's address. So
+//! poll, the queue and its flags are the kernel's. What the program has asked for is known by the
+//! host process ([`Order`]), and the little that its own calls need stands in options of the socket
+//! that mean nothing for AF_UNIX ([`Kind`], [`Bound`]): it goes with the socket over fork, exec,
+//! dup and SCM_RIGHTS.
 #![forbid(unsafe_code)]
 
 use crate::wire::{u16_at, u32_at};

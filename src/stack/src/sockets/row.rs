@@ -19,7 +19,7 @@ pub fn read<const N: usize>(row: &[AtomicU64; N]) -> Option<[u64; N]> {
         if before == 0 {
             return None;
         }
-        if before % 2 == 0 {
+        if before.is_multiple_of(2) {
             let words = std::array::from_fn(|at| row[at].load(Relaxed));
             fence(Acquire);
             if row[0].load(Relaxed) == before {

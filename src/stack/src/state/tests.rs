@@ -180,7 +180,8 @@ fn disturb(state: &mut State, random: &mut Random) {
                 index: 0,
                 label: number as u32,
             };
-            state.labels = (number % 3 > 0).then(|| (vec![label; number % 4], number as u32));
+            state.labels =
+                (!number.is_multiple_of(3)).then(|| (vec![label; number % 4], number as u32));
         }
         11 => state.listeners.insert(
             random.below(state.listeners.len() + 1),

@@ -140,8 +140,8 @@ impl Ways {
         place.is_some()
     }
 
-    /// Returns a number for a packet that may be taken to pieces, or has one for another reason. The
-    /// first one is not to be foreseen.
+    /// Returns a number for a packet that may be taken to pieces, or has one for another reason.
+    /// The first one is not to be foreseen.
     pub fn number(&self) -> u32 {
         match self.numbers.fetch_add(1, Relaxed) {
             0 => {

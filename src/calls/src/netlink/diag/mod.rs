@@ -1,9 +1,9 @@
-//! Sockets of NETLINK_SOCK_DIAG, by which ss(8) lists sockets. The machine's kernel answers. In what
-//! it says of the net's sockets the names are those of the net, what is the host process's is left
-//! out, and so is what is the machine's where that is not seen.
+//! Sockets of NETLINK_SOCK_DIAG, by which ss(8) lists sockets. The machine's kernel answers. In
+//! what it says of the net's sockets the names are those of the net, what is the host process's is
+//! left out, and so is what is the machine's where that is not seen.
 //!
-//! The kernel would choose by native names, so it is asked for all sockets of the protocol, and what
-//! the program has asked for is chosen here.
+//! The kernel would choose by native names, so it is asked for all sockets of the protocol, and
+//! what the program has asked for is chosen here.
 #![forbid(unsafe_code)]
 
 mod bytecode;

@@ -102,8 +102,8 @@ impl Sockets {
         Ok(SocketAnswer::Bind(native))
     }
 
-    /// Answers a socket that gets a name of the machine's: on its loopback it stands beside those of
-    /// the net that have any address.
+    /// Answers a socket that gets a name of the machine's: on its loopback it stands beside those
+    /// of the net that have any address.
     fn bind_to_machine(
         &mut self,
         asker: &Asker<'_>,

@@ -120,9 +120,13 @@ impl Sockets {
             return Err(Errno(libc::EACCES));
         }
         let (entry, _) = self.own_end(question.cookie);
-        if let Some(answer) = self.aborted(asker, entry) {
-            return Ok(Connected::Answer(answer));
-        }
+        // A connection that was refused at once may have left the socket another native name than
+        // it was to have for that.
+        let ported = |entry: &Entry| {
+            let native = question.native;
+            native.is_none_or(|native| native.port() == entry.native.port())
+        };
+        let entry = entry.filter(ported);
         let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, range)?;
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let flow = Flow {
@@ -139,7 +143,7 @@ impl Sockets {
             let native_name = match (bind, entry) {
                 (Some(bind), _) => bind,
                 (None, Some(entry)) => connected_name(entry.native),
-                (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
+                (None, None) => connected_name(question.native.ok_or(Errno(libc::EINVAL))?),
             };
             let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
             if let Some(old) = entry.flow.filter(|old| *old != alias) {
@@ -154,7 +158,7 @@ impl Sockets {
         let from = match (bind, entry) {
             (Some(bind), _) => bind,
             (None, Some(entry)) => connected_name(entry.native),
-            (None, None) => question.native.ok_or(Errno(libc::EINVAL))?,
+            (None, None) => connected_name(question.native.ok_or(Errno(libc::EINVAL))?),
         };
         let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
         self.note_opening(question.cookie, alias);
@@ -170,24 +174,6 @@ impl Sockets {
             entry,
             asker: asker.pid,
         }))
-    }
-
-    /// Returns the answer to the first connect of a socket that does not block, after one that has
-    /// failed late: the native socket says ECONNABORTED, wherever it is to connect to.
-    fn aborted(&mut self, asker: &Asker<'_>, entry: Option<Entry>) -> Option<SocketAnswer> {
-        let question = asker.question;
-        let tcp = question.protocol == Protocol::Tcp;
-        let mut entry = entry.filter(|_| tcp && question.flags & set::NONBLOCK != 0)?;
-        let alias = entry.flow?;
-        let open = self.open.as_mut()?;
-        if open.writer.flow(alias)?.error == 0 {
-            return None;
-        }
-        entry.flow = None;
-        open.put(&entry, asker.pid).ok()?;
-        let shut = open.natives.ports.shut;
-        let to = native(alias, shut, asker.is_v6());
-        Some(SocketAnswer::Carried(None, to))
     }
 
     /// Returns the own name of a socket that connects, and what its native socket has to be bound

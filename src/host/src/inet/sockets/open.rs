@@ -12,6 +12,7 @@ use memtun_stack::sockets::{Entry, Flow, Protocol, Table};
 use memtun_sys as sys;
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::time::Instant;
 
 /// What there is once the net has had an address.
 pub struct Open {
@@ -126,7 +127,10 @@ impl Open {
         }
         self.sweep();
         let used = self.used_aliases();
-        let few = self.writer.reclaim(|alias| used.contains(&alias)) < 1024;
+        let few = self
+            .writer
+            .reclaim(Instant::now(), |alias| used.contains(&alias))
+            < 1024;
         if few {
             // What there is must do where no slice is free.
             let _ = self.claim_another();

@@ -1,21 +1,17 @@
 //! The table of sockets as the host process writes it, with what it remembers of each row.
 #![forbid(unsafe_code)]
 
+mod flows;
+
 use memtun_abi::Errno;
-use memtun_shm::layout::{Rows, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
+use memtun_shm::layout::{Rows, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
 use memtun_stack::sockets::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use memtun_stack::sockets::table::Alias;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table, ANY_V4};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
-use std::time::{Duration, Instant};
-
-/// For so long the alias of a flow that is over means that flow: a datagram that came from it may
-/// not have been received yet.
-const AFTERLIFE: Duration = Duration::from_secs(20);
-/// For so long a flow of datagrams is kept after its last one.
-const IDLE: Duration = Duration::from_secs(60);
+use std::time::Instant;
 
 /// What is remembered of a socket.
 #[derive(Clone, Copy, Debug)]
@@ -452,117 +448,5 @@ impl Writer {
             row.store(word, Release);
         }
         Ok(())
-    }
-
-    // ---- flows ----
-
-    /// Returns the flow of an alias.
-    pub fn flow(&self, alias: Ipv4Addr) -> Option<Flow> {
-        self.table.flow(alias)
-    }
-
-    /// Returns the alias of a flow that goes on.
-    pub fn alias_of(&self, flow: &Flow) -> Option<Ipv4Addr> {
-        let at = *self.flows.get(&key_of(flow))?;
-        match self.slots.get(at)? {
-            Slot::Live(_) => self.table.address_of(Alias::Flow(at)),
-            _ => None,
-        }
-    }
-
-    /// Gives an alias to a flow. The same flow of datagrams has the same alias. None says that
-    /// there is none left: see [`Writer::reclaim`].
-    pub fn new_flow(&mut self, flow: &Flow) -> Option<Ipv4Addr> {
-        let tcp = flow.protocol == Protocol::Tcp;
-        let idle = (!tcp).then(Instant::now);
-        if let (false, Some(at)) = (tcp, self.flows.get(&key_of(flow)).copied()) {
-            if self.slots[at] != Slot::Free {
-                self.slots[at] = Slot::Live(idle);
-                return self.table.address_of(Alias::Flow(at));
-            }
-        }
-        let at = self.free_slot()?;
-        self.table.mapped().reserve_row(Rows::Flows, at).ok()?;
-        let row = self.table.mapped().row::<FLOW_WORDS>(Rows::Flows, at)?;
-        if let Some(old) = self.table.flow_at(at) {
-            if self.flows.get(&key_of(&old)) == Some(&at) {
-                self.flows.remove(&key_of(&old));
-            }
-        }
-        row::write(row, &flow.to_words());
-        if at >= self.slots.len() {
-            self.slots.resize(at + 1, Slot::Free);
-        }
-        self.slots[at] = Slot::Live(idle);
-        self.flows.insert(key_of(flow), at);
-        self.next_flow = at + 1;
-        self.table.address_of(Alias::Flow(at))
-    }
-
-    /// Number of flows that the slices have room for.
-    fn room_for_flows(&self) -> usize {
-        let slices = self.slices();
-        let count = slices.iter().take_while(|base| **base != 0).count();
-        count * FLOWS_OF_SLICE
-    }
-
-    fn free_slot(&self) -> Option<usize> {
-        let room = self.room_for_flows();
-        let free = |at: &usize| self.slots.get(*at).is_none_or(|slot| *slot == Slot::Free);
-        let start = if self.next_flow < room {
-            self.next_flow
-        } else {
-            0
-        };
-        (start..room).chain(0..start).find(free)
-    }
-
-    /// Changes a flow.
-    pub fn set_flow(&mut self, alias: Ipv4Addr, flow: &Flow) {
-        let Some(Alias::Flow(at)) = self.table.what(alias) else {
-            return;
-        };
-        if let Some(row) = self.table.mapped().row::<FLOW_WORDS>(Rows::Flows, at) {
-            row::write(row, &flow.to_words());
-        }
-    }
-
-    /// Says that a flow is over.
-    pub fn end_flow(&mut self, alias: Ipv4Addr) {
-        let Some(Alias::Flow(at)) = self.table.what(alias) else {
-            return;
-        };
-        if let Some(slot @ Slot::Live(_)) = self.slots.get_mut(at) {
-            *slot = Slot::Over(Instant::now());
-        }
-    }
-
-    /// Makes aliases free whose flows are over, or have been idle, and which no native socket
-    /// uses. Returns how many.
-    pub fn reclaim(&mut self, is_used: impl Fn(Ipv4Addr) -> bool) -> usize {
-        let mut count = 0;
-        let connected: Vec<Ipv4Addr> = self.all().filter_map(|(_, it)| it.entry.flow).collect();
-        for at in 0..self.slots.len() {
-            let Some(alias) = self.table.address_of(Alias::Flow(at)) else {
-                continue;
-            };
-            let may_go = match self.slots[at] {
-                Slot::Free | Slot::Live(None) => false,
-                Slot::Live(Some(last)) => last.elapsed() > IDLE && !connected.contains(&alias),
-                Slot::Over(since) => since.elapsed() > AFTERLIFE,
-            };
-            if !may_go || is_used(alias) {
-                continue;
-            }
-            if let Some(flow) = self.table.flow_at(at) {
-                if self.flows.get(&key_of(&flow)) == Some(&at) {
-                    self.flows.remove(&key_of(&flow));
-                }
-            }
-            self.clear::<FLOW_WORDS>(Rows::Flows, at);
-            self.slots[at] = Slot::Free;
-            count += 1;
-        }
-        count
     }
 }

@@ -10,7 +10,7 @@ mod queue;
 mod queues;
 
 pub use queue::Queue;
-pub use queues::{Few, FewLinks, Queues};
+pub use queues::{find_interface, Few, FewLinks, Queues};
 
 use super::Link;
 use crate::net::{Local, NetDir};

@@ -134,7 +134,11 @@ impl FewLinks {
 }
 
 /// Returns the interface that has this index, as it is on record.
-fn find_interface(net: &NetDir, ifindex: u32) -> Result<Mapped<InterfaceState>, Errno> {
+///
+/// # Errors
+///
+/// ENODEV when there is none, and what reading the net's directory fails with.
+pub fn find_interface(net: &NetDir, ifindex: u32) -> Result<Mapped<InterfaceState>, Errno> {
     let mut found = Err(Errno(libc::ENODEV));
     net.each_name(|name| {
         if let Ok(Some(interface)) = net.look_up(&name) {

@@ -84,7 +84,12 @@ static LOCK: AtomicU32 = AtomicU32::new(0);
 /// # Safety
 /// Both pointers are valid for a `T` of whole words.
 unsafe fn copy_words<T: Copy>(from: *const T, to: *mut T) {
-    const { assert!(size_of::<T>() % size_of::<usize>() == 0 && align_of::<T>() >= align_of::<usize>()) };
+    const {
+        assert!(
+            size_of::<T>().is_multiple_of(size_of::<usize>())
+                && align_of::<T>() >= align_of::<usize>()
+        )
+    };
     for i in 0..size_of::<T>() / size_of::<usize>() {
         // SAFETY: the caller's contract.
         unsafe {
