@@ -47,16 +47,12 @@ exercise() {
     local of_a=$1 of_b=$2 at=$2 family=-4
     case $of_b in *:*) at="[$of_b]" family=-6 ;; esac
     echo "== $of_a $of_b"
-    # Without what the system gives its own copy.
-    cp -f "$(command -v ping)" own_ping
     # Some programs need a moment after they have said that they are connected.
     for _ in $(seq 40); do
-        on a own_ping -c 1 -W 1 $of_b >first.log 2>&1 && on b own_ping -c 1 -W 1 $of_a >first.log 2>&1 && break
+        on a nc -n -v -z -w 1 $of_b 9 2>&1 | grep -q refused && on b nc -n -v -z -w 1 $of_a 9 2>&1 | grep -q refused && break
         sleep 0.3
     done
-    on a own_ping -c 3 -i 0.1 -W 5 $of_b | sed -n 's/, time.*//; /received/p'
-    on b own_ping -c 3 -i 0.1 -W 5 $of_a | sed -n 's/, time.*//; /received/p'
-    local number=0 hosts from to
+    local hosts from to address
     for hosts in a:b:$of_b b:a:$of_a; do
         IFS=: read -r from to address <<<"$hosts"
         on $to nc $family -v -n -l -N 9000 <<<"from $to" >$to.got 2>$to.log &

@@ -2,7 +2,7 @@
 //! other world.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use crate::build::{self, Variant};
 use crate::not_run::not_run;
@@ -101,9 +101,20 @@ pub fn assert_kernel_is_as_recorded(program: &str) {
     }
 }
 
+/// The turn of a program that uses the machine's loopback, whose ports are everybody's: on the
+/// kernel each namespace has one of its own.
+fn turn(program: &str) -> Option<MutexGuard<'static, ()>> {
+    static TURN: Mutex<()> = Mutex::new(());
+    let uses_loopback = ["tcp_", "udp_"]
+        .iter()
+        .any(|begin| program.starts_with(begin));
+    uses_loopback.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))
+}
+
 /// Asserts that the program prints under the shim what it prints on the kernel, and leaves nothing
 /// behind in its net.
 pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
+    let _turn = turn(program);
     let expected: Arc<str> = match sides::kernel_missing() {
         None => kernel_transcript(program, variant),
         Some(why) => {
