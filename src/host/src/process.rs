@@ -5,6 +5,7 @@ use crate::devices::net::{Found, NetDevices};
 use crate::first::First;
 use crate::inet::readers::Reader;
 use crate::inet::tcp::legs::Legs;
+use crate::inet::tcp::serve;
 use crate::inet::Shared;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
@@ -209,7 +210,7 @@ impl Host {
                 },
                 &mut |legs| {
                     let shared = &shared;
-                    scope.spawn(move || legs.run(shared));
+                    scope.spawn(move || serve::run(&legs, shared));
                 },
             );
             over.store(true, SeqCst);

@@ -71,7 +71,7 @@ def build() -> tuple[Path, Path]:
     try:
         subprocess.run(command, cwd=ROOT, check=True)
     except FileNotFoundError:
-        raise SystemExit("cargo is missing; install Rust 1.85 or later from https://rustup.rs") from None
+        raise SystemExit("cargo is missing; install Rust 1.91 or later from https://rustup.rs") from None
     except subprocess.CalledProcessError as e:
         raise SystemExit(f"{' '.join(command)}: exit status {e.returncode}") from None
     # The target directory may be relative to the directory in which cargo was started.

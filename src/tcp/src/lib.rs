@@ -16,6 +16,21 @@
 //! | [`connection`] | all of these together, with the rules for segments that do not fit |
 //! | [`wait`] | what remains of a connection for a minute |
 //! | [`demux`] | which connection a packet belongs to, and whose turn it is |
+//!
+//! # What is not Linux's on the wire
+//!
+//! - No timestamps (RFC 7323), no ECN, no Fast Open, no urgent data: what is sent as urgent arrives
+//!   as data.
+//! - The window scale is 3, because a window is at most 256 KiB; it does not grow by itself.
+//! - The initial congestion window is 2 KiB, not ten segments; the last piece that a window takes
+//!   may be shorter than a segment. CUBIC is the engine's; it halves again for each segment that is
+//!   found lost, where Linux does so once in a round trip.
+//! - One block of SACK is said, not up to four. Of what the peer says all is heard; one lost
+//!   segment is sent again in a round trip.
+//! - Retransmission timers grow to 12 s, not to 120 s.
+//! - Challenges are limited for each connection (two in a second), not for the host.
+//! - A zero window is probed with one byte, a silent peer as well.
+//! - FIN_WAIT2 ends by itself only where the caller says so.
 
 #![forbid(unsafe_code)]
 

@@ -127,9 +127,6 @@ impl Sockets {
             native.is_none_or(|native| native.port() == entry.native.port())
         };
         let entry = entry.filter(ported);
-        if let Some(answer) = self.aborted(asker, entry) {
-            return Ok(Connected::Answer(answer));
-        }
         let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, range)?;
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let flow = Flow {
@@ -177,24 +174,6 @@ impl Sockets {
             entry,
             asker: asker.pid,
         }))
-    }
-
-    /// Returns the answer to the first connect of a socket that does not block, after one that has
-    /// failed late: the native socket says ECONNABORTED, wherever it is to connect to.
-    fn aborted(&mut self, asker: &Asker<'_>, entry: Option<Entry>) -> Option<SocketAnswer> {
-        let question = asker.question;
-        let tcp = question.protocol == Protocol::Tcp;
-        let mut entry = entry.filter(|_| tcp && question.flags & set::NONBLOCK != 0)?;
-        let alias = entry.flow?;
-        let open = self.open.as_mut()?;
-        if open.writer.flow(alias)?.error == 0 {
-            return None;
-        }
-        entry.flow = None;
-        open.put(&entry, asker.pid).ok()?;
-        let shut = open.natives.ports.shut;
-        let to = native(alias, shut, asker.is_v6());
-        Some(SocketAnswer::Carried(None, to))
     }
 
     /// Returns the own name of a socket that connects, and what its native socket has to be bound

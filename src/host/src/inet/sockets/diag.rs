@@ -80,6 +80,8 @@ impl Diag {
                 None => found.extend(by_proc(protocol, any.is_ipv6(), port)),
             }
         }
+        // Of sockets that are bound and do nothing yet the kernel tells whatever port they have.
+        found.retain(|native| port == 0 || native.own.port() == port);
         found
     }
 
@@ -280,4 +282,64 @@ fn best_of(protocol: Protocol, own: SocketAddr, other: SocketAddr) -> Option<Nat
     all.filter_map(|native| Some((score(&native)?, native)))
         .max_by_key(|(score, _)| *score)
         .map(|(_, native)| native)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::net::{TcpListener, TcpStream, UdpSocket};
+
+    /// What both ways have to say alike.
+    fn known(native: Option<Native>) -> Option<(SocketAddr, u32, u64)> {
+        native.map(|native| (native.own, native.uid, native.inode))
+    }
+
+    #[test]
+    fn proc_says_the_same_as_netlink() {
+        let listener = TcpListener::bind("127.0.0.9:0").expect("bound");
+        let listens = listener.local_addr().expect("a name");
+        let stream = TcpStream::connect(listens).expect("connected");
+        let (one, other) = (
+            stream.local_addr().expect("a name"),
+            stream.peer_addr().expect("a name"),
+        );
+        let any = UdpSocket::bind("0.0.0.0:0").expect("bound");
+        let port = any.local_addr().expect("a name").port();
+        let socket = UdpSocket::bind("[::1]:0").expect("bound");
+        let six = socket.local_addr().expect("a name");
+        let at = |address: [u8; 4], port| SocketAddr::from((address, port));
+        let (mut netlink, mut proc) = (Diag::default(), Diag::default());
+        proc.forbidden = true;
+        let questions = [
+            (Protocol::Tcp, listens, at([127, 0, 0, 1], 1)),
+            (Protocol::Tcp, one, other),
+            (Protocol::Tcp, other, one),
+            (
+                Protocol::Udp,
+                at([127, 5, 6, 7], port),
+                at([127, 0, 0, 1], 9),
+            ),
+            (Protocol::Udp, six, six),
+        ];
+        for (protocol, own, other) in questions {
+            let by_netlink = known(netlink.exact(protocol, own, other));
+            assert!(by_netlink.is_some(), "{own}");
+            assert_eq!(by_netlink, known(proc.exact(protocol, own, other)), "{own}");
+        }
+        let nobody = at([127, 0, 0, 9], 1);
+        assert_eq!(netlink.exact(Protocol::Tcp, nobody, nobody), None);
+        assert_eq!(proc.exact(Protocol::Tcp, nobody, nobody), None);
+        for (protocol, port) in [(Protocol::Tcp, listens.port()), (Protocol::Udp, port)] {
+            let sorted = |diag: &mut Diag| {
+                let mut all = diag.of_port(protocol, port);
+                all.retain(|native| native.inode != 0);
+                let mut all: Vec<_> = all.iter().map(|it| (it.own, it.inode)).collect();
+                all.sort();
+                all
+            };
+            assert_eq!(sorted(&mut netlink), sorted(&mut proc));
+            assert!(!sorted(&mut proc).is_empty());
+        }
+        assert!(!netlink.forbidden, "the machine allows it");
+    }
 }

@@ -6,7 +6,8 @@
 #![forbid(unsafe_code)]
 
 use super::leg::{Connected, Leg};
-use super::{Stage, Tcp};
+use super::links::Tcp;
+use super::live::Stage;
 use crate::inet::meta::Meta;
 use crate::inet::output::Output;
 use crate::inet::sockets::target::Listener;
@@ -55,7 +56,7 @@ impl Tcp {
             return true;
         }
         let Ok(way) = out.way(&flow) else { return true };
-        let generation = super::generation(out);
+        let generation = super::live::generation(out);
         let settings = self.settings(&way);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);

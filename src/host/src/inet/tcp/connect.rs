@@ -9,8 +9,10 @@
 
 use super::leg::{Connected, Leg};
 use super::legs::Legs;
-use super::{After, Live, Opening, Stage, Tcp};
+use super::links::Tcp;
+use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
+use crate::inet::sockets::connect::Opening;
 use crate::inet::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
@@ -60,7 +62,7 @@ impl Tcp {
             return refuse(sockets, reply, libc::ENOBUFS);
         }
         let way = match out.way(&flow) {
-            Ok(way) => (super::generation(out), way),
+            Ok(way) => (super::live::generation(out), way),
             Err(e) => return refuse(sockets, reply, e.0),
         };
         let now = self.now();
@@ -312,7 +314,7 @@ impl Live {
                 let segment = Segment::read(&held);
                 if segment.is_some_and(|segment| memtun_tcp::reset_for(&segment, &mut packet)) {
                     let way = self.way(out);
-                    super::send(out, &packet, way);
+                    super::live::send(out, &packet, way);
                 }
             }
         }

@@ -12,10 +12,12 @@
 use super::connect::Hanging;
 use super::leg::{Leg, Moved};
 use super::legs::{Legs, Ready};
-use super::{After, Live, Stage, Tcp};
+use super::links::Tcp;
+use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
 use crate::inet::sockets::Sockets;
 use memtun_ip::IcmpError;
+use memtun_stack::sockets::Protocol;
 use memtun_tcp::{End, State};
 use std::time::Duration;
 
@@ -153,11 +155,35 @@ impl Live {
             }
             State::Open | State::Connecting | State::Accepting => {}
         }
+        if self.is_orphan(sockets, &leg, now) {
+            return After::Over;
+        }
         if !leg.writable {
             legs.add_room(&mut leg, number, self.serial);
         }
         self.stage = Stage::Running(leg);
         After::Stays
+    }
+
+    /// Whether the program has closed its socket, and the other side has had its time to do so, too
+    /// (tcp_fin_timeout). One that was only shut waits as long as it likes.
+    fn is_orphan(&mut self, sockets: &mut Sockets, leg: &Leg, now: Duration) -> bool {
+        const PATIENCE: Duration = Duration::from_secs(60);
+        if !leg.ended || !self.connection.is_finished() {
+            return false;
+        }
+        let since = *self.half.get_or_insert(now);
+        if now < since + PATIENCE {
+            self.again = Some(since + PATIENCE);
+            return false;
+        }
+        self.half = Some(now);
+        self.again = Some(now + PATIENCE);
+        let (Some(other), Some(own)) = (leg.other_name(), leg.own_name()) else {
+            return true;
+        };
+        let native = sockets.native(Protocol::Tcp, other, own);
+        native.is_none_or(|native| native.inode == 0)
     }
 
     /// From the net to the program.

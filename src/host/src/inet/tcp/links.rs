@@ -1,0 +1,178 @@
+//! All connections, by their names, by alias and by number.
+#![forbid(unsafe_code)]
+
+use super::legs::Legs;
+use super::live::{Generation, Live, Stage};
+use crate::inet::output::Way;
+use crate::inet::sockets::Sockets;
+use memtun_stack::sockets::Flow;
+use memtun_tcp::{Connection, Demux, Pair, Settings, Wait};
+use std::collections::{HashMap, VecDeque};
+use std::net::Ipv4Addr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// Most connections at once, so that nobody fills the memory with SYNs.
+const MOST: usize = 60_000;
+
+/// What TCP keeps.
+pub struct Tcp {
+    pub(super) links: Demux<Link>,
+    /// The connections that have an alias.
+    pub(super) aliases: HashMap<Ipv4Addr, usize>,
+    /// Those to which something has happened that is not carried on yet.
+    pub(super) dirty: Vec<usize>,
+    /// Connects whose program waits for an answer, and until when. The thread that answers
+    /// questions looks at them, because it is awake.
+    pub(super) asked: VecDeque<(Duration, usize, u32)>,
+    pub(super) legs: Option<Arc<Legs>>,
+    /// The same, until a thread runs it.
+    pub(super) fresh: Option<Arc<Legs>>,
+    /// A number for each connection, so that a late event of a leg finds no other one.
+    pub(super) serial: u32,
+    pub(super) began: Instant,
+    /// Where sequence numbers come from.
+    pub(super) seed: u64,
+}
+
+/// What stands behind a pair of names.
+pub(super) enum Link {
+    Live(Box<Live>),
+    Wait(Wait),
+}
+
+impl Default for Tcp {
+    fn default() -> Tcp {
+        Tcp {
+            links: Demux::default(),
+            aliases: HashMap::new(),
+            dirty: Vec::new(),
+            asked: VecDeque::new(),
+            legs: None,
+            fresh: None,
+            serial: 0,
+            began: Instant::now(),
+            seed: 0,
+        }
+    }
+}
+
+impl Tcp {
+    /// The time of all connections.
+    pub(super) fn now(&self) -> Duration {
+        self.began.elapsed()
+    }
+
+    /// What a new connection is told.
+    pub(super) fn settings(&mut self, way: &Way) -> Settings {
+        // splitmix64: each connection has numbers of its own.
+        if self.seed == 0 {
+            self.seed = memtun_sys::random();
+        }
+        self.seed = self.seed.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut seed = self.seed;
+        seed = (seed ^ (seed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        Settings {
+            mtu: way.mtu as usize,
+            maximum: 0,
+            seed: seed ^ (seed >> 31),
+            hop_limit: way.hops.max(1),
+            service: 0,
+        }
+    }
+
+    /// Keeps a connection. None where there is one of the same names, or there are too many.
+    pub(super) fn keep(
+        &mut self,
+        connection: Connection,
+        flow: Flow,
+        alias: Ipv4Addr,
+        way: (Generation, Way),
+        stage: Stage,
+    ) -> Option<usize> {
+        if self.links.len() >= MOST {
+            return None;
+        }
+        self.serial = self.serial.wrapping_add(1);
+        let live = Live {
+            connection,
+            flow,
+            alias,
+            serial: self.serial,
+            stage,
+            way: Some(way),
+            is_dirty: false,
+            held: None,
+            half: None,
+            again: None,
+        };
+        let pair = Pair::new(flow.local, flow.remote);
+        let number = self.links.insert(pair, Link::Live(Box::new(live)))?;
+        self.aliases.insert(alias, number);
+        self.touch(number);
+        Some(number)
+    }
+
+    pub(super) fn live(&mut self, number: usize) -> Option<&mut Live> {
+        match self.links.get_mut(number)? {
+            Link::Live(live) => Some(live),
+            Link::Wait(_) => None,
+        }
+    }
+
+    /// Remembers that something has happened to a connection.
+    pub(super) fn touch(&mut self, number: usize) {
+        let Some(live) = self.live(number) else {
+            return;
+        };
+        if !std::mem::replace(&mut live.is_dirty, true) {
+            self.dirty.push(number);
+        }
+    }
+
+    /// Wakes the thread that waits for the time if it sleeps too long.
+    pub(super) fn wake_before(&self) {
+        if let (Some(legs), Some(next)) = (&self.legs, self.links.next_time()) {
+            legs.wake_before(self.began + next);
+        }
+    }
+
+    /// Is ready for connections from now on, if the net has addresses.
+    pub fn follow(&mut self, sockets: &Sockets) {
+        if sockets.is_active() {
+            self.begin_legs(sockets);
+        }
+    }
+
+    /// What waits for legs and timers, to be run by a thread, once.
+    pub fn take_fresh(&mut self) -> Option<Arc<Legs>> {
+        self.fresh.take()
+    }
+
+    /// Ends that thread.
+    pub fn end(&mut self) {
+        if let Some(legs) = &self.legs {
+            legs.end();
+        }
+    }
+
+    /// Ends a connection; what has to remain for a minute remains.
+    pub(super) fn drop_link(&mut self, sockets: &mut Sockets, number: usize, now: Duration) {
+        let pair = self.links.pair(number);
+        let Some(Link::Live(live)) = self.links.remove(number) else {
+            return;
+        };
+        if self.aliases.get(&live.alias) == Some(&number) {
+            self.aliases.remove(&live.alias);
+        }
+        sockets.end_flow(live.alias);
+        log::debug!("{:?} is over", live.connection);
+        if let (Some(wait), Some(pair)) = (live.connection.wait(now), pair) {
+            let until = wait.until();
+            if let Some(number) = self.links.insert(pair, Link::Wait(wait)) {
+                self.links.schedule(number, Some(until));
+            }
+        }
+    }
+}

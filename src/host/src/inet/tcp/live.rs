@@ -1,0 +1,106 @@
+//! One connection with its leg, and how far that is.
+#![forbid(unsafe_code)]
+
+use super::leg::Leg;
+use crate::inet::ground::Ground;
+use crate::inet::output::{Output, Way};
+use crate::inet::sockets::connect::Opening;
+use crate::reply::Reply;
+use memtun_abi::Errno;
+use memtun_stack::sockets::Flow;
+use memtun_tcp::Connection;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// A connection with its leg.
+pub(super) struct Live {
+    pub(super) connection: Connection,
+    pub(super) flow: Flow,
+    pub(super) alias: Ipv4Addr,
+    pub(super) serial: u32,
+    pub(super) stage: Stage,
+    /// The way of its packets, and of when.
+    pub(super) way: Option<(Generation, Way)>,
+    pub(super) is_dirty: bool,
+    /// An answer to the SYN that came before the program's connect.
+    pub(super) held: Option<Vec<u8>>,
+    /// Since when only the other side has something to say.
+    pub(super) half: Option<Duration>,
+    /// When it is looked at again, whatever the connection wants.
+    pub(super) again: Option<Duration>,
+}
+
+/// How far the leg is.
+pub(super) enum Stage {
+    /// The program waits for the answer to its question until then.
+    Asked(Opening, Reply, Duration),
+    /// The program was told that it is connected, and comes to the port `open`, until then.
+    Expected(Opening, Duration),
+    /// The program's socket hangs at the plug.
+    Plugged(Opening),
+    /// Its connect is completed from this side, since then. The errno is what it fails with.
+    Bridging(Opening, Option<Leg>, Duration, Option<Errno>),
+    /// Bytes go.
+    Running(Leg),
+    /// It is over.
+    Over,
+}
+
+/// What becomes of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum After {
+    Stays,
+    Over,
+}
+
+impl Live {
+    /// Sends what the connection has to send.
+    pub(super) fn poll(&mut self, out: &mut Output<'_, '_>, now: Duration) {
+        let way = self.way(out);
+        let mut more = 0;
+        while !self
+            .connection
+            .poll(now, &mut |packet| send(out, packet, way))
+        {
+            more += 1;
+            // A connection that has this much to send at once finds no end.
+            if more > 64 {
+                break;
+            }
+        }
+    }
+
+    /// Gives it a packet.
+    pub(super) fn segment(&mut self, out: &mut Output<'_, '_>, packet: &[u8], now: Duration) {
+        let way = self.way(out);
+        self.connection
+            .segment(packet, now, &mut |packet| send(out, packet, way));
+    }
+
+    /// The way of its packets as it is now.
+    pub(super) fn way(&mut self, out: &mut Output<'_, '_>) -> Option<Way> {
+        let generation = generation(out);
+        match self.way {
+            Some((of, way)) if of == generation => Some(way),
+            _ => {
+                let way = out.way(&self.flow).ok()?;
+                self.way = Some((generation, way));
+                Some(way)
+            }
+        }
+    }
+}
+
+/// What a way depends on: routes and the like, and what is known of paths.
+pub(super) type Generation = (u64, u32);
+
+pub(super) fn generation(out: &Output<'_, '_>) -> Generation {
+    (out.service.generation(), out.stack.paths_generation())
+}
+
+/// Sends one packet. One that cannot be sent is lost, as on any wire.
+pub(super) fn send(out: &mut Output<'_, '_>, packet: &[u8], way: Option<Way>) {
+    if let Some(way) = way {
+        let _ = out.send(packet, Some(&way));
+    }
+}
