@@ -53,9 +53,8 @@ impl UdpSocket {
     /// it waits.
     pub fn recv_from(&self, room: &mut [u8]) -> Result<(usize, SocketAddr)> {
         loop {
-            match self.sockets.recv_from(&self.std, room, 0)? {
-                (length, Some(from)) => return Ok((length, from)),
-                (_, None) => {}
+            if let (length, Some(from)) = self.sockets.recv_from(&self.std, room, 0)? {
+                return Ok((length, from));
             }
         }
     }
