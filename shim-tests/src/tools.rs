@@ -34,6 +34,7 @@ pub const SCRIPTS: &[(&str, bool)] = &[
     ("ip_saved", true),
     ("ip_temporary", true),
     ("route", true),
+    ("ss", true),
     ("tc_qdisc", true),
 ];
 

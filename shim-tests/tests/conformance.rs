@@ -85,6 +85,7 @@ programs! {
     opening
     other_ioctls
     otherwise
+    packet_socket
     paths
     persist
     pi
@@ -94,6 +95,8 @@ programs! {
     procfs_trie
     queue
     rare_ioctls
+    raw_icmp
+    raw_icmp6
     read
     requests
     routes_ioctl

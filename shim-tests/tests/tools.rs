@@ -20,7 +20,7 @@ macro_rules! scripts {
 
 scripts! {
     arp bridge ethtool ethtool_netlink ifconfig ip_addr ip_events ip_formats ip_link ip_monitor
-    ip_nexthop ip_objects ip_others ip_route ip_rule_neigh ip_saved ip_temporary route tc_qdisc
+    ip_nexthop ip_objects ip_others ip_route ip_rule_neigh ip_saved ip_temporary route ss tc_qdisc
 }
 
 fn as_the_kernel(script: &str) {

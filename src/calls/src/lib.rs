@@ -34,6 +34,7 @@ pub mod inet;
 pub mod interfaces;
 mod memory;
 pub mod netlink;
+pub mod packet;
 pub mod path;
 pub mod readiness;
 pub mod socket;

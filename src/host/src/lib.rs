@@ -37,6 +37,7 @@ pub mod machine;
 pub mod message;
 pub mod netlink;
 pub mod process;
+pub mod raw;
 pub mod reply;
 mod server;
 mod service;

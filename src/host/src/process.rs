@@ -186,6 +186,7 @@ impl Host {
             Service::new(net, self.epoch, self.state, self.log),
             self.wakes.try_clone().ok(),
         );
+        shared.lock().inet.ends.raw.resume(net);
         let run = Run {
             net,
             stay,
@@ -217,6 +218,7 @@ impl Host {
             let mut all = shared.lock();
             all.inet.readers.end();
             all.inet.ends.tcp.end();
+            all.inet.ends.raw.end();
             drop(all);
             net.changes.fetch_add(1, SeqCst);
             sys::futex_wake_all(&net.changes);
@@ -387,6 +389,9 @@ impl Run<'_> {
             self.shared.lock().service.look_again()?;
         }
         self.shared.lock().service.strike_off()?;
+        let raw = self.shared.lock().inet.ends.raw.clone();
+        raw.strike_off(self.net);
+        raw.follow(self.net);
         let Stay::UntilIdle(idle) = self.stay else {
             return Ok(None);
         };
@@ -398,6 +403,7 @@ impl Run<'_> {
         let needed = service.has_listeners()
             || service.next_timer().is_some()
             || inet.readers.is_active()
+            || !raw.is_empty()
             || !self.server.is_idle();
         Ok((!needed && asked.elapsed() >= idle).then_some(Ended::Idle))
     }

@@ -548,7 +548,7 @@ fn parts_asked_for(question: &Question, payload: &[u8]) -> u8 {
 }
 
 /// Returns one packet of an answer.
-fn packet(question: &Question, errno: i32, more: bool, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn packet(question: &Question, errno: i32, more: bool, payload: &[u8]) -> Vec<u8> {
     let head = Answer {
         id: question.id,
         errno,

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::waiting::epoll;
-use crate::{config, foreign, inet, net, netlink, process, sandbox, table, view};
+use crate::{config, foreign, inet, net, netlink, packets, process, sandbox, table, view};
 use memtun_abi::{Errno, Error};
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -26,6 +26,10 @@ fn adopt_as(fd: i32, st: &libc::stat) {
         return epoll::adopt(fd);
     }
     if sys::is_kind(st, libc::S_IFSOCK) {
+        if packets::may_be(fd) {
+            packets::adopt(fd);
+            return;
+        }
         if inet::is_active() {
             inet::notes::note(fd);
         }

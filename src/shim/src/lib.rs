@@ -62,6 +62,7 @@ mod lost;
 mod net;
 mod netlink;
 mod ops;
+mod packets;
 mod process;
 pub mod real;
 mod route;

@@ -41,6 +41,8 @@ static HIGHEST: AtomicU32 = AtomicU32::new(0);
 const NETLINK: u32 = 1 << 31;
 /// The word of a descriptor that is a socket of UDP in a net that has addresses.
 const DATAGRAMS: u32 = NETLINK | 1;
+/// The word of a descriptor that is a packet socket or a raw one on the net's interfaces.
+const PACKETS: u32 = DATAGRAMS | 2;
 /// Bits of the word of a descriptor that is one of a file or a directory of the net's view (see the
 /// module `view`).
 const MARK: u32 = 1 << 30 | NETLINK;
@@ -121,7 +123,8 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     place(fd).ok_or(Errno(libc::EMFILE))
 }
 
-/// The word of a descriptor: 0, 1 + the index of its slot, NETLINK, DATAGRAMS, or with MARK.
+/// The word of a descriptor: 0, 1 + the index of its slot, NETLINK, DATAGRAMS, PACKETS, or with
+/// MARK.
 #[inline(always)]
 fn word(fd: i32) -> u32 {
     place(fd).map_or(0, |word| word.load(Relaxed))
@@ -233,18 +236,18 @@ pub fn is_ours(fd: i32) -> bool {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
-    gate::open();
-    enter_socket(fd, NETLINK, DATAGRAMS)
+    enter_socket(fd, NETLINK)
 }
 
-/// Enters a socket that the process has just got under a descriptor. A socket of the other kind may
+/// Enters a socket that the process has just got under a descriptor. A socket of another kind may
 /// have had the number, because nothing is taken out when a descriptor is closed; a vfork child
 /// leaves it to its parent, whose descriptor that may be.
-fn enter_socket(fd: i32, kind: u32, other: u32) -> Result<(), Errno> {
-    let place = make_place(fd)?;
-    if place.compare_exchange(0, kind, AcqRel, Relaxed) == Err(other) && process::owns_memory() {
-        let _ = place.compare_exchange(other, kind, AcqRel, Relaxed);
-    }
+fn enter_socket(fd: i32, kind: u32) -> Result<(), Errno> {
+    gate::open();
+    let owns = process::owns_memory();
+    let sockets = [NETLINK, DATAGRAMS, PACKETS];
+    let enter = |old: u32| (old == 0 || owns && sockets.contains(&old)).then_some(kind);
+    let _ = make_place(fd)?.fetch_update(AcqRel, Relaxed, enter);
     Ok(())
 }
 
@@ -261,7 +264,21 @@ pub fn forget_netlink(fd: i32) {
 /// descriptor is closed, so whoever gets a yes makes a call that other files refuse.
 #[inline(always)]
 pub fn is_datagrams(fd: i32) -> bool {
-    word(fd) == DATAGRAMS
+    word(fd) & !2 == DATAGRAMS
+}
+
+/// Is it, of those, a packet socket or a raw one?
+#[inline(always)]
+pub fn is_packets(fd: i32) -> bool {
+    word(fd) == PACKETS
+}
+
+/// Enters a packet socket or a raw one under a descriptor, as [`enter_netlink`] does.
+///
+/// # Errors
+/// - EMFILE: the number is beyond what can be tracked.
+pub fn enter_packets(fd: i32) -> Result<(), Errno> {
+    enter_socket(fd, PACKETS)
 }
 
 /// Enters a socket of UDP under a descriptor. A vfork child may do so, as for netlink sockets.
@@ -269,14 +286,14 @@ pub fn is_datagrams(fd: i32) -> bool {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn enter_datagrams(fd: i32) -> Result<(), Errno> {
-    gate::open();
-    enter_socket(fd, DATAGRAMS, NETLINK)
+    enter_socket(fd, DATAGRAMS)
 }
 
-/// Forgets that a descriptor is a socket of UDP.
+/// Forgets that a descriptor is a socket of UDP, a packet socket or a raw one.
 pub fn forget_datagrams(fd: i32) {
     if let Some(word) = place(fd).filter(|_| process::owns_memory()) {
         let _ = word.compare_exchange(DATAGRAMS, 0, AcqRel, Relaxed);
+        let _ = word.compare_exchange(PACKETS, 0, AcqRel, Relaxed);
     }
 }
 
@@ -527,7 +544,7 @@ pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
     slot.some_fd.store(fd as u32, Relaxed);
     HIGHEST.fetch_max(fd as u32, Relaxed);
     match word.swap(tunnel.index + 1, AcqRel) {
-        0 | NETLINK | DATAGRAMS => drop(BOUND.fetch_add(1, Relaxed)),
+        0 | NETLINK | DATAGRAMS | PACKETS => drop(BOUND.fetch_add(1, Relaxed)),
         marked if marked & MARK == MARK => {
             MARKED.fetch_sub(1, Relaxed);
             BOUND.fetch_add(1, Relaxed);
@@ -545,7 +562,7 @@ pub fn unbind(fd: i32) -> Option<Held> {
     }
     let held = hold(fd);
     match place(fd)?.swap(0, AcqRel) {
-        0 | NETLINK | DATAGRAMS => {}
+        0 | NETLINK | DATAGRAMS | PACKETS => {}
         marked if marked & MARK == MARK => drop(MARKED.fetch_sub(1, Relaxed)),
         old => {
             BOUND.fetch_sub(1, Relaxed);

@@ -48,6 +48,36 @@ pub fn set_int_option(fd: i32, level: i32, name: i32, value: i32) -> Result<(), 
     check(unsafe { syscall(libc::SYS_setsockopt, args) }).map(drop)
 }
 
+/// Returns an option whose value is a number of 64 bits (getsockopt(2)).
+pub fn long_option(fd: i32, level: i32, name: i32) -> Result<u64, Errno> {
+    let (mut value, mut length) = (0u64, size_of::<u64>() as u32);
+    let args = [
+        fd as usize,
+        level as usize,
+        name as usize,
+        &raw mut value as usize,
+        &raw mut length as usize,
+        0,
+    ];
+    // SAFETY: the kernel reads and writes a number and its length, which are locals of this
+    // function.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) }).map(|_| value)
+}
+
+/// Sets an option whose value is a number of 64 bits (setsockopt(2)).
+pub fn set_long_option(fd: i32, level: i32, name: i32, value: u64) -> Result<(), Errno> {
+    let args = [
+        fd as usize,
+        level as usize,
+        name as usize,
+        &raw const value as usize,
+        size_of::<u64>(),
+        0,
+    ];
+    // SAFETY: the kernel reads a number, which is a local of this function.
+    check(unsafe { syscall(libc::SYS_setsockopt, args) }).map(drop)
+}
+
 /// An address of netlink(7): the port, and the mask of the first 32 groups.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct NetlinkName {

@@ -46,8 +46,9 @@ pub mod tcp;
 pub mod udp;
 pub mod view;
 
+use crate::raw::Raw;
 use crate::reply::Reply;
-use crate::service::{Packets, Replaced, Service};
+use crate::service::{packet, Packets, Replaced, Service};
 use ground::Ground as _;
 pub use local::Local;
 use memtun_ip::{Embedded, IcmpError, Packet};
@@ -71,9 +72,15 @@ pub struct Ends {
     pub udp: Udp,
     /// Connections.
     pub tcp: Tcp,
+    /// Packet sockets and raw sockets.
+    pub raw: Raw,
 }
 
 impl Local for Ends {
+    fn raw(&mut self, _: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> bool {
+        self.raw.received(meta, packet)
+    }
+
     fn udp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> Taken {
         self.udp.receive(&mut self.sockets, out, meta, packet)
     }
@@ -127,6 +134,7 @@ impl Inet {
                 sockets: Sockets::default(),
                 udp: Udp::default(),
                 tcp: Tcp::default(),
+                raw: Raw::default(),
             },
         }
     }
@@ -177,6 +185,7 @@ impl<'n> All<'n> {
     /// Follows what has changed: addresses, routes, neighbours, what is known of paths.
     pub fn follow(&mut self) {
         self.follow_interfaces();
+        self.inet.ends.raw.follow(self.service.net());
         let paths = self.inet.stack.paths_generation();
         let now = Some((self.service.generation(), paths));
         if self.inet.followed != now {
@@ -263,6 +272,18 @@ impl<'n> All<'n> {
             | What::Join => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
+            }
+            What::Raw => {
+                reply.forget();
+                let raw = self.inet.ends.raw.clone();
+                self.service.notice()?;
+                let (mut out, _) = self.parts();
+                let answer = raw.answer(&mut out, payload);
+                self.settle();
+                Ok(Some(vec![match answer {
+                    Ok(bytes) => packet(question, 0, false, &bytes),
+                    Err(e) => packet(question, e.0, false, &[]),
+                }]))
             }
             _ => {
                 let packets = self.service.answer(question, payload)?;

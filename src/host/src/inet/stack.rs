@@ -153,7 +153,7 @@ impl Output<'_, '_> {
     }
 
     /// Puts a frame into the queue of an interface.
-    pub(super) fn transmit(&mut self, index: u32, frame: &[u8]) -> Result<(), Errno> {
+    pub(crate) fn transmit(&mut self, index: u32, frame: &[u8]) -> Result<(), Errno> {
         self.stack.links.transmit(self.service.net(), index, frame)
     }
 

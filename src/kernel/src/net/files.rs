@@ -29,6 +29,10 @@ pub(super) const GONE: &[u8] = b".memtun-gone-";
 pub(super) const SAID: &[u8] = b".memtun-said-";
 /// Begins the name of the host process's socket; its epoch follows.
 pub(super) const HOST: &[u8] = b".memtun-host-";
+/// What the programs' packet sockets and raw ones are for.
+pub(super) const PACKETS: &CStr = c".memtun-packets";
+/// The name of a packet socket or a raw one.
+pub(super) const PACKET: &[u8] = b".memtun-packet-";
 /// Begins the name of the host's state; the epoch of the host process follows.
 pub(super) const STACK: &[u8] = b".memtun-stack-";
 /// The directory in which the directories of the net's view are made, see [`NetDir::view_path`].

@@ -10,7 +10,9 @@
 //! [`NetState::host_turn`]: memtun_shm::layout::NetState::host_turn
 #![forbid(unsafe_code)]
 
-use super::{number_of, numbered, temporary_name, Directory, NetDir, HOST, STACK, STATE};
+use super::{
+    number_of, numbered, temporary_name, Directory, NetDir, HOST, PACKET, PACKETS, STACK, STATE,
+};
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
 use std::ffi::CString;
@@ -190,6 +192,49 @@ impl NetDir {
     /// None in practice: the name is short.
     pub fn host_socket(epoch: u64) -> Result<PathBuf, Errno> {
         numbered(HOST, epoch)
+    }
+
+    /// Returns the name of the socket of AF_UNIX with this inode, which is a packet socket or a raw
+    /// one for its program.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG, which no number leads to.
+    pub fn packet_socket(inode: u64) -> Result<PathBuf, Errno> {
+        numbered(PACKET, inode)
+    }
+
+    /// Keeps what the host process knows of packet sockets and raw ones for the next one.
+    ///
+    /// # Errors
+    ///
+    /// What making and writing the file fails with.
+    pub fn keep_packets(&self, bytes: &[u8]) -> Result<(), Errno> {
+        let dir = self.open_dir()?;
+        let new = temporary_name()?;
+        dir.create_plain(new.cstr())?;
+        let written = fill(&dir, &new, bytes).and_then(|_| dir.replace(new.cstr(), PACKETS));
+        if written.is_err() {
+            let _ = dir.unlink(new.cstr());
+        }
+        written
+    }
+
+    /// Returns what the last host process has kept of packet sockets and raw ones.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is nothing, and what opening or reading the file fails with.
+    pub fn kept_packets(&self) -> Result<Vec<u8>, Errno> {
+        /// More than all sockets of a net need.
+        const MOST: usize = 64 << 20;
+        let (file, st) = self
+            .open_dir()?
+            .open(PACKETS, libc::O_RDONLY, libc::S_IFREG)?;
+        let mut bytes = vec![0; usize::try_from(st.st_size).unwrap_or(0).min(MOST)];
+        let n = sys::pread(file.raw(), &mut bytes, 0)?;
+        bytes.truncate(n);
+        Ok(bytes)
     }
 }
 

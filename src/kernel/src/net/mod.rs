@@ -15,6 +15,8 @@
 //! DIR/.memtun-stack-EPOCH       what the host of the net knows: addresses, routes and so on
 //! DIR/.memtun-sockets           what programs have set on sockets about interfaces of the net
 //! DIR/.memtun-inet              InetState, the table of sockets; once an interface has had an address
+//! DIR/.memtun-packet-INODE      the name of a packet socket or a raw one of a program
+//! DIR/.memtun-packets           what these sockets are for, so that another host process goes on
 //! DIR/.memtun-view              directories that stand for those of /sys and /proc in which the net's links are
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```

@@ -2,8 +2,8 @@
 
 use crate::foreign::or_host;
 use crate::real::{hooks, real};
-use crate::table::{any_marked, is_tunnel};
-use crate::{errno, ops, sockios, uaccess, view};
+use crate::table::{any_marked, is_packets, is_tunnel};
+use crate::{errno, ops, packets, sockios, uaccess, view};
 use libc::{c_int, c_ulong, c_void};
 
 /// Makes a request on a descriptor that is no tunnel.
@@ -11,6 +11,12 @@ use libc::{c_int, c_ulong, c_void};
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
     if sockios::concerns(request) {
         sockios::ioctl(fd, request, arg, real)
+    } else if request == libc::FIONREAD && is_packets(fd) {
+        let answer = real();
+        if answer == 0 {
+            packets::queued(fd, arg);
+        }
+        answer
     } else if any_marked() {
         viewed(fd, request, arg, real)
     } else {

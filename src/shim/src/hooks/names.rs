@@ -3,8 +3,8 @@
 
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
-use crate::table::is_netlink;
-use crate::{errno, inet, netlink, sockios, uaccess};
+use crate::table::{is_netlink, is_packets};
+use crate::{errno, inet, netlink, packets, sockios, uaccess};
 use libc::{c_char, c_int, c_uint, c_void, if_nameindex as if_nameindex_t, ifaddrs, socklen_t};
 use memtun_abi::request::{may_name_interface, may_route_multicasts};
 use memtun_calls::ifaddrs::{Address, Entry, NAME, STATISTICS};
@@ -64,6 +64,9 @@ hooks! {
         if is_netlink(fd) {
             let set = netlink::set_option(fd, level, option, value, length);
             return set.map_or_else(host, |answer| answer as c_int);
+        }
+        if is_packets(fd) {
+            return packets::set_option(fd, level, option, value, length).unwrap_or_else(host);
         }
         if may_name_interface(level, option) {
             if let Some(answer) = sockios::set_option(fd, level, option, value, length) {

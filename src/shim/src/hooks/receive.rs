@@ -8,8 +8,8 @@
 use crate::inet::calls as inet_calls;
 use crate::inet::receiving::{self, Next, Receiving};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink};
-use crate::{errno, gate, inet, netlink, uaccess};
+use crate::table::{is_datagrams, is_netlink, is_packets};
+use crate::{errno, gate, inet, netlink, packets, uaccess};
 use libc::{
     c_int, c_uint, c_void, iovec, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t, timespec,
 };
@@ -71,6 +71,24 @@ extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<s
     }
 }
 
+/// Receives a copy on a packet socket or a raw one. `None` says that the descriptor has become
+/// something else.
+extern "C" fn receive_copy(
+    fd: c_int,
+    call: &mut packets::Receiving,
+    flags: c_int,
+) -> Option<ssize_t> {
+    if !packets::is_still(fd) {
+        return None;
+    }
+    loop {
+        let stored = real!(recvmsg(fd, call.prepare(), flags));
+        if let packets::Next::Give(answer) = call.judge(fd, stored) {
+            return Some(answer);
+        }
+    }
+}
+
 /// recvfrom(2) on such a socket. `None` leaves the call to the kernel.
 #[cold]
 #[inline(never)]
@@ -85,6 +103,11 @@ pub extern "C" fn receive_bytes(
     if flags & libc::MSG_ERRQUEUE != 0 || !may(Extra::Sockets) {
         return None;
     }
+    if is_packets(fd) {
+        let room = netlink::room(length);
+        let mut call = packets::Receiving::bytes(buf, n, flags, (name, room, length));
+        return receive_copy(fd, &mut call, flags);
+    }
     let room = netlink::name_room(name, length);
     let mut call = Receiving::bytes(buf, n, flags, (name, room, length));
     receive(fd, &mut call, flags)
@@ -97,6 +120,10 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
     if !may(Extra::Sockets) || receiving::is_empty(array, count) {
         return None;
     }
+    if is_packets(fd) {
+        let mut call = packets::Receiving::vector(array, count);
+        return receive_copy(fd, &mut call, 0);
+    }
     let mut call = Receiving::vector(array, count);
     receive(fd, &mut call, 0)
 }
@@ -107,6 +134,10 @@ pub extern "C" fn receive_vector(fd: c_int, array: *const iovec, count: c_int) -
 extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> Option<ssize_t> {
     if !may(Extra::Sockets) {
         return None;
+    }
+    if is_packets(fd) && flags & libc::MSG_ERRQUEUE == 0 {
+        let mut call = packets::Receiving::message(message, flags)?;
+        return receive_copy(fd, &mut call, flags);
     }
     if flags & libc::MSG_ERRQUEUE != 0 {
         return inet::errors::receive(fd, message);

@@ -7,10 +7,10 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::receive;
+use super::{receive, send};
 use crate::errno;
 use crate::foreign::or_host;
-use crate::inet::sending::{self, Data, To};
+use crate::inet::parts::{Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
@@ -320,7 +320,7 @@ extern "C" fn other_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
     }
     if is_datagrams(fd) {
         let data = Data::Buffer(buf, n);
-        let sent = sending::send(fd, data, 0, &To::new(std::ptr::null(), 0));
+        let sent = send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0));
         return sent.unwrap_or_else(|| real!(write(fd, buf, n)));
     }
     view::write(fd, &view::Source::Buffer(buf as usize, n), None)
@@ -448,7 +448,7 @@ hooks! {
             netlink::send_vector(fd, array, count).unwrap_or_else(host)
         } else if is_datagrams(fd) {
             let data = Data::Vector(array, count.max(0) as usize);
-            sending::send(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
+            send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
         } else {
             host()
         }

@@ -1,11 +1,16 @@
 //! Sending on sockets: those of rtnetlink are answered by this library, and datagrams of a net that
 //! has addresses are put into its interfaces' queues. A call of a process that has neither costs
 //! one look at a word.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
-use crate::inet::sending::{self, Data, To};
+use crate::inet::parts::{parts_of, Data, To};
+use crate::inet::sending;
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink};
-use crate::{gate, inet, netlink};
+use crate::table::{is_datagrams, is_netlink, is_packets};
+use crate::{gate, inet, netlink, packets};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
 
 const NO_NAME: *const sockaddr = std::ptr::null();
@@ -36,6 +41,14 @@ extern "C" fn send_messages(
     sent as c_int
 }
 
+/// Sends on a socket of UDP, a packet socket or a raw one. `None` leaves the call to the kernel.
+pub extern "C" fn send_datagram(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
+    match is_packets(fd) {
+        true => packets::send(fd, data, flags, to),
+        false => sending::send(fd, data, flags, to),
+    }
+}
+
 /// sendto(2) in a process that has a netlink socket, or is in a net that has addresses.
 #[cold]
 #[inline(never)]
@@ -54,7 +67,7 @@ extern "C" fn send_special(
             inet::may_concern();
         }
         match is_datagrams(fd) {
-            true => sending::send(fd, Data::Buffer(buf, n), flags, &To::new(name, length)),
+            true => send_datagram(fd, Data::Buffer(buf, n), flags, &To::new(name, length)),
             false => None,
         }
     };
@@ -70,7 +83,10 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
     } else {
         inet::may_concern();
         match is_datagrams(fd) {
-            true => sending::send_message(fd, message, flags),
+            true => match parts_of(message) {
+                Some((data, to)) => send_datagram(fd, data, flags, &to),
+                None => None,
+            },
             false => None,
         }
     };

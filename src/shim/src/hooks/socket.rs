@@ -5,8 +5,8 @@
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
 use crate::inet::{notes, sending};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink};
-use crate::{errno, gate, inet, netlink, sockios};
+use crate::table::{is_datagrams, is_netlink, is_packets};
+use crate::{errno, gate, inet, netlink, packets, sockios};
 use libc::{c_int, c_void, sockaddr, socklen_t};
 use memtun_abi::request::may_name_interface;
 use memtun_sys::inet::SocketName;
@@ -87,6 +87,11 @@ extern "C" fn connect_special(fd: c_int, name: *const sockaddr, length: socklen_
             return answer as c_int;
         }
     }
+    if is_packets(fd) {
+        if let Some(answer) = packets::connect(fd, name, length) {
+            return answer;
+        }
+    }
     match inet::may_concern() {
         true => connect_carried(fd, name, length),
         false => real!(connect(fd, name, length)),
@@ -137,6 +142,37 @@ extern "C" fn accept_carried(
     }
 }
 
+/// socket(2) for a packet socket or a raw one.
+#[cold]
+#[inline(never)]
+extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+    let Some(wanted) = packets::wanted(domain, kind, protocol) else {
+        return real!(socket(domain, kind, protocol));
+    };
+    if !packets::are_ours(wanted, false) {
+        let before = errno::get();
+        let fd = real!(socket(domain, kind, protocol));
+        if fd >= 0
+            || !matches!(errno::get(), libc::EPERM | libc::EACCES)
+            || !packets::are_ours(wanted, true)
+        {
+            return fd;
+        }
+        errno::set(before);
+    }
+    let refused = packets::refused(wanted);
+    if refused != 0 {
+        errno::set(refused);
+        return -1;
+    }
+    let flags = kind & (libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
+    let fd = real!(socket(libc::AF_UNIX, libc::SOCK_DGRAM | flags, 0));
+    if fd < 0 {
+        return fd;
+    }
+    packets::take(fd, wanted, protocol)
+}
+
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
         let is_wanted = domain == libc::AF_NETLINK
@@ -147,6 +183,8 @@ hooks! {
             if fd < 0 || netlink::take(fd, protocol) {
                 return fd;
             }
+        } else if packets::wanted(domain, kind, protocol).is_some() {
+            return packet_socket(domain, kind, protocol);
         } else if matches!(domain, libc::AF_INET | libc::AF_INET6) {
             // A process that has not joined its net looks for it.
             if inet::looks_anew() {
@@ -160,6 +198,9 @@ hooks! {
     fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_bind {
         if is_netlink(fd) {
             if let Some(answer) = netlink::bind(fd, name, length) { return answer as c_int; }
+        }
+        if is_packets(fd) {
+            if let Some(answer) = packets::bind(fd, name, length) { return answer; }
         }
         if inet::looks_anew() { return bind_carried(fd, name, length); }
         if let Some(before) = sockios::before_bind(fd, name, length) {
@@ -189,11 +230,17 @@ hooks! {
         real!(accept4(fd, name, length, flags))
     }
     fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
+        if is_packets(fd) {
+            if let Some(answer) = packets::peer_name(fd) { return answer; }
+        }
         let answer = real!(shutdown(fd, how));
         if answer == 0 && is_datagrams(fd) { sending::shut_down(fd, how); }
         answer
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
+        if is_packets(fd) {
+            if let Some(answer) = packets::peer_name(fd) { return answer; }
+        }
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }
         let room = netlink::room(length);
         let answer = real!(getpeername(fd, name, length));
@@ -201,6 +248,9 @@ hooks! {
         answer
     }
     fn getsockname(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getsockname {
+        if is_packets(fd) {
+            if let Some(answer) = packets::own_name(fd, name, length) { return answer; }
+        }
         let is_netlink = is_netlink(fd);
         if !is_netlink && !inet::may_concern() { return real!(getsockname(fd, name, length)); }
         let room = netlink::room(length);
@@ -220,6 +270,10 @@ hooks! {
             let answer = real!(getsockopt(fd, level, option, value, length));
             if answer == 0 { netlink::got_option(fd, level, option, value, length, room); }
             return answer;
+        }
+        if is_packets(fd) {
+            let got = packets::get_option(fd, level, option, value, length);
+            return got.unwrap_or_else(|| real!(getsockopt(fd, level, option, value, length)));
         }
         if may_name_interface(level, option) {
             if let Some(answer) = sockios::get_option(fd, level, option, value, length) {

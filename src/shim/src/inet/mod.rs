@@ -8,6 +8,7 @@ pub mod calls;
 pub mod errors;
 pub mod known;
 pub mod notes;
+pub mod parts;
 pub mod receiving;
 pub mod sending;
 

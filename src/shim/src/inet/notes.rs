@@ -5,7 +5,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use crate::{errno, process, table};
+use crate::{errno, packets, process, table};
 use libc::c_int;
 use memtun_sys as sys;
 
@@ -20,6 +20,7 @@ pub extern "C" fn note(fd: c_int) {
             && option(libc::SO_PROTOCOL) == Ok(libc::IPPROTO_UDP)
     };
     errno::keep(|| match is_ours() {
+        _ if packets::adopt(fd) => {}
         true => drop(table::enter_datagrams(fd)),
         false => table::forget_datagrams(fd),
     });

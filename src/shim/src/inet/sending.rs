@@ -5,11 +5,12 @@
 )]
 
 use super::calls::{call, Descriptor};
+use super::parts::{Data, To};
 use super::{errors, known};
 use crate::errno::{self, fence};
 use crate::table::OwnTunnels;
-use crate::uaccess::{self, OwnMemory};
-use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use crate::uaccess::OwnMemory;
+use libc::{c_int, iovec, msghdr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
@@ -76,40 +77,6 @@ pub extern "C" fn shut_down(fd: c_int, how: c_int) {
     }
 }
 
-/// The bytes of a call that sends.
-#[derive(Clone, Copy)]
-pub enum Data {
-    /// One buffer.
-    Buffer(*const c_void, usize),
-    /// The buffers of an array.
-    Vector(*const iovec, usize),
-}
-
-/// Where a datagram goes, and what the program says with it.
-#[derive(Clone, Copy)]
-pub struct To {
-    /// The name, or NULL.
-    pub name: *const sockaddr,
-    /// Its length.
-    pub length: socklen_t,
-    /// The control messages.
-    pub control: *const c_void,
-    /// Their length.
-    pub control_length: usize,
-}
-
-impl To {
-    /// A destination without control messages.
-    pub fn new(name: *const sockaddr, length: socklen_t) -> To {
-        To {
-            name,
-            length,
-            control: std::ptr::null(),
-            control_length: 0,
-        }
-    }
-}
-
 /// Sends a datagram. `None` leaves the call to the kernel.
 #[cold]
 #[inline(never)]
@@ -123,22 +90,6 @@ pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<s
             Some(errno::give::<isize>(Err(e)))
         }
     }
-}
-
-/// Sends a message, whose `struct msghdr` is the program's. `None` leaves the call to the kernel.
-#[cold]
-#[inline(never)]
-pub extern "C" fn send_message(fd: c_int, message: *const msghdr, flags: c_int) -> Option<ssize_t> {
-    // SAFETY: a message is a plain C struct.
-    let message = errno::keep(|| unsafe { uaccess::read(message) }).ok()?;
-    let to = To {
-        name: message.msg_name.cast(),
-        length: message.msg_namelen,
-        control: message.msg_control,
-        control_length: message.msg_controllen,
-    };
-    let data = Data::Vector(message.msg_iov, message.msg_iovlen);
-    send(fd, data, flags, &to)
 }
 
 fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize>, Errno> {

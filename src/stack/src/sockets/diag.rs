@@ -16,7 +16,7 @@ pub const REQUEST: usize = 8 + ID;
 /// Where the names are in it.
 pub const REQUEST_ID: usize = 8;
 /// Length in bytes of `struct inet_diag_msg`.
-const ANSWER: usize = 4 + ID + 20;
+pub const ANSWER: usize = 4 + ID + 20;
 /// Where the names are in it.
 pub const ANSWER_ID: usize = 4;
 

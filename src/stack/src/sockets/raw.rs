@@ -11,23 +11,7 @@
 #![forbid(unsafe_code)]
 
 use crate::wire::{u16_at, u32_at};
-use memtun_abi::Errno;
-use memtun_sys::PathBuf;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-
-/// What the name in the net's directory begins with; the socket's inode follows.
-pub const NAME: &[u8] = b".memtun-packet-";
-
-/// Returns the name of a socket.
-///
-/// # Errors
-///
-/// ENAMETOOLONG, which no number leads to.
-pub fn name(inode: u64) -> Result<PathBuf, Errno> {
-    let mut name = PathBuf::concat(&[NAME])?;
-    name.push_number(inode)?;
-    Ok(name)
-}
 
 /// What the program has asked for with socket(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -90,6 +74,8 @@ pub mod set {
     pub const TOS: u16 = 16;
     /// The socket was bound to a name.
     pub const BOUND: u16 = 32;
+    /// SO_BROADCAST.
+    pub const BROADCAST: u16 = 64;
 }
 
 impl Bound {
@@ -123,10 +109,18 @@ pub enum Action {
     Statistics = 3,
     /// It sends a packet through IP, which follows: behind a [`Sending`].
     Send = 4,
-    /// It receives only what this address has sent, which follows as 16 bytes.
+    /// It receives only what this address has sent, which follows as 16 bytes (zeros for none; one
+    /// of IPv4 is mapped).
     Connect = 5,
     /// It gets the filter of types of ICMP, which follows.
     Types = 6,
+    /// It sends a frame, which follows, by the interface in `bound`: it must not get its own copy.
+    Frame = 7,
+    /// It receives only what is sent to this address, and sends from it: as for Connect.
+    Own = 8,
+    /// It asks for both addresses: the answer is the own one and that of the other end, as for
+    /// Connect.
+    Names = 9,
 }
 
 /// A question about a packet socket or a raw one ([`What::Raw`](crate::ask::What::Raw)).
@@ -158,9 +152,11 @@ impl Order {
 
     /// Reads an order, and what follows it.
     pub fn of_bytes(bytes: &[u8]) -> Option<(Order, &[u8])> {
-        use Action::{Bind, Connect, Filter, Send, Statistics, Types};
+        use Action::{Bind, Connect, Filter, Frame, Names, Own, Send, Statistics, Types};
         let (head, rest) = bytes.split_at_checked(ORDER)?;
-        let actions = [Bind, Filter, Statistics, Send, Connect, Types];
+        let actions = [
+            Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names,
+        ];
         let long = |at: usize| Some(u64::from_ne_bytes(head[at..at + 8].try_into().ok()?));
         let order = Order {
             action: *actions.iter().find(|action| **action as u8 == head[0])?,
@@ -185,26 +181,42 @@ pub struct Sending {
     pub tos: u8,
     /// Where the checksum of IPv6 is (IPV6_CHECKSUM), and -1 for none.
     pub checksum: i16,
+    /// The source address, where the program has given one.
+    pub from: Option<IpAddr>,
 }
 
 /// Length in bytes of it.
-pub const SENDING: usize = 32;
+pub const SENDING: usize = 48;
+
+fn put_address(bytes: &mut [u8], address: Option<IpAddr>) -> u8 {
+    match address {
+        None => 0,
+        Some(IpAddr::V4(address)) => {
+            bytes[..4].copy_from_slice(&address.octets());
+            4
+        }
+        Some(IpAddr::V6(address)) => {
+            bytes[..16].copy_from_slice(&address.octets());
+            6
+        }
+    }
+}
+
+fn address_of(kind: u8, bytes: &[u8]) -> Option<IpAddr> {
+    let six: [u8; 16] = bytes.get(..16)?.try_into().ok()?;
+    match kind {
+        4 => Some(Ipv4Addr::new(six[0], six[1], six[2], six[3]).into()),
+        6 => Some(Ipv6Addr::from(six).into()),
+        _ => None,
+    }
+}
 
 impl Sending {
     /// Returns the bytes.
     pub fn to_bytes(&self) -> [u8; SENDING] {
         let mut bytes = [0; SENDING];
-        match self.to {
-            None => {}
-            Some(IpAddr::V4(to)) => {
-                bytes[0] = 4;
-                bytes[16..20].copy_from_slice(&to.octets());
-            }
-            Some(IpAddr::V6(to)) => {
-                bytes[0] = 6;
-                bytes[16..].copy_from_slice(&to.octets());
-            }
-        }
+        bytes[0] = put_address(&mut bytes[16..32], self.to);
+        bytes[3] = put_address(&mut bytes[32..], self.from);
         bytes[1] = self.hops;
         bytes[2] = self.tos;
         bytes[4..6].copy_from_slice(&self.checksum.to_ne_bytes());
@@ -215,13 +227,9 @@ impl Sending {
     /// Reads it, and the packet behind it.
     pub fn of_bytes(bytes: &[u8]) -> Option<(Sending, &[u8])> {
         let (head, rest) = bytes.split_at_checked(SENDING)?;
-        let six: [u8; 16] = head[16..].try_into().ok()?;
         let sending = Sending {
-            to: match head[0] {
-                4 => Some(Ipv4Addr::new(six[0], six[1], six[2], six[3]).into()),
-                6 => Some(Ipv6Addr::from(six).into()),
-                _ => None,
-            },
+            to: address_of(head[0], &head[16..32]),
+            from: address_of(head[3], &head[32..]),
             scope: u32_at(head, 8)?,
             hops: head[1],
             tos: head[2],
@@ -229,6 +237,21 @@ impl Sending {
         };
         Some((sending, rest))
     }
+}
+
+/// Returns an address as orders have it; zeros for none.
+pub fn octets_of(address: Option<IpAddr>) -> [u8; 16] {
+    match address {
+        None => [0; 16],
+        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
+        Some(IpAddr::V6(address)) => address.octets(),
+    }
+}
+
+/// Reads an address of an order. None means none, or the one that stands for any.
+pub fn of_octets(octets: [u8; 16]) -> Option<IpAddr> {
+    let address = IpAddr::V6(octets.into()).to_canonical();
+    (!address.is_unspecified()).then_some(address)
 }
 
 /// What stands in front of each copy.
@@ -244,8 +267,10 @@ pub struct Head {
     pub protocol: u16,
     /// The link-layer address of the sender; `None` where the interface has none.
     pub address: Option<[u8; 6]>,
-    /// Length in bytes of the whole packet, of which a filter may have cut off something.
+    /// Length in bytes of the whole packet.
     pub length: u32,
+    /// What a filter has left of it.
+    pub kept: u32,
     /// Where the network header is, counted from the link header.
     pub network: u16,
     /// Source and destination of an IP packet, for a raw socket of IPv6.
@@ -274,6 +299,7 @@ impl Head {
         }
         bytes[22..24].copy_from_slice(&self.hops);
         bytes[24..28].copy_from_slice(&self.length.to_ne_bytes());
+        bytes[28..32].copy_from_slice(&self.kept.to_ne_bytes());
         bytes[32..48].copy_from_slice(&self.addresses[0]);
         bytes[48..].copy_from_slice(&self.addresses[1]);
         bytes
@@ -295,6 +321,7 @@ impl Head {
             protocol: u16_at(bytes, 8)?,
             address: (bytes[5] == 6).then_some(bytes[16..22].try_into().ok()?),
             length: u32_at(bytes, 24)?,
+            kept: u32_at(bytes, 28)?,
             network: u16_at(bytes, 10)?,
             addresses,
             hops: [bytes[22], bytes[23]],
@@ -331,6 +358,7 @@ mod tests {
             protocol: 0x800,
             address: Some([1, 2, 3, 4, 5, 6]),
             length: 70000,
+            kept: 60000,
             network: 14,
             addresses: [[1; 16], [2; 16]],
             hops: [64, 3],
@@ -343,6 +371,7 @@ mod tests {
             hops: 1,
             tos: 8,
             checksum: -1,
+            from: Some(std::net::Ipv6Addr::LOCALHOST.into()),
         };
         assert_eq!(
             Sending::of_bytes(&sending.to_bytes()),

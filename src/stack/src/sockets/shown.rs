@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::table::{native_v4, Alias};
-use super::{Entry, Flow, Protocol, Table};
+use super::{flag, Entry, Flow, Protocol, Table};
 use memtun_shm::layout::Rows;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::sync::atomic::Ordering::Acquire;
@@ -45,19 +45,22 @@ pub struct Names {
     pub remote: SocketAddr,
     /// The interface that it is bound to, 0 for none.
     pub device: u32,
+    /// Does it hear nothing of IPv4? A socket that is bound to an address of IPv6 does not.
+    pub v6only: bool,
 }
 
 impl Table {
     /// Says what is shown of a socket that the machine's kernel lists.
     pub fn shown(&self, listed: &Listed) -> Shown {
-        if self.is_hosts(listed) {
-            return Shown::Nothing;
-        }
-        let flow = self.flow_at_end(listed.protocol, listed.remote);
         let entry = match listed.cookie {
             0 => self.of_inode(listed.inode),
             cookie => self.socket(cookie),
         };
+        // A socket that connects within the net may be bound to the alias of a flow, too.
+        if entry.is_none() && self.is_hosts(listed) {
+            return Shown::Nothing;
+        }
+        let flow = self.flow_at_end(listed.protocol, listed.remote);
         let local = match (&flow, &entry) {
             (Some(flow), _) => Some(flow.local),
             (None, Some(entry)) => Some(entry.local),
@@ -80,9 +83,18 @@ impl Table {
         let as_listed = |name: Option<SocketAddr>, native: SocketAddr| {
             like(name.unwrap_or(native), native.is_ipv6())
         };
+        let local = as_listed(local, listed.local);
+        let v6only = match local.ip() {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(any) if any.is_unspecified() => {
+                entry.is_some_and(|entry| entry.flags & flag::V6ONLY != 0)
+            }
+            IpAddr::V6(address) => address.to_ipv4_mapped().is_none(),
+        };
         Shown::Net(Names {
             protocol: entry.map_or(listed.protocol, |entry| entry.protocol),
-            local: as_listed(local, listed.local),
+            local,
+            v6only,
             remote: as_listed(remote, listed.remote),
             device: entry.map_or(0, |entry| entry.device),
         })
@@ -253,6 +265,7 @@ mod tests {
                     local: name(local),
                     remote: name(remote),
                     device,
+                    v6only: false,
                 })
             };
             let any = "0.0.0.0:0";
@@ -275,6 +288,9 @@ mod tests {
                 Shown::Nothing
             );
             assert_eq!(shown(name("0.0.0.0:5002"), any, 74), Shown::Nothing);
+            // A socket of a program's that connects within the net is bound to the flow's alias.
+            let within = shown((flow, 64592).into(), "127.0.0.1:9", 70);
+            assert!(matches!(within, Shown::Net(_)));
             let over = format!("{}:5001", alias(300));
             assert_eq!(shown(name("127.0.0.1:9"), &over, 75), Shown::Nothing);
             assert_eq!(shown(name("127.0.0.1:22"), any, 76), Shown::Machine);

@@ -10,15 +10,17 @@ mod bytecode;
 
 use crate::host::Host;
 use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::diag::{Answer, Id, ANSWER_ID, BY_FAMILY, REQUEST, REQUEST_ID};
+use memtun_stack::sockets::diag::{Answer, Id, ANSWER, ANSWER_ID, BY_FAMILY, REQUEST, REQUEST_ID};
 use memtun_stack::sockets::shown::Shown;
 use memtun_stack::sockets::{Protocol, Table};
-use memtun_stack::wire::{align, u32_at, Attributes, Messages, HEADER};
+use memtun_stack::wire::{align, u32_at, Attributes, Messages, ATTRIBUTE, HEADER};
 
 /// INET_DIAG_REQ_BYTECODE.
 const BYTECODE: u16 = 1;
 /// INET_DIAG_REQ_PROTOCOL.
 const PROTOCOL: u16 = 3;
+/// INET_DIAG_SKV6ONLY.
+const V6ONLY: u16 = 11;
 
 /// A request about sockets of the net's protocols.
 pub(super) struct Diag<'r> {
@@ -139,8 +141,10 @@ impl<'r> Diag<'r> {
             Some(table) => table.shown(&listed),
             None => Shown::Machine,
         };
+        let mut v6only = None;
         let id = match shown {
             Shown::Net(names) if names.protocol == self.protocol => {
+                v6only = Some(names.v6only);
                 answer.id.with(&names, answer.is_v6())
             }
             Shown::Machine if !self.isolated => answer.id,
@@ -156,6 +160,12 @@ impl<'r> Diag<'r> {
             return false;
         }
         self.found = true;
+        let its = Attributes::behind(body_of(bytes), ANSWER).get(V6ONLY);
+        let its = its.filter(|its| !its.value.is_empty());
+        let place = its.map(|its| HEADER + its.at + ATTRIBUTE);
+        if let (Some(place), Some(v6only)) = (place, v6only) {
+            bytes[place] = v6only.into();
+        }
         id.write(&mut bytes[HEADER + ANSWER_ID..]);
         if self.exact {
             let flags = message_flags(bytes) & !(libc::NLM_F_MULTI as u16);
@@ -163,6 +173,10 @@ impl<'r> Diag<'r> {
         }
         true
     }
+}
+
+fn body_of(bytes: &[u8]) -> &[u8] {
+    bytes.get(HEADER..).unwrap_or_default()
 }
 
 fn message_flags(bytes: &[u8]) -> u16 {

@@ -1,0 +1,2 @@
+#define V6
+#include "raw_icmp.c"

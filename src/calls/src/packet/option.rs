@@ -1,0 +1,297 @@
+//! Options of packet sockets and raw sockets.
+#![forbid(unsafe_code)]
+
+use super::{mark, Packets, EINVAL, SOL_PACKET};
+use crate::host::Host;
+use crate::memory::Memory;
+use memtun_abi::{Errno, Name};
+use memtun_kernel::bpf::{Checker, Instruction, MOST};
+use memtun_stack::sockets::raw::{set, Action};
+use memtun_sys::Room;
+use std::sync::atomic::Ordering::Relaxed;
+
+// Options of packet(7).
+const ADD_MEMBERSHIP: i32 = 1;
+const DROP_MEMBERSHIP: i32 = 2;
+const RX_RING: i32 = 5;
+const STATISTICS: i32 = 6;
+const COPY_THRESHOLD: i32 = 7;
+const AUXDATA: i32 = 8;
+const ORIGINAL_DEVICE: i32 = 9;
+const VERSION: i32 = 10;
+const HEADER_LENGTH: i32 = 11;
+const RESERVE: i32 = 12;
+const TX_RING: i32 = 13;
+const LOSS: i32 = 14;
+const VNET_HEADER: i32 = 15;
+const TIMESTAMP: i32 = 17;
+const FANOUT: i32 = 18;
+const QDISC_BYPASS: i32 = 20;
+const IGNORE_OUTGOING: i32 = 23;
+
+/// SOL_RAW, and its only option.
+const SOL_RAW: i32 = 255;
+const ICMP_FILTER: i32 = 1;
+/// The only option of ICMPv6.
+const ICMP6_FILTER: i32 = 1;
+/// IPV6_HDRINCL.
+const V6_HEADER_INCLUDED: i32 = 36;
+
+/// What becomes of an option.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Outcome {
+    /// The kernel has to make the program's own call.
+    Kernel,
+    /// It is done.
+    Done,
+    /// Its value is this int.
+    Int(i32),
+    /// Its value is these numbers.
+    Two([u32; 2]),
+}
+
+impl<H: Host, M: Memory> Packets<'_, H, M> {
+    fn int(&self, value: usize, length: usize) -> Result<i32, Errno> {
+        let mut bytes = [0; 4];
+        match length {
+            0 => return Err(EINVAL),
+            1..4 => self.memory.read(value, &mut bytes[..1])?,
+            _ => self.memory.read(value, &mut bytes)?,
+        }
+        Ok(i32::from_ne_bytes(bytes))
+    }
+
+    fn change(&self, bit: u16, on: bool) -> Result<(), Errno> {
+        let mut bound = self.bound();
+        match on {
+            true => bound.set |= bit,
+            false => bound.set &= !bit,
+        }
+        mark::bind(self.fd, bound)
+    }
+
+    /// setsockopt(2) with a value of `length` bytes at `value`.
+    ///
+    /// # Errors
+    ///
+    /// - EPERM for what only the machine's packet sockets can do.
+    /// - ENOPROTOOPT for what there is not.
+    pub fn set_option(
+        &self,
+        level: i32,
+        option: i32,
+        value: usize,
+        length: usize,
+    ) -> Result<Outcome, Errno> {
+        match (level, option) {
+            (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => self.attach(value, length)?,
+            (libc::SOL_SOCKET, libc::SO_DETACH_FILTER) => {
+                self.order(Action::Filter, &[], &mut [])?;
+            }
+            (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
+            (libc::SOL_SOCKET, libc::SO_RCVLOWAT | libc::SO_MAX_PACING_RATE) => {
+                self.int(value, length)?;
+            }
+            (libc::SOL_SOCKET, libc::SO_BROADCAST) => {
+                let on = self.int(value, length)? != 0;
+                self.change(set::BROADCAST, on)?;
+                return Ok(Outcome::Kernel);
+            }
+            (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => self.bind_to_device(value, length)?,
+            (libc::SOL_SOCKET, _) => return Ok(Outcome::Kernel),
+            (SOL_PACKET, _) if self.is_packet() => self.set_packet(option, value, length)?,
+            (libc::IPPROTO_IP, _) if self.kind.family == libc::AF_INET => {
+                self.set_ip(option, value, length)?;
+            }
+            (libc::IPPROTO_IPV6, _) if self.kind.family == libc::AF_INET6 => {
+                self.set_ip6(option, value, length)?;
+            }
+            (SOL_RAW, ICMP_FILTER) if self.kind.family == libc::AF_INET => {
+                let mut filter = [0; 32];
+                let some = length.min(4);
+                self.memory.read(value, &mut filter[..some])?;
+                self.order(Action::Types, &[&filter], &mut [])?;
+            }
+            (libc::IPPROTO_ICMPV6, ICMP6_FILTER) if self.kind.family == libc::AF_INET6 => {
+                let mut filter = [0; 32];
+                let some = length.min(32);
+                self.memory.read(value, &mut filter[..some])?;
+                self.order(Action::Types, &[&filter], &mut [])?;
+            }
+            // Where the checksum is, which ICMPv6 knows.
+            (SOL_RAW, _) if self.kind.family == libc::AF_INET6 => {}
+            _ => return Err(Errno(libc::ENOPROTOOPT)),
+        }
+        Ok(Outcome::Done)
+    }
+
+    fn set_packet(&self, option: i32, value: usize, length: usize) -> Result<(), Errno> {
+        match option {
+            ADD_MEMBERSHIP | DROP_MEMBERSHIP => {
+                let mut request = [0; 16];
+                if length < request.len() {
+                    return Err(EINVAL);
+                }
+                self.memory.read(value, &mut request)?;
+                let index = u32::from_ne_bytes([request[0], request[1], request[2], request[3]]);
+                match self.net()?.knows_index(index) || option == DROP_MEMBERSHIP {
+                    true => Ok(()),
+                    false => Err(Errno(libc::ENODEV)),
+                }
+            }
+            AUXDATA => {
+                let on = self.int(value, length)? != 0;
+                self.change(set::AUXDATA, on)
+            }
+            VERSION => match self.int(value, length)? {
+                0..=2 => Ok(()),
+                _ => Err(EINVAL),
+            },
+            ORIGINAL_DEVICE | COPY_THRESHOLD | RESERVE | LOSS | TIMESTAMP | QDISC_BYPASS
+            | IGNORE_OUTGOING => self.int(value, length).map(drop),
+            RX_RING | TX_RING | VNET_HEADER | FANOUT => {
+                log::warn!(
+                    "descriptor {}: option {option} of packet sockets is not there on the net's interfaces",
+                    self.fd
+                );
+                Err(Errno(libc::EPERM))
+            }
+            _ => Err(Errno(libc::ENOPROTOOPT)),
+        }
+    }
+
+    fn set_ip(&self, option: i32, value: usize, length: usize) -> Result<(), Errno> {
+        let bit = match option {
+            libc::IP_HDRINCL => set::HEADER_INCLUDED,
+            libc::IP_PKTINFO => set::PACKET_INFO,
+            libc::IP_RECVTTL => set::HOPS,
+            libc::IP_RECVTOS => set::TOS,
+            libc::IP_TTL | libc::IP_MULTICAST_TTL => return self.set_hops(value, length),
+            // What says how packets are sent or which groups are heard is accepted.
+            _ => return Ok(()),
+        };
+        let on = self.int(value, length)? != 0;
+        self.change(bit, on)
+    }
+
+    fn set_ip6(&self, option: i32, value: usize, length: usize) -> Result<(), Errno> {
+        let bit = match option {
+            V6_HEADER_INCLUDED => set::HEADER_INCLUDED,
+            libc::IPV6_RECVPKTINFO => set::PACKET_INFO,
+            libc::IPV6_RECVHOPLIMIT => set::HOPS,
+            libc::IPV6_RECVTCLASS => set::TOS,
+            libc::IPV6_UNICAST_HOPS | libc::IPV6_MULTICAST_HOPS => {
+                return self.set_hops(value, length);
+            }
+            _ => return Ok(()),
+        };
+        let on = self.int(value, length)? != 0;
+        self.change(bit, on)
+    }
+
+    fn set_hops(&self, value: usize, length: usize) -> Result<(), Errno> {
+        match self.int(value, length)? {
+            -1 => mark::set_hops(self.fd, self.kind, 0),
+            hops @ 1..=255 => mark::set_hops(self.fd, self.kind, hops as u8),
+            _ => Err(EINVAL),
+        }
+    }
+
+    fn bind_to_device(&self, value: usize, length: usize) -> Result<(), Errno> {
+        let mut name = [0; 16];
+        let some = length.min(15);
+        self.memory.read(value, &mut name[..some])?;
+        let end = name.iter().position(|b| *b == 0).unwrap_or(0);
+        let mut bound = self.bound();
+        bound.ifindex = match Name::new(&name[..end]).filter(|name| !name.as_bytes().is_empty()) {
+            None => 0,
+            Some(name) => {
+                let link = self.net()?.look_up(&name)?;
+                link.ok_or(Errno(libc::ENODEV))?.ifindex.load(Relaxed)
+            }
+        };
+        self.rebind(bound)
+    }
+
+    /// Attaches the filter of which `length` bytes at `value` tell (`struct sock_fprog`).
+    fn attach(&self, value: usize, length: usize) -> Result<(), Errno> {
+        const SIZE: usize = Instruction::SIZE;
+        let mut program = [0; size_of::<libc::sock_fprog>()];
+        if length != program.len() {
+            return Err(EINVAL);
+        }
+        self.memory.read(value, &mut program)?;
+        let count = usize::from(u16::from_ne_bytes([program[0], program[1]]));
+        if !(1..=MOST).contains(&count) {
+            return Err(EINVAL);
+        }
+        let mut code = [0; size_of::<usize>()];
+        code.copy_from_slice(&program[size_of::<usize>()..]);
+        let mut room = Room::new(count * SIZE)?;
+        let given = &mut room.bytes()[..count * SIZE];
+        self.memory.read(usize::from_ne_bytes(code), given)?;
+        let mut checker = Checker::new(count);
+        Instruction::each(given).for_each(|next| checker.next(next));
+        checker.end().ok_or(EINVAL)?;
+        self.order(Action::Filter, &[given], &mut []).map(drop)
+    }
+
+    /// getsockopt(2); at `value` stands what the program has stored there.
+    ///
+    /// # Errors
+    ///
+    /// ENOPROTOOPT for what there is not.
+    pub fn get_option(&self, level: i32, option: i32, value: usize) -> Result<Outcome, Errno> {
+        let bound = self.bound();
+        let bit = |bit: u16| Outcome::Int(i32::from(bound.set & bit != 0));
+        Ok(match (level, option) {
+            (libc::SOL_SOCKET, libc::SO_DOMAIN) => Outcome::Int(self.kind.family),
+            (libc::SOL_SOCKET, libc::SO_TYPE) => Outcome::Int(self.kind.kind),
+            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => match self.is_packet() {
+                true => Outcome::Int(0),
+                false => Outcome::Int(bound.protocol.into()),
+            },
+            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => Outcome::Int(1),
+            (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => Outcome::Int(-1),
+            (libc::SOL_SOCKET, _) => Outcome::Kernel,
+            (SOL_PACKET, STATISTICS) => {
+                let mut bytes = [0; 8];
+                self.order(Action::Statistics, &[], &mut bytes)?;
+                let word = |at: usize| {
+                    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
+                };
+                Outcome::Two([word(0), word(4)])
+            }
+            (SOL_PACKET, AUXDATA) => bit(set::AUXDATA),
+            (SOL_PACKET, HEADER_LENGTH) => {
+                // Of each version of rings, as the kernel says it.
+                match self.int(value, 4)? {
+                    0 => Outcome::Int(32),
+                    1 => Outcome::Int(32),
+                    2 => Outcome::Int(48),
+                    _ => return Err(EINVAL),
+                }
+            }
+            (SOL_PACKET, ORIGINAL_DEVICE | VERSION | RESERVE | LOSS | TIMESTAMP | VNET_HEADER) => {
+                Outcome::Int(0)
+            }
+            (libc::IPPROTO_IP, libc::IP_HDRINCL) | (libc::IPPROTO_IPV6, V6_HEADER_INCLUDED) => {
+                bit(set::HEADER_INCLUDED)
+            }
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => bit(set::PACKET_INFO),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) => bit(set::PACKET_INFO),
+            (libc::IPPROTO_IP, libc::IP_RECVTTL) => bit(set::HOPS),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => bit(set::HOPS),
+            (libc::IPPROTO_IP, libc::IP_RECVTOS) => bit(set::TOS),
+            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS) => bit(set::TOS),
+            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => {
+                match mark::hops(self.fd) {
+                    0 => Outcome::Int(64),
+                    hops => Outcome::Int(hops.into()),
+                }
+            }
+            (libc::IPPROTO_IP | libc::IPPROTO_IPV6, _) => Outcome::Int(0),
+            _ => return Err(Errno(libc::ENOPROTOOPT)),
+        })
+    }
+}

@@ -1,0 +1,169 @@
+//! What a receive shows of a copy beside its bytes: the sender, and control messages.
+#![forbid(unsafe_code)]
+
+use super::name::LinkName;
+use super::SOL_PACKET;
+use crate::memory::Memory;
+use memtun_abi::Errno;
+use memtun_stack::sockets::raw::{set, Bound, Head, Kind};
+use memtun_sys::inet::SocketName;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
+
+/// PACKET_AUXDATA.
+const AUXDATA: i32 = 8;
+/// Length in bytes of `struct cmsghdr`.
+const HEAD: usize = 16;
+
+/// The sender of a copy, as the program sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct Sender {
+    bytes: [u8; SocketName::LONGEST],
+    length: usize,
+}
+
+impl Sender {
+    /// Returns the bytes of the name.
+    pub fn bytes(&self) -> &[u8] {
+        &self.bytes[..self.length]
+    }
+
+    /// Returns the sender of a copy; `begin` is what it begins with.
+    pub fn of(kind: Kind, head: &Head, begin: &[u8]) -> Sender {
+        let mut bytes = [0; SocketName::LONGEST];
+        let mut put = |from: &[u8]| {
+            bytes[..from.len()].copy_from_slice(from);
+            from.len()
+        };
+        let length = match kind.family {
+            libc::AF_PACKET => {
+                let name = LinkName {
+                    protocol: head.protocol,
+                    ifindex: head.ifindex,
+                    link_type: head.link_type,
+                    packet_type: head.packet_type,
+                    address: head.address,
+                };
+                put(&name.to_bytes())
+            }
+            libc::AF_INET => {
+                let source = begin.get(12..16).unwrap_or(&[0; 4]);
+                let source = Ipv4Addr::new(source[0], source[1], source[2], source[3]);
+                put(SocketName::new(&SocketAddr::new(source.into(), 0)).bytes())
+            }
+            _ => {
+                let source = Ipv6Addr::from(head.addresses[0]);
+                let of_link = source.segments()[0] & 0xffc0 == 0xfe80;
+                let scope = if of_link { head.ifindex } else { 0 };
+                put(SocketName::new(&SocketAddrV6::new(source, 0, 0, scope).into()).bytes())
+            }
+        };
+        Sender { bytes, length }
+    }
+}
+
+/// Control messages that are appended to those of the kernel's.
+struct Control<'m, M: Memory> {
+    memory: &'m M,
+    at: usize,
+    used: usize,
+    room: usize,
+    cut: bool,
+}
+
+impl<M: Memory> Control<'_, M> {
+    /// Appends one (`put_cmsg`).
+    fn put(&mut self, level: i32, kind: i32, data: &[u8]) -> Result<(), Errno> {
+        let begin = self.used.next_multiple_of(size_of::<usize>());
+        let left = self.room.saturating_sub(begin);
+        if left < HEAD {
+            self.cut = true;
+            return Ok(());
+        }
+        let length = (HEAD + data.len()).min(left);
+        self.cut |= length < HEAD + data.len();
+        let mut head = [0; HEAD];
+        head[..8].copy_from_slice(&length.to_ne_bytes());
+        head[8..12].copy_from_slice(&level.to_ne_bytes());
+        head[12..].copy_from_slice(&kind.to_ne_bytes());
+        self.memory.write(self.at + begin, &head)?;
+        let some = &data[..length - HEAD];
+        self.memory.write(self.at + begin + HEAD, some)?;
+        self.used = (begin + HEAD + data.len())
+            .next_multiple_of(size_of::<usize>())
+            .min(self.room);
+        Ok(())
+    }
+}
+
+/// Appends what the program wants to know of a copy to the control messages that take `used` bytes
+/// of `room` at `at`. Returns how many bytes are used then, and whether something found no room.
+///
+/// # Errors
+///
+/// EFAULT where that cannot be written.
+pub fn show(
+    memory: &impl Memory,
+    (kind, bound): (Kind, Bound),
+    (head, begin): (&Head, &[u8]),
+    (at, used, room): (usize, usize, usize),
+) -> Result<(usize, bool), Errno> {
+    let mut control = Control {
+        memory,
+        at,
+        used,
+        room,
+        cut: false,
+    };
+    let is = |bit: u16| bound.set & bit != 0;
+    let int = |byte: u8| i32::from(byte).to_ne_bytes();
+    match kind.family {
+        libc::AF_PACKET => {
+            if is(set::AUXDATA) {
+                control.put(SOL_PACKET, AUXDATA, &auxiliary(head))?;
+            }
+        }
+        libc::AF_INET => {
+            let address = |at: usize| begin.get(at..at + 4).unwrap_or(&[0; 4]);
+            if is(set::PACKET_INFO) {
+                let mut info = [0; 12];
+                info[..4].copy_from_slice(&head.ifindex.to_ne_bytes());
+                info[4..8].copy_from_slice(address(16));
+                info[8..].copy_from_slice(address(16));
+                control.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)?;
+            }
+            if is(set::HOPS) {
+                control.put(libc::IPPROTO_IP, libc::IP_TTL, &int(head.hops[0]))?;
+            }
+            if is(set::TOS) {
+                control.put(libc::IPPROTO_IP, libc::IP_TOS, &[head.hops[1]])?;
+            }
+        }
+        _ => {
+            if is(set::PACKET_INFO) {
+                let mut info = [0; 20];
+                info[..16].copy_from_slice(&head.addresses[1]);
+                info[16..].copy_from_slice(&head.ifindex.to_ne_bytes());
+                control.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info)?;
+            }
+            if is(set::HOPS) {
+                control.put(libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, &int(head.hops[0]))?;
+            }
+            if is(set::TOS) {
+                control.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &int(head.hops[1]))?;
+            }
+        }
+    }
+    Ok((control.used, control.cut))
+}
+
+/// Returns `struct tpacket_auxdata`.
+fn auxiliary(head: &Head) -> [u8; 20] {
+    /// TP_STATUS_USER.
+    const USER: u32 = 1;
+    let mut bytes = [0; 20];
+    bytes[..4].copy_from_slice(&USER.to_ne_bytes());
+    bytes[4..8].copy_from_slice(&head.length.to_ne_bytes());
+    bytes[8..12].copy_from_slice(&head.kept.to_ne_bytes());
+    bytes[14..16].copy_from_slice(&head.network.to_ne_bytes());
+    bytes
+}

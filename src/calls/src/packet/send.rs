@@ -1,0 +1,185 @@
+//! What becomes of a packet that is sent (`packet_snd`, `raw_sendmsg`, `rawv6_sendmsg`).
+#![forbid(unsafe_code)]
+
+use super::name::LinkName;
+use super::{mark, Packets, EINVAL};
+use crate::host::Host;
+use crate::inet::datagram::{control, Given};
+use crate::memory::Memory;
+use memtun_abi::Errno;
+use memtun_kernel::tun::Source;
+use memtun_shm::layout::InterfaceState;
+use memtun_stack::sockets::raw::{Action, Bound, Sending};
+use memtun_sys::Room;
+use std::net::SocketAddr;
+use std::sync::atomic::Ordering::Relaxed;
+
+/// Length in bytes of an Ethernet header.
+const ETHERNET: usize = 14;
+/// Length in bytes of a VLAN tag, which a frame may have beyond the mtu.
+const TAG: usize = 4;
+/// Length in bytes of packets that need no mapping.
+const SMALL: usize = 2048;
+/// ETH_P_ALL.
+const EVERYTHING: u16 = 3;
+/// Longest packet of a raw socket.
+const LONGEST: usize = 65_535;
+
+/// Puts frames into the queues of the net's interfaces.
+pub trait Transmits {
+    /// Runs `run` with an interface.
+    ///
+    /// # Errors
+    ///
+    /// ENXIO when there is none, and what `run` fails with.
+    fn with_link<T>(
+        &self,
+        ifindex: u32,
+        run: impl FnOnce(&InterfaceState) -> Result<T, Errno>,
+    ) -> Result<T, Errno>;
+    /// Sends a frame by an interface, with this ethertype or that of the frame.
+    ///
+    /// # Errors
+    ///
+    /// What putting it into the queue fails with; a queue that is full drops it.
+    fn transmit(&self, ifindex: u32, frame: &[u8], ethertype: Option<u16>) -> Result<(), Errno>;
+}
+
+/// Where a packet goes.
+#[derive(Clone, Copy, Debug)]
+pub struct To {
+    /// Address and length of the name, 0 for none.
+    pub name: (usize, usize),
+    /// Address and length of the control messages, 0 for none.
+    pub control: (usize, usize),
+}
+
+impl<H: Host, M: Memory> Packets<'_, H, M> {
+    /// Sends a packet. Returns how many bytes the program has sent.
+    ///
+    /// # Errors
+    ///
+    /// - EINVAL, ENXIO, ENETDOWN, EMSGSIZE, EDESTADDRREQ as the kernel's.
+    /// - What the way of a raw packet fails with.
+    pub fn send(
+        &self,
+        source: &impl Source,
+        to: &To,
+        queues: &impl Transmits,
+    ) -> Result<usize, Errno> {
+        match self.is_packet() {
+            true => self.send_frame(source, to, queues),
+            false => self.send_by_ip(source, to),
+        }
+    }
+
+    fn send_frame(
+        &self,
+        source: &impl Source,
+        to: &To,
+        queues: &impl Transmits,
+    ) -> Result<usize, Errno> {
+        let bound = self.bound();
+        let name = match to.name {
+            (0, _) => None,
+            (at, length) => Some(LinkName::read(self.memory, at, length)?.ok_or(EINVAL)?),
+        };
+        let (index, protocol) = match name {
+            Some(name) => (name.ifindex, name.protocol),
+            None => (bound.ifindex, bound.protocol),
+        };
+        let builds = self.kind.kind == libc::SOCK_DGRAM;
+        let length = source.len();
+        let header = queues.with_link(index, |link| {
+            if !link.is_up() {
+                return Err(Errno(libc::ENETDOWN));
+            }
+            let reserve = if link.is_tap() { ETHERNET } else { 0 };
+            let whole = if builds { length + reserve } else { length };
+            if whole > link.mtu.load(Relaxed) as usize + reserve + TAG {
+                return Err(Errno(libc::EMSGSIZE));
+            }
+            if !builds || reserve == 0 {
+                return match length < reserve {
+                    true => Err(EINVAL),
+                    false => Ok(None),
+                };
+            }
+            let mut header = [0; ETHERNET];
+            // Without an address nobody is named (`eth_header`).
+            if let Some(to) = name.and_then(|name| name.address) {
+                header[..6].copy_from_slice(&to);
+            }
+            header[6..12].copy_from_slice(&link.mac());
+            header[12..].copy_from_slice(&protocol.to_be_bytes());
+            Ok(Some(header))
+        })?;
+        let front = header.map_or(0, |header| header.len());
+        let (mut small, mut large) = ([0; SMALL], None);
+        let room = match front + length {
+            whole @ ..=SMALL => &mut small[..whole],
+            whole => &mut large.insert(Room::new(whole)?).bytes()[..whole],
+        };
+        if let Some(header) = header {
+            room[..front].copy_from_slice(&header);
+        }
+        source.copy(0, &mut room[front..])?;
+        let given = Some(protocol).filter(|it| *it != 0 && *it != EVERYTHING);
+        let is_tap = queues.with_link(index, |link| Ok(link.is_tap()))?;
+        let ethertype = if is_tap { None } else { given };
+        if bound.protocol == EVERYTHING {
+            let by = Bound {
+                ifindex: index,
+                ..bound
+            };
+            self.order_as(Action::Frame, by, &[room], &mut [])?;
+        } else {
+            queues.transmit(index, room, ethertype)?;
+        }
+        Ok(length)
+    }
+
+    fn send_by_ip(&self, source: &impl Source, to: &To) -> Result<usize, Errno> {
+        let given = match to.control {
+            (0, _) => Given::default(),
+            (at, length) => control::given(self.memory, at, length)?,
+        };
+        let name = match to.name {
+            (0, _) => None,
+            (at, length) => {
+                let name = crate::inet::name::read(self.memory, at, length);
+                let name: SocketAddr = name.ok_or(EINVAL)?;
+                let v6 = self.kind.family == libc::AF_INET6;
+                match (v6, name.is_ipv6()) {
+                    (false, true) => return Err(Errno(libc::EAFNOSUPPORT)),
+                    (true, false) => return Err(EINVAL),
+                    _ => Some(name),
+                }
+            }
+        };
+        let scope = match name {
+            Some(SocketAddr::V6(name)) => name.scope_id(),
+            _ => 0,
+        };
+        let sending = Sending {
+            to: name.map(|name| name.ip()),
+            scope: if given.out != 0 { given.out } else { scope },
+            hops: given.hops.unwrap_or_else(|| mark::hops(self.fd)),
+            tos: given.class.unwrap_or(0),
+            checksum: -1,
+            from: given.source,
+        };
+        let length = source.len();
+        if length > LONGEST {
+            return Err(Errno(libc::EMSGSIZE));
+        }
+        let (mut small, mut large) = ([0; SMALL], None);
+        let room = match length {
+            ..=SMALL => &mut small[..length],
+            _ => &mut large.insert(Room::new(length)?).bytes()[..length],
+        };
+        source.copy(0, room)?;
+        self.order(Action::Send, &[&sending.to_bytes(), room], &mut [])?;
+        Ok(length)
+    }
+}

@@ -1,0 +1,253 @@
+//! One packet socket or raw socket.
+#![forbid(unsafe_code)]
+
+use crate::inet::meta::Meta;
+use memtun_abi::Errno;
+use memtun_ip::{protocol, Packet};
+use memtun_kernel::bpf::{self, Frame, Instruction};
+use memtun_kernel::net::NetDir;
+use memtun_stack::ask::place;
+use memtun_stack::sockets::raw::{octets_of, Bound, Head, Kind};
+use memtun_sys::{self as sys, Fd};
+use std::collections::VecDeque;
+use std::net::IpAddr;
+use std::os::fd::AsFd;
+
+/// Most bytes that wait for room in the queue, about as many as SO_RCVBUF allows by default.
+const MOST_WAITING: usize = 212_992;
+/// What a copy is counted with beside its bytes.
+const OVERHEAD: usize = 256;
+/// ETH_P_ALL.
+const EVERYTHING: u16 = 3;
+/// PACKET_OUTGOING.
+const OUTGOING: u8 = 4;
+
+/// A socket.
+pub(super) struct Socket {
+    pub(super) inode: u64,
+    pub(super) kind: Kind,
+    pub(super) bound: Bound,
+    /// The program's filter, empty for none.
+    pub(super) program: Vec<Instruction>,
+    /// The other end, where the program has connected it.
+    pub(super) peer: Option<IpAddr>,
+    /// The own address, where it has one.
+    pub(super) own: Option<IpAddr>,
+    /// A bit for each type of ICMP that is not wanted.
+    pub(super) unwanted: [u32; 8],
+    /// Copies, and those that found no room, since the program has last asked.
+    pub(super) counts: [u32; 2],
+    /// Is it known to be closed?
+    pub(super) closed: bool,
+    end: Fd,
+    waiting: VecDeque<Vec<u8>>,
+    bytes: usize,
+}
+
+/// What has become of a copy.
+pub(super) enum Sent {
+    Done,
+    Waits,
+    Closed,
+}
+
+/// A packet of an interface, as packet sockets get it.
+pub(super) struct Seen<'p> {
+    /// The bytes from the link header on.
+    pub(super) bytes: &'p [u8],
+    /// What is known of it.
+    pub(super) head: Head,
+}
+
+/// Connects with the socket of a program.
+fn connect(net: &NetDir, inode: u64) -> Result<Fd, Errno> {
+    let end = sys::socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)?;
+    let dir = net.open_dir()?;
+    place::in_directory(
+        dir.raw(),
+        net.path(),
+        &NetDir::packet_socket(inode)?,
+        |path| sys::connect_path(end.as_fd(), path),
+    )?;
+    Ok(end)
+}
+
+impl Socket {
+    /// Connects with the socket of a program.
+    pub(super) fn new(net: &NetDir, inode: u64, kind: Kind) -> Result<Socket, Errno> {
+        /// Room for what one program does not read.
+        const ROOM: i32 = 1 << 20;
+        let end = connect(net, inode)?;
+        let _ = sys::set_int_option(end.raw(), libc::SOL_SOCKET, libc::SO_SNDBUF, ROOM);
+        Ok(Socket {
+            inode,
+            kind,
+            bound: Bound::default(),
+            program: Vec::new(),
+            peer: None,
+            own: None,
+            unwanted: [0; 8],
+            counts: [0; 2],
+            closed: false,
+            end,
+            waiting: VecDeque::new(),
+            bytes: 0,
+        })
+    }
+
+    /// Is the program's end still open?
+    pub(super) fn is_open(&self, net: &NetDir) -> bool {
+        !self.closed && !matches!(connect(net, self.inode), Err(Errno(libc::ECONNREFUSED)))
+    }
+
+    /// Does a packet socket listen to this interface?
+    pub(super) fn listens_to(&self, index: u32) -> bool {
+        let bound = self.bound.ifindex;
+        self.kind.family == libc::AF_PACKET
+            && self.bound.protocol != 0
+            && !self.closed
+            && (bound == 0 || bound == index)
+    }
+
+    /// Returns the copy that a packet socket gets.
+    pub(super) fn copy(&mut self, seen: &Seen<'_>) -> Option<(Head, Vec<u8>)> {
+        if !self.listens_to(seen.head.ifindex) {
+            return None;
+        }
+        let wanted = self.bound.protocol;
+        let outgoing = seen.head.packet_type == OUTGOING;
+        if wanted != EVERYTHING && (wanted != seen.head.protocol || outgoing) {
+            return None;
+        }
+        let network = usize::from(seen.head.network).min(seen.bytes.len());
+        let (data, network) = match self.kind.kind {
+            libc::SOCK_DGRAM => (&seen.bytes[network..], 0),
+            _ => (seen.bytes, network),
+        };
+        self.filtered(data, network, seen.head)
+    }
+
+    /// Returns the copy that a raw socket gets of a packet for this host.
+    pub(super) fn copy_of_packet(
+        &mut self,
+        meta: &Meta,
+        packet: &Packet<'_>,
+    ) -> Option<(Head, Vec<u8>)> {
+        let v6 = packet.is_v6();
+        let family = if v6 { libc::AF_INET6 } else { libc::AF_INET };
+        let bound = self.bound.ifindex;
+        let is_for = self.kind.family == family
+            && self.bound.protocol == u16::from(packet.protocol)
+            && (bound == 0 || bound == meta.ifindex)
+            && self.peer.is_none_or(|peer| peer == packet.source)
+            && self.own.is_none_or(|own| own == packet.destination);
+        if !is_for || self.closed || !self.wants_type(packet) {
+            return None;
+        }
+        let octets = |address: IpAddr| octets_of(Some(address));
+        let data = match v6 {
+            true => packet.payload(),
+            false => packet.bytes(),
+        };
+        let head = Head {
+            ifindex: meta.ifindex,
+            link_type: 0,
+            packet_type: 0,
+            protocol: if v6 { 0x86dd } else { 0x800 },
+            address: None,
+            length: data.len() as u32,
+            kept: data.len() as u32,
+            network: 0,
+            addresses: [octets(packet.source), octets(packet.destination)],
+            hops: [packet.hop_limit, packet.traffic_class],
+        };
+        self.filtered(data, 0, head)
+    }
+
+    /// Is a message of ICMP of a type that the socket wants?
+    fn wants_type(&self, packet: &Packet<'_>) -> bool {
+        let kind = match packet.protocol {
+            protocol::ICMP if !packet.is_v6() => packet.payload().first(),
+            protocol::ICMP6 if packet.is_v6() => packet.payload().first(),
+            _ => None,
+        };
+        let bit = |kind: &u8| self.unwanted[usize::from(kind / 32)] >> (kind % 32) & 1;
+        match kind {
+            // The filter of IPv4 has a word only.
+            Some(kind) if !packet.is_v6() && *kind >= 32 => true,
+            kind => kind.map_or(0, bit) == 0,
+        }
+    }
+
+    /// Runs the program's filter, and cuts off what it leaves out.
+    fn filtered(&mut self, data: &[u8], network: usize, mut head: Head) -> Option<(Head, Vec<u8>)> {
+        head.length = data.len() as u32;
+        let mut left = data.len();
+        if !self.program.is_empty() {
+            let frame = Frame {
+                data,
+                network,
+                ethertype: head.protocol,
+                ifindex: head.ifindex,
+                link_type: head.link_type,
+                packet_type: head.packet_type,
+                queue: 0,
+                random: || sys::random() as u32,
+                processor: sys::processor,
+            };
+            left = left.min(bpf::run(&self.program, &frame) as usize);
+            if left == 0 {
+                return None;
+            }
+        }
+        head.kept = left as u32;
+        Some((head, data[..left].to_vec()))
+    }
+
+    /// Sends a copy, or keeps it until there is room.
+    pub(super) fn send(&mut self, head: &Head, bytes: &[u8]) -> Sent {
+        let head = head.to_bytes();
+        self.counts[0] = self.counts[0].wrapping_add(1);
+        if self.waiting.is_empty() {
+            match sys::send(self.end.as_fd(), &[&head, bytes]) {
+                Ok(_) => return Sent::Done,
+                Err(Errno(libc::EAGAIN | libc::EINTR | libc::ENOBUFS)) => {}
+                Err(Errno(libc::EMSGSIZE)) => {
+                    self.counts[1] = self.counts[1].wrapping_add(1);
+                    return Sent::Done;
+                }
+                Err(_) => return Sent::Closed,
+            }
+        }
+        let size = head.len() + bytes.len() + OVERHEAD;
+        if self.bytes + size > MOST_WAITING {
+            self.counts[1] = self.counts[1].wrapping_add(1);
+            return Sent::Done;
+        }
+        self.bytes += size;
+        self.waiting.push_back([&head, bytes].concat());
+        Sent::Waits
+    }
+
+    /// Returns what is waited for until there is room; None where nothing waits.
+    pub(super) fn waits_for(&self) -> Option<libc::pollfd> {
+        let waits = !self.waiting.is_empty() && !self.closed;
+        waits.then(|| libc::pollfd {
+            fd: self.end.raw(),
+            events: libc::POLLOUT,
+            revents: 0,
+        })
+    }
+
+    /// Sends what waits, as far as there is room.
+    pub(super) fn go_on(&mut self) {
+        while let Some(copy) = self.waiting.front() {
+            match sys::send(self.end.as_fd(), &[copy]) {
+                Err(Errno(libc::EAGAIN | libc::EINTR | libc::ENOBUFS)) => return,
+                sent => self.closed |= sent.is_err(),
+            }
+            self.bytes = self.bytes.saturating_sub(copy.len() + OVERHEAD);
+            self.waiting.pop_front();
+        }
+    }
+}

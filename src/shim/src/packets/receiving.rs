@@ -1,0 +1,206 @@
+//! Receiving copies on packet sockets and raw sockets.
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use crate::errno::{self, fence};
+use crate::uaccess::{self, UsedMemory};
+use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use memtun_abi::Errno;
+use memtun_calls::packet::mark;
+use memtun_calls::packet::receive::{show, Sender};
+use memtun_calls::Memory;
+use memtun_stack::sockets::raw::{Head, Kind, HEAD};
+use std::mem::zeroed;
+
+/// Number of the program's buffers that are received into.
+const BUFFERS: usize = 64;
+
+/// A receive that is under way. Nothing in it has to be cleaned up.
+pub struct Receiving {
+    message: msghdr,
+    head: [u8; HEAD],
+    buffers: [iovec; BUFFERS + 1],
+    /// Bytes that the program has room for.
+    room: usize,
+    flags: c_int,
+    /// Where the program wants the name, how long it may be, and where its length goes.
+    name: (*mut sockaddr, usize, *mut socklen_t),
+    /// The program's message, if it has given one.
+    given: *mut msghdr,
+    control_length: usize,
+}
+
+/// What a hook does after the kernel's call.
+pub enum Next {
+    /// It makes the call again.
+    Again,
+    /// The program gets this.
+    Give(ssize_t),
+}
+
+impl Receiving {
+    fn empty(flags: c_int, name: (*mut sockaddr, usize, *mut socklen_t)) -> Receiving {
+        let none = iovec {
+            iov_base: std::ptr::null_mut(),
+            iov_len: 0,
+        };
+        Receiving {
+            // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+            message: unsafe { zeroed() },
+            head: [0; HEAD],
+            buffers: [none; BUFFERS + 1],
+            room: 0,
+            flags,
+            name,
+            given: std::ptr::null_mut(),
+            control_length: 0,
+        }
+    }
+
+    /// Begins to receive into one buffer.
+    pub extern "C" fn bytes(
+        buf: *mut c_void,
+        n: usize,
+        flags: c_int,
+        name: (*mut sockaddr, usize, *mut socklen_t),
+    ) -> Receiving {
+        let mut this = Receiving::empty(flags, name);
+        this.room = n;
+        this.buffers[1] = iovec {
+            iov_base: buf,
+            iov_len: n,
+        };
+        this.message.msg_iovlen = 2;
+        this
+    }
+
+    /// Begins to receive into the buffers of an array.
+    pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
+        let mut this = Receiving::empty(0, (std::ptr::null_mut(), 0, std::ptr::null_mut()));
+        this.take_buffers(array, count.max(0) as usize);
+        this
+    }
+
+    /// Begins to receive a message. `None` leaves the call to the kernel.
+    pub extern "C" fn message(message: *mut msghdr, flags: c_int) -> Option<Receiving> {
+        // SAFETY: a message is a plain C struct.
+        let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
+        let name = (
+            given.msg_name.cast::<sockaddr>(),
+            given.msg_namelen as usize,
+            std::ptr::null_mut(),
+        );
+        let mut this = Receiving::empty(flags, name);
+        this.given = message;
+        this.message.msg_control = given.msg_control;
+        this.control_length = given.msg_controllen;
+        this.take_buffers(given.msg_iov, given.msg_iovlen);
+        Some(this)
+    }
+
+    fn take_buffers(&mut self, array: *const iovec, count: usize) {
+        let count = count.min(BUFFERS);
+        let mut room = 0usize;
+        for (at, to) in self.buffers[1..=count].iter_mut().enumerate() {
+            // SAFETY: an iovec is two plain numbers.
+            let read = errno::keep(|| unsafe { uaccess::read(array.wrapping_add(at)) });
+            let Ok(buffer) = read else {
+                // The kernel finds that it cannot store there.
+                to.iov_base = std::ptr::dangling_mut::<u8>().cast();
+                to.iov_len = usize::MAX >> 1;
+                break;
+            };
+            room = room.saturating_add(buffer.iov_len);
+            *to = buffer;
+        }
+        self.room = room;
+        self.message.msg_iovlen = (count + 1) as _;
+    }
+
+    /// Returns the message for the kernel's call, which is made before this value is moved.
+    pub extern "C" fn prepare(&mut self) -> *mut msghdr {
+        self.buffers[0] = iovec {
+            iov_base: (&raw mut self.head).cast(),
+            iov_len: HEAD,
+        };
+        self.message.msg_iov = self.buffers.as_mut_ptr();
+        self.message.msg_controllen = self.control_length as _;
+        self.message.msg_flags = 0;
+        &raw mut self.message
+    }
+
+    /// Called with what the kernel's call has answered.
+    #[cold]
+    #[inline(never)]
+    pub extern "C" fn judge(&mut self, fd: c_int, stored: ssize_t) -> Next {
+        if stored < 0 {
+            return Next::Give(stored);
+        }
+        let Some(head) = Head::of_bytes(&self.head).filter(|_| stored as usize >= HEAD) else {
+            // Nobody but the host process has anything to say here.
+            return Next::Again;
+        };
+        let stored = stored as usize - HEAD;
+        let given = errno::keep(|| fence(|| self.give(fd, &head, stored)));
+        Next::Give(given.unwrap_or(stored) as ssize_t)
+    }
+
+    /// Returns the first bytes of what was stored.
+    fn begin(&self, stored: usize) -> [u8; 20] {
+        let (mut begin, mut filled) = ([0; 20], 0);
+        let wanted = begin.len().min(stored);
+        for buffer in &self.buffers[1..self.message.msg_iovlen] {
+            let some = buffer.iov_len.min(wanted - filled);
+            let into = &mut begin[filled..filled + some];
+            if UsedMemory.read(buffer.iov_base as usize, into).is_err() {
+                break;
+            }
+            filled += some;
+        }
+        begin
+    }
+
+    fn give(&mut self, fd: c_int, head: &Head, stored: usize) -> Result<usize, Errno> {
+        let kind = mark::of(fd).unwrap_or(Kind {
+            family: libc::AF_PACKET,
+            kind: libc::SOCK_RAW,
+        });
+        let begin = self.begin(stored);
+        let sender = Sender::of(kind, head, &begin);
+        let (to, room, length) = self.name;
+        if !to.is_null() {
+            let name = sender.bytes();
+            UsedMemory.write(to as usize, &name[..name.len().min(room)])?;
+            if !length.is_null() {
+                UsedMemory.write(length as usize, &(name.len() as u32).to_ne_bytes())?;
+            }
+        }
+        if !self.given.is_null() {
+            // SAFETY: the message is the program's, which was read before.
+            let mut after = unsafe { uaccess::read_used(self.given.cast_const()) }?;
+            after.msg_flags = self.message.msg_flags;
+            after.msg_controllen = self.message.msg_controllen;
+            if !to.is_null() {
+                after.msg_namelen = sender.bytes().len() as socklen_t;
+            }
+            if !self.message.msg_control.is_null() {
+                let used = self.message.msg_controllen;
+                let (used, cut) = show(
+                    &UsedMemory,
+                    (kind, mark::bound(fd)),
+                    (head, &begin),
+                    (self.message.msg_control as usize, used, self.control_length),
+                )?;
+                after.msg_controllen = used as _;
+                if cut {
+                    after.msg_flags |= libc::MSG_CTRUNC;
+                }
+            }
+            uaccess::write(self.given, &after)?;
+        }
+        let whole = self.flags & libc::MSG_TRUNC != 0;
+        Ok(if whole { stored } else { stored.min(self.room) })
+    }
+}
