@@ -1,8 +1,9 @@
-/* sockets wire NAME ADDRESS: a tun program, unchanged on the kernel's driver and under memtun. It gives the interface
- * an address, says "ready", and carries packets between the tunnel and descriptor 3, at whose other end another one
- * does the same.
+/* sockets wire NAME ADDRESS: a tun program, unchanged on the kernel's driver and under memtun. It
+ * gives the interface an address, says "ready", and carries packets between the tunnel and
+ * descriptor 3, at whose other end another one does the same.
  *
- * sockets server ADDRESS: answers what the client below asks for, on ordinary sockets. Says "ready".
+ * sockets server ADDRESS: answers what the client below asks for, on ordinary sockets. Says
+ * "ready".
  *
  * sockets client KIND ADDRESS SECONDS: nanoseconds of one, on ordinary sockets.
  *
