@@ -39,7 +39,7 @@ pub(super) fn is_good(code: &[u8]) -> bool {
         };
         let no = half(rest, 2).unwrap_or(0) as usize;
         let yes = usize::from(yes);
-        let steps = |step: usize| step >= OP && step % 4 == 0;
+        let steps = |step: usize| step >= OP && step.is_multiple_of(4);
         let is_too_far = no > rest.len() + OP || !steps(no);
         if op > LAST || !steps(yes) || yes > rest.len() || (op != 0 && is_too_far) {
             return false;

@@ -7,11 +7,11 @@
 //!
 //! | module | subject |
 //! |---|---|
-//! | [`call`] | what bind(2), connect(2), listen(2), accept(2) and the names are in the net |
-//! | [`datagrams`] | sendto(2) and recvfrom(2) |
-//! | [`tcp`], [`udp`] | std's sockets |
-//! | [`kind`] | how a socket is made |
-//! | [`why`] | what is wrong, in words |
+//! | `call` | what bind(2), connect(2), listen(2), accept(2) and the names are in the net |
+//! | `datagrams` | sendto(2) and recvfrom(2) |
+//! | `tcp`, `udp` | std's sockets |
+//! | `kind` | how a socket is made |
+//! | `why` | what is wrong, in words |
 #![forbid(unsafe_code)]
 
 mod call;
