@@ -3,12 +3,12 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`input`] | what becomes of a packet that came in |
-//! | [`forward`], `redirect` | packets for others |
-//! | [`icmp`] | echoes and errors |
+//! | `input` | what becomes of a packet that came in |
+//! | `forward`, `redirect` | packets for others |
+//! | `icmp` | echoes and errors |
 //! | [`neighbour`] | who has which address on a tap: ARP, neighbour discovery |
 //! | [`route`], [`view`], [`ground`] | ways, own addresses and settings, and whence they are known |
-//! | [`fragment`], [`multicast`], [`limit`] | pieces, groups, how many errors are sent |
+//! | `fragment`, [`multicast`], [`limit`] | pieces, groups, how many errors are sent |
 //! | [`links`] | the queues of the interfaces |
 //! | [`local`] | who gets the packets that are for this host |
 //! | [`device`], [`readers`] | packets that programs have written to their tunnels: one thread for each interface |
@@ -19,7 +19,7 @@
 //! | [`udp`] | datagrams for sockets |
 //! | [`tcp`] | connections |
 //!
-//! All of it stands behind one mutex, together with the [`Service`]: see [`All`].
+//! All of it stands behind one mutex, together with the `Service`: see [`All`].
 #![forbid(unsafe_code)]
 
 pub mod device;
@@ -244,7 +244,7 @@ impl<'n> All<'n> {
     ///
     /// # Errors
     ///
-    /// [`Replaced`] as for [`Service::answer`].
+    /// `Replaced` as for `Service::answer`.
     pub fn expire(&mut self) -> Result<(), Replaced> {
         match self.service.next_timer() == Some(Duration::ZERO) {
             true => self.service.notice(),
@@ -256,7 +256,7 @@ impl<'n> All<'n> {
     ///
     /// # Errors
     ///
-    /// [`Replaced`] says that the question must not be answered, so that it is put again.
+    /// `Replaced` says that the question must not be answered, so that it is put again.
     pub fn answer(
         &mut self,
         question: &Question,

@@ -3,13 +3,13 @@
 //!
 //! | module | what it is |
 //! |---|---|
-//! | [`sockets`] | all of them, and copies on their way |
-//! | [`socket`] | one socket: what it wants, and its queue |
-//! | [`reading`] | an interface that is read, and how packet sockets see what goes over it |
-//! | [`follow`] | which interfaces are read, each by a thread of its own |
-//! | [`kept`] | what the next host process needs to know |
-//! | [`order`] | what programs ask |
-//! | [`send`] | what raw sockets send |
+//! | `sockets` | all of them, and copies on their way |
+//! | `socket` | one socket: what it wants, and its queue |
+//! | `reading` | an interface that is read, and how packet sockets see what goes over it |
+//! | `follow` | which interfaces are read, each by a thread of its own |
+//! | `kept` | what the next host process needs to know |
+//! | `order` | what programs ask |
+//! | `send` | what raw sockets send |
 #![forbid(unsafe_code)]
 
 mod follow;
