@@ -6,7 +6,7 @@ use super::meta::{Cast, Meta};
 use super::neighbour::discovery;
 use super::route::Way;
 use super::stack::{clock, Output};
-use crate::engine::route::lookup::Flow;
+use crate::engine::route::lookup::{Flow, LOOPBACK};
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::icmp::{self, v6};
 use memtun_ip::{protocol, Embedded, Head, IcmpError, Packet};
@@ -81,6 +81,26 @@ pub(super) fn failed(
         out.stack.routes.set_path_mtu(of.remote.ip(), mtu, clock());
     }
     local.error(out, meta, offender, &of, &error);
+}
+
+/// Shows raw sockets the error that this host sends itself about a packet of its own.
+pub(super) fn show(
+    out: &mut Output<'_, '_>,
+    local: &mut dyn Local,
+    packet: &Packet<'_>,
+    error: IcmpError,
+) {
+    if !error.may_answer(packet, false) {
+        return;
+    }
+    let mut head = error.head(packet, packet.source);
+    head.id = out.next_id() as u16;
+    let mut room = [0; 1280];
+    let length = error.write(&mut room, &head, packet.bytes());
+    let message = length.map(|length| Packet::parse(&room[..length]));
+    if let Ok(Ok(message)) = message {
+        local.raw(out, &Meta::new(LOOPBACK, Cast::Unicast), &message);
+    }
 }
 
 /// Answers an echo request (`icmp_echo`, `icmpv6_echo_reply`).

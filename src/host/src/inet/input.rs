@@ -55,7 +55,10 @@ fn refused(
         return;
     };
     match out.view().owns(packet.source, meta.ifindex) {
-        true => icmp::failed(out, local, meta, packet.source, bytes, error),
+        true => {
+            icmp::show(out, local, &packet, error);
+            icmp::failed(out, local, meta, packet.source, bytes, error);
+        }
         false => answer(out, meta, &packet, error, false),
     }
 }

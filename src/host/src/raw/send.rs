@@ -78,6 +78,8 @@ pub(super) fn send(
             head.id = out.next_id() as u16;
         }
         let length = head.length();
+        // What goes in pieces has no mark against it (`__ip_make_skb`).
+        head.dont_fragment &= length + bytes.len() <= way.mtu as usize;
         packet = vec![0; length];
         packet.extend_from_slice(bytes);
         let written = head.write(&mut packet, bytes.len());

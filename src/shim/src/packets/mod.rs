@@ -60,8 +60,9 @@ pub fn wanted(domain: c_int, kind: c_int, protocol: c_int) -> Option<Kind> {
     })
 }
 
-/// Is such a socket to be one of this library's? What the machine allows is the machine's in a net
-/// that has no interface, and so is a raw socket where the machine is seen, because it reaches what
+/// Is such a socket to be one of this library's? In a net that has no interface what the machine
+/// allows is the machine's, and so is what it refuses where it is seen. With interfaces a raw
+/// socket that the machine allows is still the machine's where it is seen, because it reaches what
 /// the machine reaches. `refused` says that the machine has not allowed it.
 #[cold]
 #[inline(never)]
@@ -70,9 +71,9 @@ pub extern "C" fn are_ours(kind: Kind, refused: bool) -> bool {
         return false;
     }
     errno::keep(|| {
-        let net = crate::net::existing();
+        let had_interfaces = crate::net::existing().is_some_and(NetDir::had_interfaces);
         let is_first = kind.family == libc::AF_PACKET || OwnHost.is_isolated();
-        refused || is_first && net.is_some_and(NetDir::had_interfaces)
+        refused && OwnHost.is_isolated() || had_interfaces && (refused || is_first)
     })
 }
 
