@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::OnceLock;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::build::{self, Variant};
 use crate::watchdog::{self, Finished};
@@ -23,15 +23,21 @@ const REFUSED: i32 = 77;
 
 /// How the names of the files begin that stay of a net while it exists: its state, the directories
 /// that stand for those of /sys and /proc in which its links are, what its host knows, and the
-/// table of its sockets.
-const STAYS: [&str; 6] = [
+/// table of its sockets. Names of packet sockets are removed by the host process when it looks.
+const STAYS: [&str; 7] = [
     ".memtun-inet",
     ".memtun-net-state",
     ".memtun-view",
     ".memtun-host-",
     ".memtun-stack-",
     ".memtun-sockets",
+    ".memtun-packets",
 ];
+
+/// How the name of a packet socket begins, and how long the host process may take to see that it
+/// is closed.
+const PACKET_SOCKET: &str = ".memtun-packet-";
+const LOOKED_AT: Duration = Duration::from_secs(5);
 
 /// A directory that is removed with the value.
 #[derive(Debug)]
@@ -278,16 +284,23 @@ impl UnderShim {
         } else if !matches!(ls.stdout.trim(), "" | "[]") {
             left.push(format!("memtun ls: {}", ls.stdout.trim()));
         }
-        for entry in fs::read_dir(self.net.path())
-            .into_iter()
-            .flatten()
-            .flatten()
-        {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            if !STAYS.iter().any(|stays| name.starts_with(stays)) {
-                left.push(name);
-            }
+        let end = Instant::now() + LOOKED_AT;
+        let mut files = self.files_left();
+        while files.iter().any(|name| name.starts_with(PACKET_SOCKET)) && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+            files = self.files_left();
         }
+        left.extend(files);
         left
+    }
+
+    /// Returns the names of files in the net that do not stay.
+    fn files_left(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.net.path()).into_iter().flatten();
+        let names = entries.flatten().map(|entry| entry.file_name());
+        let names = names.map(|name| name.to_string_lossy().into_owned());
+        names
+            .filter(|name| !STAYS.iter().any(|stays| name.starts_with(stays)))
+            .collect()
     }
 }

@@ -171,7 +171,7 @@ static void sends(void)
     put16(p + 2, upper_checksum(0, p, p, IPPROTO_ICMP, p, len));
     SHOW("sendto", send_to(sock, FAR, 0, p, len));
     sent("on the wire", &tun);
-    SHOW("hops", option(sock, LEVEL, HOPS, 5));
+    SHOW("hops anew", option(sock, LEVEL, HOPS, 5));
     SHOW("sendto with hops", send_to(sock, FAR, 0, p, len));
     sent("on the wire with hops", &tun);
     SHOW("connect", connect_to(sock, FAR2, 0));

@@ -24,7 +24,9 @@ use memtun_calls::packet::{mark, open, Named, Packets};
 use memtun_calls::Memory;
 use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
 use memtun_kernel::net::NetDir;
+use memtun_kernel::policy::Policy;
 use memtun_kernel::tun::room::Wait;
+use memtun_kernel::Permission;
 use memtun_shm::layout::InterfaceState;
 use memtun_stack::sockets::raw::{Kind, HEAD};
 use memtun_sys::quiet::{may, Extra};
@@ -77,9 +79,14 @@ pub extern "C" fn are_ours(kind: Kind, refused: bool) -> bool {
     })
 }
 
-/// What a packet socket of this type is refused with; 0 for none.
-pub fn refused(kind: Kind) -> c_int {
+/// What a packet socket of this type is refused with; 0 for none. Who may not administer the net
+/// has no such sockets in it.
+#[cold]
+#[inline(never)]
+pub extern "C" fn refused(kind: Kind) -> c_int {
+    let denied = |net: &NetDir| net.permit_check(Permission::NetAdmin).is_err();
     match kind.kind {
+        _ if errno::keep(crate::net::existing).is_some_and(denied) => libc::EPERM,
         libc::SOCK_RAW | libc::SOCK_DGRAM => 0,
         // The kind of old is not there.
         OLD => libc::EPERM,

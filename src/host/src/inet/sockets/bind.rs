@@ -259,6 +259,11 @@ impl Sockets {
                         false => Ok(Whose::Net),
                     };
                 }
+                // The machine has no interface of this index, which would be another error.
+                let is_ours = self.own.iter().any(|own| own.index == device);
+                if is_ours && v6.is_unicast_link_local() && question.flags & set::FREEBIND == 0 {
+                    return Err(missing);
+                }
             }
         }
         match question.flags & set::FREEBIND != 0 {
