@@ -16,7 +16,9 @@ use libc::{
 use memtun_sys::quiet::{may, Extra};
 
 /// Enters the tunnels among the descriptors of a received message into the table. (`extern "C"`
-/// never unwinds: a hook's frame has nothing to clean up when the thread is cancelled in its call.)
+/// never unwinds: a hook's frame has nothing to clean up when the thread is cancelled in its call.
+/// For that such a function must not become a part of the hook, either.)
+#[inline(never)]
 extern "C" fn adopt(message: *const msghdr) {
     errno::keep(|| {
         // SAFETY: a message is a plain C struct, which the kernel has just filled.
@@ -146,6 +148,11 @@ extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> 
     receive(fd, &mut call, flags)
 }
 
+#[inline(never)]
+extern "C" fn store_length(stored: *mut c_uint, length: c_uint) {
+    errno::keep(|| uaccess::write(stored, &length).ok());
+}
+
 /// recvmmsg(2) on such a socket, one message at a time. `None` leaves the call to the kernel.
 #[cold]
 #[inline(never)]
@@ -170,7 +177,7 @@ extern "C" fn receive_messages(
             None => break,
             Some(answer) if answer < 0 => return Some(if all > 0 { all as c_int } else { -1 }),
             Some(answer) => {
-                errno::keep(|| uaccess::write(stored, &(answer as c_uint)).ok());
+                store_length(stored, answer as c_uint);
                 all += 1;
                 if flags & libc::MSG_WAITFORONE != 0 {
                     flags_now |= libc::MSG_DONTWAIT;

@@ -35,11 +35,17 @@ fn polling(
 
 /// Are there sockets of UDP of a net among these?
 #[cold]
+#[inline(never)]
 extern "C" fn has_datagrams(fds: *mut pollfd, n: nfds_t) -> bool {
     !fds.is_null()
         && n <= 1 << 20
         && readable(fds, n).is_some()
         && inet::errors::concern(fds, n as usize)
+}
+
+#[inline(never)]
+extern "C" fn is_over(deadline: &Deadline) -> bool {
+    deadline.over()
 }
 
 /// poll(2) with such sockets among the descriptors: an error that has come to one of them shows
@@ -63,7 +69,7 @@ fn poll_datagrams(
     let mut answer = poll_tunnels(fds, n, mask, || deadline, host);
     while answer > 0 {
         let ready = inet::errors::show(fds, n as usize);
-        if ready > 0 || deadline.over() {
+        if ready > 0 || is_over(&deadline) {
             return ready;
         }
         answer = polled(fds, n, deadline, mask);

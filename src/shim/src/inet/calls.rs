@@ -149,6 +149,7 @@ pub extern "C" fn before_bind(
 }
 
 /// May another native name do, after bind(2) has failed?
+#[inline(never)]
 pub extern "C" fn is_refused_by_machine() -> bool {
     is_refusal_of_machine(Errno(errno::get()))
 }
@@ -374,6 +375,7 @@ extern "C" fn show_option(
 }
 
 /// Returns when recvmmsg(2) gives up; None where the kernel has to say that the time is wrong.
+#[inline(never)]
 pub extern "C" fn deadline(timeout: *const timespec) -> Option<Deadline> {
     if timeout.is_null() {
         return Some(Deadline::after(None));
@@ -385,6 +387,7 @@ pub extern "C" fn deadline(timeout: *const timespec) -> Option<Deadline> {
 }
 
 /// Has the time of recvmmsg(2) passed? What is left is stored, as the kernel does.
+#[inline(never)]
 pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
     let Some(left) = end.left() else { return false };
     errno::keep(|| uaccess::write(timeout, &left).ok());

@@ -38,8 +38,9 @@ pub fn may_concern() -> bool {
 
 /// Does the same, and looks for the net even if it was looked for in vain often enough. This is for
 /// the calls with which the use of a socket begins.
-#[inline]
-pub fn looks_anew() -> bool {
+#[cold]
+#[inline(never)]
+pub extern "C" fn looks_anew() -> bool {
     if is_active() {
         return true;
     }

@@ -80,6 +80,7 @@ impl Receiving {
     }
 
     /// Begins to receive into one buffer; `room` is how long the name may be.
+    #[inline(never)]
     pub extern "C" fn bytes(
         buf: *mut c_void,
         n: usize,
@@ -97,6 +98,7 @@ impl Receiving {
     }
 
     /// Begins to receive into the buffers of an array.
+    #[inline(never)]
     pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
         let nothing = (std::ptr::null_mut(), 0, std::ptr::null_mut());
         let wanted = Wanted::Bytes(nothing.0, nothing.1, nothing.2);
@@ -106,6 +108,7 @@ impl Receiving {
     }
 
     /// Begins to receive a message. `None` leaves the call to the kernel.
+    #[inline(never)]
     pub extern "C" fn message(message: *mut msghdr, flags: c_int) -> Option<Receiving> {
         // SAFETY: a message is a plain C struct.
         let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
@@ -137,6 +140,7 @@ impl Receiving {
     }
 
     /// Returns the message for the kernel's call, which is made before this value is moved.
+    #[inline(never)]
     pub extern "C" fn prepare(&mut self) -> *mut msghdr {
         if self.message.msg_iov.is_null() || self.message.msg_iov == self.buffers.as_mut_ptr() {
             let mut count = self.message.msg_iovlen;
@@ -321,6 +325,7 @@ impl Receiving {
 }
 
 /// Is there anything to send, as write(2) sees it? Buffers of no bytes are nothing.
+#[inline(never)]
 pub extern "C" fn is_empty(array: *const iovec, count: c_int) -> bool {
     errno::keep(|| fence(|| Vector::new(OwnMemory, array as usize, count)))
         .is_ok_and(|vector| vector.len() == 0)

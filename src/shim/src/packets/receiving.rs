@@ -60,6 +60,7 @@ impl Receiving {
     }
 
     /// Begins to receive into one buffer.
+    #[inline(never)]
     pub extern "C" fn bytes(
         buf: *mut c_void,
         n: usize,
@@ -77,6 +78,7 @@ impl Receiving {
     }
 
     /// Begins to receive into the buffers of an array.
+    #[inline(never)]
     pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
         let mut this = Receiving::empty(0, (std::ptr::null_mut(), 0, std::ptr::null_mut()));
         this.take_buffers(array, count.max(0) as usize);
@@ -84,6 +86,7 @@ impl Receiving {
     }
 
     /// Begins to receive a message. `None` leaves the call to the kernel.
+    #[inline(never)]
     pub extern "C" fn message(message: *mut msghdr, flags: c_int) -> Option<Receiving> {
         // SAFETY: a message is a plain C struct.
         let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
@@ -120,6 +123,7 @@ impl Receiving {
     }
 
     /// Returns the message for the kernel's call, which is made before this value is moved.
+    #[inline(never)]
     pub extern "C" fn prepare(&mut self) -> *mut msghdr {
         self.buffers[0] = iovec {
             iov_base: (&raw mut self.head).cast(),

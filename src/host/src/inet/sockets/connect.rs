@@ -137,6 +137,9 @@ impl Sockets {
             mss: 0,
             error: 0,
         };
+        if tcp {
+            open.natives.fill()?;
+        }
         let alias = open.new_flow(&flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
         let v6 = asker.is_v6();
         if !tcp {

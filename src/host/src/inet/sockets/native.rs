@@ -20,14 +20,14 @@ const BACKLOG: i32 = 4096;
 pub struct Natives {
     /// The ports.
     pub ports: Ports,
-    /// A listener whose queue is full.
+    /// A listener whose queue is full, see [`Natives::fill`].
     pub plug: Fd,
     /// A listener that accepts.
     pub open: Fd,
     /// UDP.
     pub datagram: Fd,
     _shut: Fd,
-    _fillers: Vec<Fd>,
+    fillers: Vec<Fd>,
 }
 
 /// Binds a socket to a port of the kernel's choice on the loopback, for itself alone.
@@ -61,15 +61,6 @@ impl Natives {
         sys::set_int_option(plug.raw(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
         let plug_port = bind(&plug)?;
         sys::listen(plug.as_fd(), 0)?;
-        let mut fillers = Vec::new();
-        for _ in 0..FILLERS {
-            let filler = tcp()?;
-            let to = (Ipv4Addr::LOCALHOST, plug_port).into();
-            match inet::connect_name(filler.as_fd(), &to) {
-                Ok(()) | Err(Errno(libc::EINPROGRESS)) => fillers.push(filler),
-                Err(e) => return Err(e),
-            }
-        }
         let open = tcp()?;
         let open_port = bind(&open)?;
         sys::listen(open.as_fd(), BACKLOG)?;
@@ -95,8 +86,26 @@ impl Natives {
             open,
             datagram,
             _shut: shut,
-            _fillers: fillers,
+            fillers: Vec::new(),
         })
+    }
+
+    /// Fills the queue of the plug, if that has not been done. Until somebody connects, nothing
+    /// goes over the machine's loopback, whose counters everybody sees.
+    ///
+    /// # Errors
+    ///
+    /// What a system call fails with.
+    pub fn fill(&mut self) -> Result<(), Errno> {
+        while self.fillers.len() < FILLERS {
+            let filler = tcp()?;
+            let to = (Ipv4Addr::LOCALHOST, self.ports.plug).into();
+            match inet::connect_name(filler.as_fd(), &to) {
+                Ok(()) | Err(Errno(libc::EINPROGRESS)) => self.fillers.push(filler),
+                Err(e) => return Err(e),
+            }
+        }
+        Ok(())
     }
 }
 
