@@ -16,12 +16,10 @@ macro_rules! awaiting {
 }
 
 awaiting! {
-    basic
     fastd
     lossy
     n2n
     openvpn_loopback
-    pings
     tap
     transfers
 }
@@ -41,11 +39,13 @@ macro_rules! pairs {
 
 pairs! {
     asyncio
+    basic
     ocserv
     openvpn_tap
     openvpn_tcp
     openvpn_tls
     openvpn_udp
+    pings
     ssh
     tinc
     vtund
