@@ -174,14 +174,14 @@ static void sends(void)
     SHOW("hops anew", option(sock, LEVEL, HOPS, 5));
     SHOW("sendto with hops", send_to(sock, FAR, 0, p, len));
     sent("on the wire with hops", &tun);
-    SHOW("connect", connect_to(sock, FAR2, 0));
+    SHOW("connect to another", connect_to(sock, FAR2, 0));
     show_own("name, connected", sock);
     show_peer("peer, connected", sock);
     SHOW("send", send(sock, p, len, 0));
     sent("on the wire, connected", &tun);
     SHOW("write", write(sock, p, len));
     sent("on the wire by write", &tun);
-    SHOW("another protocol", send_to(strange, FAR, 0, "anything", 8));
+    SHOW("send another protocol", send_to(strange, FAR, 0, "anything", 8));
     sent("another protocol on the wire", &tun);
     SHOW("to the tap", send_to(sock, TAP_FAR, 0, p, len));
     sent("on the wire of the tap", &tap);
