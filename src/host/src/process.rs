@@ -402,7 +402,8 @@ impl Run<'_> {
         let (service, inet) = (&all.service, &all.inet);
         let needed = service.has_listeners()
             || service.next_timer().is_some()
-            || inet.readers.is_active()
+            // Without a member nobody sends or waits; whoever comes asks first.
+            || inet.readers.is_active() && self.net.has_members()
             || !raw.is_empty()
             || !self.server.is_idle();
         Ok((!needed && asked.elapsed() >= idle).then_some(Ended::Idle))
