@@ -62,11 +62,6 @@ fn put(text: &[u8], fd: c_int) -> Result<(), Errno> {
     let file: Fd = sys::memory_file(c"fdinfo", libc::MFD_CLOEXEC)?;
     sys::write(file.raw(), text)?;
     sys::rewind(file.as_fd())?;
-    let flags = if sys::closes_on_exec(fd)? {
-        libc::O_CLOEXEC
-    } else {
-        0
-    };
     // SAFETY: the program has just got this descriptor, for the file whose place this one takes.
-    unsafe { sys::duplicate_onto(file.raw(), fd, flags) }
+    unsafe { sys::take_place(file.as_fd(), fd) }
 }

@@ -25,6 +25,7 @@ use memtun_calls::Memory;
 use memtun_stack::ask;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use std::os::fd::AsFd;
 
 /// Is a socket for one of the protocols that are answered here to be one of this library's?
 #[cold]
@@ -358,12 +359,8 @@ fn become_real(fd: c_int, port: u32) -> Result<(), Errno> {
         sys::bind_port(real.raw(), port)?;
     }
     sys::set_status_flags(real.raw(), sys::status_flags(fd)?)?;
-    let flags = match sys::closes_on_exec(fd)? {
-        true => libc::O_CLOEXEC,
-        false => 0,
-    };
     // SAFETY: the descriptor is the program's, which makes a call on it that needs this.
-    unsafe { sys::duplicate_onto(real.raw(), fd, flags)? };
+    unsafe { sys::take_place(real.as_fd(), fd)? };
     table::forget_netlink(fd);
     Ok(())
 }

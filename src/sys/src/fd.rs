@@ -102,6 +102,20 @@ pub unsafe fn duplicate_onto(old: RawFd, new: RawFd, flags: i32) -> Result<(), E
     .map(drop)
 }
 
+/// Puts a file in the place of another one: `place` leads to it from then on, and is closed on exec
+/// if it was before.
+///
+/// # Safety
+/// Whatever `place` was is closed, so the contract of [`close`] holds for it.
+pub unsafe fn take_place(file: BorrowedFd<'_>, place: RawFd) -> Result<(), Errno> {
+    let flags = match closes_on_exec(place)? {
+        true => libc::O_CLOEXEC,
+        false => 0,
+    };
+    // SAFETY: the caller guarantees that `place` may be replaced.
+    unsafe { duplicate_onto(file.as_raw_fd(), place, flags) }
+}
+
 /// Makes a pipe of two descriptors that are closed on exec, the reading end first (pipe2(2)).
 pub fn pipe() -> Result<(Fd, Fd), Errno> {
     let mut ends = [-1i32; 2];

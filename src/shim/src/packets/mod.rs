@@ -29,9 +29,9 @@ use memtun_kernel::tun::room::Wait;
 use memtun_kernel::Permission;
 use memtun_shm::layout::InterfaceState;
 use memtun_stack::sockets::raw::{Kind, HEAD};
+use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
-use memtun_sys::{self as sys};
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
 static QUEUES: Few = Few::new();
 static LINKS: FewLinks = FewLinks::new();
@@ -205,12 +205,8 @@ fn become_real(fd: c_int, kind: Kind) -> Result<(), Errno> {
     let protocol = mark::bound(fd).protocol.to_be();
     let real = sys::socket(kind.family, kind.kind, protocol.into())?;
     sys::set_status_flags(real.raw(), sys::status_flags(fd)?)?;
-    let flags = match sys::closes_on_exec(fd)? {
-        true => libc::O_CLOEXEC,
-        false => 0,
-    };
     // SAFETY: the descriptor is the program's, which makes a call on it that needs this.
-    unsafe { sys::duplicate_onto(real.raw(), fd, flags)? };
+    unsafe { sys::take_place(real.as_fd(), fd)? };
     table::forget_datagrams(fd);
     Ok(())
 }

@@ -97,34 +97,27 @@ pub(in crate::inet) fn receive(
     }
     if !message.reply {
         let verdict = whose(out, interface, sender, target);
-        if verdict == Verdict::Local {
-            let own_address = out.view().owns(target.into(), interface.index);
-            if own_address && !ignores(out, interface, sender, target) {
-                let heard = Heard {
-                    state: libc::NUD_STALE,
-                    mac: Some(mac),
-                    replaces: true,
-                    creates: true,
-                    ..Heard::default()
-                };
-                learn(out, interface, sender.into(), heard);
-                send(out, interface, &answer, mac);
+        let answers = match &verdict {
+            Verdict::Local => {
+                let is_own = out.view().owns(target.into(), interface.index);
+                is_own && !ignores(out, interface, sender, target)
             }
-            return;
+            Verdict::Forward(way) => answers_for(out, interface, target, way.ifindex),
+            _ => false,
+        };
+        if answers {
+            let heard = Heard {
+                state: libc::NUD_STALE,
+                mac: Some(mac),
+                replaces: true,
+                creates: true,
+                ..Heard::default()
+            };
+            learn(out, interface, sender.into(), heard);
+            send(out, interface, &answer, mac);
         }
-        if let Verdict::Forward(way) = verdict {
-            if answers_for(out, interface, target, way.ifindex) {
-                let heard = Heard {
-                    state: libc::NUD_STALE,
-                    mac: Some(mac),
-                    replaces: true,
-                    creates: true,
-                    ..Heard::default()
-                };
-                learn(out, interface, sender.into(), heard);
-                send(out, interface, &answer, mac);
-                return;
-            }
+        if answers || verdict == Verdict::Local {
+            return;
         }
     }
     let accepts = interface.arp[2] != 0 && (gratuitous || message.reply);

@@ -53,6 +53,16 @@ pub(super) enum Moved {
     Broken,
 }
 
+impl Moved {
+    /// Returns it with how many bytes it stands for.
+    pub fn counted(self) -> (usize, Moved) {
+        match self {
+            Moved::Some(count) => (count, self),
+            _ => (0, self),
+        }
+    }
+}
+
 fn errno(e: Native) -> Errno {
     Errno(e.raw_os_error())
 }

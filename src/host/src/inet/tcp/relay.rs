@@ -189,14 +189,9 @@ impl Live {
     /// From the net to the program.
     fn inward(&mut self, leg: &mut Leg) -> Side {
         while leg.writable && self.connection.available() > 0 {
-            let moved = self.connection.read_with(|bytes| {
-                let moved = leg.write(bytes);
-                let count = match moved {
-                    Moved::Some(count) => count,
-                    _ => 0,
-                };
-                (count, moved)
-            });
+            let moved = self
+                .connection
+                .read_with(|bytes| leg.write(bytes).counted());
             match moved {
                 Some(Moved::Some(_)) => {}
                 Some(Moved::Later) | None => break,
@@ -212,14 +207,7 @@ impl Live {
     /// From the program to the net.
     fn outward(&mut self, leg: &mut Leg) -> Side {
         while leg.readable && !leg.ended && self.connection.room() > 0 {
-            let moved = self.connection.write_with(|room| {
-                let moved = leg.read(room);
-                let count = match moved {
-                    Moved::Some(count) => count,
-                    _ => 0,
-                };
-                (count, moved)
-            });
+            let moved = self.connection.write_with(|room| leg.read(room).counted());
             match moved {
                 Some(Moved::Some(_)) => {}
                 Some(Moved::Later | Moved::End) | None => break,
