@@ -86,7 +86,7 @@ impl Tcp {
             live.connection
                 .set_mtu(mtu, now, &mut |packet| send(out, packet, way));
         } else if live.connection.state() == State::Connecting {
-            live.refuse(kind);
+            live.refuse(kind, now);
         }
         self.touch(number);
     }
