@@ -193,7 +193,10 @@ pub extern "C" fn after_connect(fd: c_int, answer: c_int) -> c_int {
         return answer;
     }
     let refused = answer < 0 && is_replaced(Errno(errno::get()));
-    match refused.then(|| quietly(fd, |call| call.end(true))).flatten() {
+    match refused
+        .then(|| quietly(fd, |call| call.end(true)))
+        .flatten()
+    {
         Some(e) => errno::give::<c_int>(Err(e)) as c_int,
         None => answer,
     }
