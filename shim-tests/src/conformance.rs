@@ -18,12 +18,8 @@ macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
             sending
-            tcp_connect
-            tcp_connect6
             tcp_data
             tcp_data6
-            udp_errors
-            udp_errors6
         }
     };
 }
