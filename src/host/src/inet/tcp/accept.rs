@@ -60,9 +60,10 @@ impl Tcp {
         let settings = self.settings(&way);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
-        let (Some(connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
+        let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
             return true;
         };
+        self.control.give(&mut connection, out);
         let (leg, connected) = match reach(sockets, &listener, alias) {
             Ok((leg, connected)) => (Some(leg), connected),
             Err(e) => (None, Connected::No(e)),

@@ -3,7 +3,7 @@
 
 use super::connect::Hanging;
 use super::links::{Link, Tcp};
-use super::live::{send, After, Stage};
+use super::live::{After, Stage};
 use super::relay;
 use crate::inet::meta::{Cast, Meta};
 use crate::inet::output::Output;
@@ -69,7 +69,7 @@ impl Tcp {
     pub fn error(
         &mut self,
         _sockets: &mut Sockets,
-        out: &mut Output<'_, '_>,
+        _out: &mut Output<'_, '_>,
         _meta: &Meta,
         of: &Embedded<'_>,
         kind: &IcmpError,

@@ -1,6 +1,7 @@
 //! All connections, by their names, by alias and by number.
 #![forbid(unsafe_code)]
 
+use super::control::Control;
 use super::legs::Legs;
 use super::live::{Generation, Live, Stage};
 use crate::inet::output::Way;
@@ -33,6 +34,7 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    pub(super) control: Control,
 }
 
 /// What stands behind a pair of names.
@@ -53,6 +55,7 @@ impl Default for Tcp {
             serial: 0,
             began: Instant::now(),
             seed: 0,
+            control: Control::default(),
         }
     }
 }
