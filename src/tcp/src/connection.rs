@@ -10,6 +10,7 @@ use smoltcp::socket::tcp::State as Engines;
 use crate::clock::Clock;
 use crate::engine::{Engine, BUFFER};
 use crate::loss::{Loss, Lost};
+use crate::offer::Offer;
 use crate::segment::{before, build, is_host, Plain, ACK, FIN, RST, SYN};
 use crate::wait::Wait;
 use crate::wire::Wire;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Type of service or traffic class.
     pub service: u8,
+    /// What its SYN says beside the largest segment.
+    pub offer: Offer,
 }
 
 /// How a connection has ended.
@@ -103,8 +106,9 @@ pub struct Connection {
     progress: Duration,
     challenged: Option<Duration>,
     window: u16,
-    /// The largest segment that the other side takes.
+    /// The largest segment that the other side takes, and that the program wants (TCP_MAXSEG).
     most: u16,
+    clamp: u16,
     keepalive: Option<Duration>,
     scratch: Vec<u8>,
     spare: Vec<u8>,
@@ -154,7 +158,7 @@ impl Connection {
         };
         let clock = Clock::stopped(now);
         let engine = make(mtu, clock.engines(now))?;
-        let mut wire = Wire::new(mtu, maximum, (settings.seed >> 32) as u16);
+        let mut wire = Wire::new(mtu, maximum, settings.offer, settings.seed);
         wire.hop_limit = settings.hop_limit.max(1);
         wire.service = settings.service;
         Some(Connection {
@@ -183,6 +187,7 @@ impl Connection {
             challenged: None,
             window: 0,
             most: 536,
+            clamp: maximum,
             keepalive: None,
             scratch: Vec::new(),
             spare: Vec::new(),
@@ -216,8 +221,9 @@ impl Connection {
         connection.state = State::Accepting;
         connection.theirs = segment.sequence;
         connection.window = segment.window;
-        connection.learn(&segment);
-        connection.give(packet, now, &mut |_| {});
+        connection.wire.says = connection.wire.says.answering(&segment);
+        let packet = connection.learn(&segment, now);
+        connection.give(&packet, now, &mut |_| {});
         (connection.engine.state() == Engines::SynReceived).then_some(connection)
     }
 
@@ -250,15 +256,42 @@ impl Connection {
 
     /// The largest segment that is sent (TCP_MAXSEG).
     pub fn maximum(&self) -> u16 {
-        let most = self.wire.mtu - ip_header(self.local) - 20;
-        self.most.min(most as u16)
+        let most = (self.wire.mtu - ip_header(self.local) - 20) as u16;
+        let whole = self.most.min(most).min(self.clamp);
+        whole - (self.wire.stamps.length() as u16).min(whole - 8)
     }
 
-    /// What the other side's SYN says of its largest segment.
-    fn learn(&mut self, segment: &Segment<'_>) {
+    /// Takes what the other side's SYN says, and returns a SYN for the engine, which is to know of
+    /// timestamps only that segments have less room for them.
+    fn learn(&mut self, segment: &Segment<'_>, now: Duration) -> Vec<u8> {
         const DEFAULT: u16 = 536;
+        const LEAST: u16 = 48;
+        let says = self.wire.says.answering(segment);
+        if says.timestamps {
+            self.wire.stamps.begin(segment, now);
+        }
         let said = segment.maximum().filter(|&said| said != 0);
-        self.most = said.unwrap_or(DEFAULT).max(48);
+        self.most = said.unwrap_or(DEFAULT).max(LEAST);
+        let mut options = vec![2, 4];
+        options.extend(self.maximum().to_be_bytes());
+        if says.selective {
+            options.extend([1, 1, 4, 2]);
+        }
+        if let Some(shift) = segment.scale().filter(|_| says.scale.is_some()) {
+            options.extend([1, 3, 3, shift]);
+        }
+        let mut packet = Vec::new();
+        let plain = Plain {
+            source: segment.source,
+            destination: segment.destination,
+            sequence: segment.sequence,
+            acknowledgement: segment.acknowledgement,
+            flags: segment.flags,
+            window: segment.window,
+            options: &options,
+        };
+        build(&plain, &mut packet);
+        packet
     }
 
     /// When it began.
@@ -312,7 +345,7 @@ impl Connection {
     /// Gives the engine a packet.
     fn give(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         let instant = self.clock.engines(now);
-        self.fenced(emit, |connection, emit| {
+        self.fenced(now, emit, |connection, emit| {
             let Connection {
                 engine,
                 wire,
@@ -328,18 +361,25 @@ impl Connection {
 
     /// Calls the engine. Should it panic, which a peer could then bring about, the connection is
     /// over, and nothing else.
-    fn fenced(&mut self, emit: &mut Emit<'_>, call: impl FnOnce(&mut Connection, &mut Emit<'_>)) {
+    fn fenced(
+        &mut self,
+        now: Duration,
+        emit: &mut Emit<'_>,
+        call: impl FnOnce(&mut Connection, &mut Emit<'_>),
+    ) {
         if catch_unwind(AssertUnwindSafe(|| call(self, emit))).is_err() {
             self.end(End::Reset);
             let mut packet = std::mem::take(&mut self.spare);
-            self.plain(RST | ACK, self.wire.next, &mut packet);
+            self.plain(RST | ACK, self.wire.next, now, &mut packet);
             emit(&packet);
             self.spare = packet;
         }
     }
 
     /// A packet of ours without data.
-    fn plain(&self, flags: u8, sequence: u32, packet: &mut Vec<u8>) {
+    fn plain(&self, flags: u8, sequence: u32, now: Duration, packet: &mut Vec<u8>) {
+        let mut options = Vec::new();
+        self.wire.stamps.option(now, &mut options);
         let plain = Plain {
             source: self.local,
             destination: self.remote,
@@ -347,7 +387,7 @@ impl Connection {
             acknowledgement: self.expected(),
             flags,
             window: self.wire.window,
-            options: &[],
+            options: &options,
         };
         build(&plain, packet);
     }
@@ -379,7 +419,7 @@ impl Connection {
         }
         self.challenged = Some(now);
         let mut packet = std::mem::take(&mut self.spare);
-        self.plain(ACK, self.wire.next, &mut packet);
+        self.plain(ACK, self.wire.next, now, &mut packet);
         self.wire.count += 1;
         emit(&packet);
         self.spare = packet;
@@ -407,8 +447,15 @@ impl Connection {
     fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         self.theirs = segment.sequence;
         self.window = segment.window;
-        self.learn(segment);
-        self.give(packet, now, emit);
+        if segment.has(SYN) && !segment.has(RST) {
+            if !segment.has(ACK) {
+                self.wire.says = self.wire.says.answering(segment);
+            }
+            let packet = self.learn(segment, now);
+            self.give(&packet, now, emit);
+        } else {
+            self.give(packet, now, emit);
+        }
         match self.engine.state() {
             Engines::Closed => self.end(End::Refused),
             Engines::Established => self.open(now),
@@ -426,8 +473,7 @@ impl Connection {
     ) {
         if segment.has(SYN) && !segment.has(ACK) {
             if segment.sequence == self.theirs {
-                self.wire.count += 1;
-                emit(&self.wire.syn);
+                self.wire.again(now, emit);
             } else {
                 self.challenge(now, emit);
             }
@@ -485,6 +531,16 @@ impl Connection {
             }
             return;
         }
+        // An acknowledgement that was overtaken says nothing wrong (tcp_disordered_ack).
+        let harmless = segment.is_empty()
+            && segment.sequence == expected
+            && segment.acknowledgement == self.oldest();
+        if self.wire.stamps.is_old(segment, now) && !harmless {
+            if !segment.payload.is_empty() {
+                self.challenged = None;
+            }
+            return self.challenge(now, emit);
+        }
         if segment.has(SYN) {
             return self.challenge(now, emit);
         }
@@ -494,6 +550,7 @@ impl Connection {
         if before(self.wire.next, segment.acknowledgement) {
             return self.challenge(now, emit);
         }
+        self.wire.stamps.hear(segment, expected, now);
         self.heard = now;
         let oldest = self.oldest();
         if segment.has(FIN) {
@@ -621,7 +678,7 @@ impl Connection {
         let instant = self.clock.engines(now);
         let mut all = true;
         let data = self.wire.data_at;
-        self.fenced(emit, |connection, emit| {
+        self.fenced(now, emit, |connection, emit| {
             let Connection {
                 engine,
                 wire,
@@ -710,8 +767,7 @@ impl Connection {
             self.began = now;
             self.output(now, emit);
         } else {
-            self.wire.count += 1;
-            emit(&self.wire.syn);
+            self.wire.again(now, emit);
         }
         true
     }

@@ -11,6 +11,8 @@
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
 //! | `engine` | smoltcp behind five functions |
 //! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
+//! | `offer` | what a SYN says |
+//! | `stamps` | timestamps |
 //! | `wire` | what leaves the engine, made Linux's: options of SYN, identification, PMTU |
 //! | `loss` | what was sent and when: SACK, RACK, tail loss probes, which the engine has not |
 //! | [`connection`] | all of these together, with the rules for segments that do not fit |
@@ -39,12 +41,15 @@ pub mod connection;
 pub mod demux;
 mod engine;
 mod loss;
+mod offer;
 pub mod segment;
+mod stamps;
 pub mod wait;
 mod wire;
 
 pub use connection::{Connection, End, Settings, State};
 pub use demux::{Demux, Pair};
+pub use offer::Offer;
 pub use segment::{reset_for, Segment};
 pub use wait::{Verdict, Wait};
 

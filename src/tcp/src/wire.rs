@@ -4,7 +4,9 @@
 use std::time::Duration;
 
 use crate::loss::Loss;
-use crate::segment::{before, seal, ACK, FIN, HEADER, PSH, RST, SYN};
+use crate::offer::Offer;
+use crate::segment::{before, options, seal, ACK, FIN, HEADER, PSH, RST, SYN};
+use crate::stamps::{self, Stamps};
 use crate::Emit;
 
 /// What is known of the packets that have left.
@@ -25,6 +27,12 @@ pub(crate) struct Wire {
     pub(crate) mtu: usize,
     /// The largest segment that we say we take.
     pub(crate) maximum: u16,
+    /// What our SYN says beside that.
+    pub(crate) says: Offer,
+    pub(crate) stamps: Stamps,
+    /// By how much the engine scales its window, and by how much it is said to be.
+    engines: u8,
+    shift: u8,
     /// The number of a RST that acknowledges nothing.
     pub(crate) bare_reset: Option<u32>,
     /// No RST leaves: the other end knows of no connection.
@@ -36,7 +44,7 @@ pub(crate) struct Wire {
 }
 
 impl Wire {
-    pub(crate) fn new(mtu: usize, maximum: u16, identification: u16) -> Wire {
+    pub(crate) fn new(mtu: usize, maximum: u16, says: Offer, seed: u64) -> Wire {
         Wire {
             first: None,
             next: 0,
@@ -46,11 +54,15 @@ impl Wire {
             data_at: None,
             mtu,
             maximum,
+            says,
+            stamps: Stamps::new((seed >> 16) as u32),
+            engines: 0,
+            shift: 0,
             silent: false,
             bare_reset: None,
             hop_limit: 64,
             service: 0,
-            identification,
+            identification: (seed >> 32) as u16,
             part: Vec::new(),
         }
     }
@@ -91,8 +103,9 @@ impl Wire {
         if flags & SYN != 0 {
             self.first.get_or_insert(sequence);
             self.next = end;
-            self.options_of_syn(packet, at);
+            self.options_of_syn(packet, at, now);
         } else if flags & RST == 0 {
+            self.options_of_segment(packet, at, now);
             self.window = u16::from_be_bytes([packet[at + 14], packet[at + 15]]);
             if taken > 0 {
                 loss.on_sent(sequence, end, now);
@@ -103,6 +116,7 @@ impl Wire {
             }
         }
         if packet.len() > self.mtu && data > 0 {
+            let header = usize::from(packet[at + 12] >> 4) * 4;
             self.cut(packet, at, header, emit);
         } else {
             self.finish(packet, at, flags);
@@ -132,52 +146,87 @@ impl Wire {
             packet[1] = (packet[1] & 15) | self.service << 4;
             packet[7] = self.hop_limit;
         }
-        if flags & (SYN | RST) != 0 {
+        if flags & (SYN | RST) != 0 || self.stamps.agreed || self.engines != self.shift {
             seal(packet, at);
         }
     }
 
-    /// The options of a SYN in Linux's order, our largest segment, and Linux's first window.
-    fn options_of_syn(&mut self, packet: &mut Vec<u8>, at: usize) {
-        let old: Vec<u8> = packet[at + HEADER..].to_vec();
-        let view = crate::Segment {
-            options: &old,
-            payload: &[],
-            source: ([0, 0, 0, 0], 0).into(),
-            destination: ([0, 0, 0, 0], 0).into(),
-            sequence: 0,
-            acknowledgement: 0,
-            flags: 0,
-            window: 0,
-        };
-        let (mut sack, mut scale) = (false, None);
-        for (kind, data) in view.options() {
-            match (kind, data) {
-                (3, &[shift]) => scale = Some(shift),
-                (4, _) => sack = true,
-                _ => {}
-            }
-        }
+    /// The options of a SYN in Linux's order, and Linux's first window.
+    fn options_of_syn(&mut self, packet: &mut Vec<u8>, at: usize, now: Duration) {
+        let old = packet[at + HEADER..].to_vec();
+        let scales = options(&old).find_map(|option| match option {
+            (3, &[shift]) => Some(shift),
+            _ => None,
+        });
         packet.truncate(at + HEADER);
         packet.extend([2, 4]);
         packet.extend(self.maximum.to_be_bytes());
-        if sack {
+        let says = self.says;
+        if says.timestamps {
+            packet.extend(match says.selective {
+                true => [4, 2],
+                false => [1, 1],
+            });
+            packet.extend(self.stamps.bare(now));
+        } else if says.selective {
             packet.extend([1, 1, 4, 2]);
         }
-        if let Some(shift) = scale {
+        // The engine has a scale of its own, by which what it says is read.
+        (self.engines, self.shift) = (0, 0);
+        if let (Some(shift), Some(engines)) = (says.scale, scales) {
             packet.extend([1, 3, 3, shift]);
+            (self.engines, self.shift) = (engines, shift);
         }
         let length = packet.len() - at;
         packet[at + 12] = (length as u8 / 4) << 4;
-        let window = u16::MAX - u16::MAX % self.maximum.max(1);
-        packet[at + 14..at + 16].copy_from_slice(&window.to_be_bytes());
-        self.window = window;
-        if at == 20 {
-            let total = packet.len() as u16;
-            packet[2..4].copy_from_slice(&total.to_be_bytes());
-        } else {
-            packet[4..6].copy_from_slice(&(length as u16).to_be_bytes());
+        let stamps = match says.timestamps && packet[at + 13] & ACK != 0 {
+            true => stamps::LENGTH as u32,
+            false => 0,
+        };
+        let window = says.first_window(u32::from(self.maximum).saturating_sub(stamps));
+        self.window = u16::try_from(window).unwrap_or(u16::MAX);
+        packet[at + 14..at + 16].copy_from_slice(&self.window.to_be_bytes());
+        set_length(packet, at);
+    }
+
+    /// The SYN leaves again.
+    pub(crate) fn again(&mut self, now: Duration, emit: &mut Emit<'_>) {
+        let at = self.syn.first().map_or(20, |first| match first >> 4 {
+            4 => 20,
+            _ => 40,
+        });
+        // Its timestamp lies behind the largest segment.
+        let place = at + HEADER + 8;
+        if self.says.timestamps && self.syn.len() >= place + 4 {
+            let value = self.stamps.clock(now);
+            self.syn[place..place + 4].copy_from_slice(&value.to_be_bytes());
+            seal(&mut self.syn, at);
         }
+        self.count += 1;
+        emit(&self.syn);
+    }
+
+    /// The options of a segment in Linux's order, and the window in the scale that was said.
+    fn options_of_segment(&mut self, packet: &mut Vec<u8>, at: usize, now: Duration) {
+        let header = usize::from(packet[at + 12] >> 4) * 4;
+        let window = u32::from(u16::from_be_bytes([packet[at + 14], packet[at + 15]]));
+        let window = (window << self.engines) >> self.shift;
+        let window = u16::try_from(window).unwrap_or(u16::MAX);
+        packet[at + 14..at + 16].copy_from_slice(&window.to_be_bytes());
+        if header == HEADER && !self.stamps.agreed {
+            return;
+        }
+        let mut new = Vec::with_capacity(40);
+        self.stamps.option(now, &mut new);
+        for (kind, data) in options(&packet[at + HEADER..at + header]) {
+            if kind == 5 {
+                new.extend([1, 1, 5, data.len() as u8 + 2]);
+                new.extend(data);
+            }
+        }
+        packet[at + 12] = ((HEADER + new.len()) as u8 / 4) << 4;
+        packet.splice(at + HEADER..at + header, new);
+        set_length(packet, at);
     }
 
     /// A segment that is longer than the path takes now becomes several.
@@ -208,6 +257,17 @@ impl Wire {
             emit(&part);
         }
         self.part = part;
+    }
+}
+
+/// Writes into the header of IP how long the packet is.
+fn set_length(packet: &mut [u8], at: usize) {
+    if at == 20 {
+        let total = packet.len() as u16;
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+    } else {
+        let length = packet.len() as u16 - 40;
+        packet[4..6].copy_from_slice(&length.to_be_bytes());
     }
 }
 
