@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -13,12 +14,53 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address,
 /// and a ring that runs empty begins again at its first page.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
+/// Sockets of connections that are over, with their buffers: to map and to unmap these costs more
+/// than all else that a short connection needs.
+static SPARE: Mutex<Vec<Socket<'static>>> = Mutex::new(Vec::new());
+/// Number of them at most.
+const SPARES: usize = 8;
+/// Number of packets after which a socket is not kept. One that has got so few cannot have counted
+/// three equal acknowledgements, which is what a new connection would inherit.
+const FEW: u32 = 4;
+
 /// One connection's smoltcp.
 pub(crate) struct Engine {
     interface: Interface,
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     mtu: usize,
+    /// Number of packets that it was given.
+    given: u32,
+}
+
+fn spare() -> MutexGuard<'static, Vec<Socket<'static>>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a socket that does nothing yet.
+fn socket() -> Socket<'static> {
+    let ring = || SocketBuffer::new(vec![0; BUFFER]);
+    let spare = spare().pop();
+    let mut socket = spare.unwrap_or_else(|| Socket::new(ring(), ring()));
+    socket.set_congestion_control(CongestionControl::Cubic);
+    socket.set_nagle_enabled(false);
+    socket.set_ack_delay(None);
+    socket
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        if self.given > FEW {
+            return;
+        }
+        let smoltcp::socket::Socket::Tcp(mut socket) = self.sockets.remove(self.handle);
+        // It is closed, and forgets the rest when it is used again.
+        socket.abort();
+        let mut spare = spare();
+        if spare.len() < SPARES {
+            spare.push(socket);
+        }
+    }
 }
 
 /// A packet that waits for the engine, and what is done with those that it sends.
@@ -122,18 +164,14 @@ impl Engine {
                 .add_default_ipv6_route(Ipv6Address::UNSPECIFIED)
                 .map(drop),
         };
-        let ring = || SocketBuffer::new(vec![0; BUFFER]);
-        let mut socket = Socket::new(ring(), ring());
-        socket.set_congestion_control(CongestionControl::Cubic);
-        socket.set_nagle_enabled(false);
-        socket.set_ack_delay(None);
         let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
-        let handle = sockets.add(socket);
+        let handle = sockets.add(socket());
         Engine {
             interface,
             sockets,
             handle,
             mtu,
+            given: 0,
         }
     }
 
@@ -184,6 +222,7 @@ impl Engine {
         scratch: &mut Vec<u8>,
         emit: &mut dyn FnMut(&mut Vec<u8>),
     ) {
+        self.given = self.given.saturating_add(1);
         let mut wire = Wire {
             incoming: Some(packet),
             scratch,

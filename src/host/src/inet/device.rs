@@ -13,12 +13,10 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// How long a reader sleeps at most: an interface whose program was killed wakes nobody.
 const NAP: Duration = Duration::from_secs(2);
-/// How long a reader looks before it sleeps.
-const MOMENT: Duration = Duration::from_micros(15);
 /// Number of packets that one reader takes before others have the lock.
 const AT_ONCE: usize = 32;
 
@@ -72,19 +70,6 @@ impl All<'_> {
     }
 }
 
-/// Looks for a moment whether a packet comes, because an answer often comes at once, and to sleep
-/// and to be woken takes longer.
-fn is_coming(reading: &Reading, next: u64) -> bool {
-    let end = Instant::now() + MOMENT;
-    while Instant::now() < end {
-        if reading.interface.log.next().number() > next || reading.is_over() {
-            return true;
-        }
-        std::hint::spin_loop();
-    }
-    false
-}
-
 /// Returns a position behind all that was written before there was an address.
 fn skip(interface: &Mapped<InterfaceState>) -> Cursor {
     let end = interface.log.next().number();
@@ -108,9 +93,6 @@ impl Reader {
             if entry == Entry::Empty {
                 let next = self.cursor.number();
                 let reading = &*self.reading;
-                if is_coming(reading, next) {
-                    continue;
-                }
                 let nothing_new =
                     || reading.interface.log.next().number() <= next && !reading.is_over();
                 self.reading.interface.log.sleep(NAP, nothing_new);
