@@ -9,6 +9,7 @@ use smoltcp::socket::tcp::State as Engines;
 
 use crate::clock::Clock;
 use crate::engine::{Engine, BUFFER};
+use crate::keepalive::{Keepalive, Turn};
 use crate::loss::{Loss, Lost};
 use crate::offer::Offer;
 use crate::segment::{before, build, is_host, Plain, ACK, FIN, RST, SYN};
@@ -109,7 +110,9 @@ pub struct Connection {
     /// The largest segment that the other side takes, and that the program wants (TCP_MAXSEG).
     most: u16,
     clamp: u16,
-    keepalive: Option<Duration>,
+    keepalive: Option<Keepalive>,
+    patience: Option<Duration>,
+    no_delay: bool,
     scratch: Vec<u8>,
     spare: Vec<u8>,
 }
@@ -189,6 +192,8 @@ impl Connection {
             most: 536,
             clamp: maximum,
             keepalive: None,
+            patience: None,
+            no_delay: false,
             scratch: Vec::new(),
             spare: Vec::new(),
         })
@@ -418,11 +423,7 @@ impl Connection {
             return;
         }
         self.challenged = Some(now);
-        let mut packet = std::mem::take(&mut self.spare);
-        self.plain(ACK, self.wire.next, now, &mut packet);
-        self.wire.count += 1;
-        emit(&packet);
-        self.spare = packet;
+        self.say(ACK, self.wire.next, now, emit);
     }
 
     /// A packet between the two ends came in, whose checksums somebody has looked at. What it
@@ -552,6 +553,9 @@ impl Connection {
         }
         self.wire.stamps.hear(segment, expected, now);
         self.heard = now;
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.hear();
+        }
         let oldest = self.oldest();
         if segment.has(FIN) {
             let end = segment.sequence.wrapping_add(segment.payload.len() as u32);
@@ -718,6 +722,7 @@ impl Connection {
                 }
                 self.mend(now, emit);
                 let all = self.output(now, emit);
+                self.keep_alive(now, emit);
                 self.settle(now);
                 all
             }
@@ -729,7 +734,8 @@ impl Connection {
 
     fn given_up(&self, now: Duration) -> bool {
         let since = self.progress.max(self.heard);
-        self.unacknowledged != self.wire.next && now.saturating_sub(since) >= GIVE_UP
+        self.unacknowledged != self.wire.next
+            && now.saturating_sub(since) >= self.patience.unwrap_or(GIVE_UP)
     }
 
     fn waits(&self) -> &'static [u64] {
@@ -788,8 +794,11 @@ impl Connection {
                     Lost::No => None,
                 };
                 let flight = self.unacknowledged != self.wire.next;
-                let give_up = flight.then(|| self.progress.max(self.heard) + GIVE_UP);
-                [engine, lost, self.loss.probe_at(), give_up]
+                let give_up = flight
+                    .then(|| self.progress.max(self.heard) + self.patience.unwrap_or(GIVE_UP));
+                let keepalive = self.keepalive.filter(|_| self.may_ask());
+                let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
+                [engine, lost, self.loss.probe_at(), give_up, keepalive]
                     .into_iter()
                     .flatten()
                     .min()
@@ -943,12 +952,60 @@ impl Connection {
         }
     }
 
-    /// Asks an idle peer after this time whether it is still there.
-    pub fn set_keepalive(&mut self, interval: Option<Duration>) {
-        self.keepalive = interval;
-        self.engine
-            .socket_mut()
-            .set_keep_alive(interval.map(Clock::stretch));
+    /// Asks a silent peer whether it is still there: after so long, with so much time between two
+    /// probes, and so often.
+    pub fn set_keepalive(&mut self, times: Option<(Duration, Duration, u32)>) {
+        self.keepalive = times.map(Keepalive::new);
+    }
+
+    /// Gives up data that stays without an answer for so long (TCP_USER_TIMEOUT).
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Sends what is shorter than a segment although something is on its way (TCP_NODELAY).
+    pub fn set_no_delay(&mut self, no_delay: bool) {
+        self.no_delay = no_delay;
+    }
+
+    /// Hop limit, and type of service or traffic class, of what is sent from now on.
+    pub fn set_header(&mut self, hop_limit: u8, service: u8) {
+        (self.wire.hop_limit, self.wire.service) = (hop_limit.max(1), service);
+    }
+
+    /// Asks the peer whether it is still there, or gives it up.
+    fn keep_alive(&mut self, now: Duration, emit: &mut Emit<'_>) {
+        let asks = self.may_ask();
+        let (heard, patience) = (self.heard, self.patience);
+        let Some(keepalive) = self.keepalive.as_mut().filter(|_| asks) else {
+            return;
+        };
+        match keepalive.turn(heard, patience, now) {
+            Turn::Nothing => {}
+            Turn::Probe => {
+                let before = self.oldest().wrapping_sub(1);
+                self.say(ACK, before, now, emit);
+            }
+            Turn::Over => {
+                self.say(RST | ACK, self.wire.next, now, emit);
+                self.wire.silent = true;
+                self.end(End::TimedOut);
+            }
+        }
+    }
+
+    /// Whether nothing is on its way that has to be answered anyhow.
+    fn may_ask(&self) -> bool {
+        self.state == State::Open && self.pending() == 0 && self.oldest() == self.wire.next
+    }
+
+    /// A packet without data leaves.
+    fn say(&mut self, flags: u8, sequence: u32, now: Duration, emit: &mut Emit<'_>) {
+        let mut packet = std::mem::take(&mut self.spare);
+        self.plain(flags, sequence, now, &mut packet);
+        self.wire.count += 1;
+        emit(&packet);
+        self.spare = packet;
     }
 
     /// What remains for a minute. None where nothing has to.

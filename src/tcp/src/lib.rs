@@ -11,6 +11,7 @@
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
 //! | `engine` | smoltcp behind five functions |
 //! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
+//! | `keepalive` | whether a silent peer is still there |
 //! | `offer` | what a SYN says |
 //! | `stamps` | timestamps |
 //! | `wire` | what leaves the engine, made Linux's: options of SYN, identification, PMTU |
@@ -40,6 +41,7 @@ mod clock;
 pub mod connection;
 pub mod demux;
 mod engine;
+mod keepalive;
 mod loss;
 mod offer;
 pub mod segment;

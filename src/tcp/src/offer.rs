@@ -4,7 +4,7 @@
 use crate::Segment;
 
 /// What a SYN offers.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Offer {
     /// Timestamps (net.ipv4.tcp_timestamps).
     pub timestamps: bool,

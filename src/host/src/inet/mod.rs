@@ -269,7 +269,8 @@ impl<'n> All<'n> {
             | What::ListenOn
             | What::Path
             | What::Packet
-            | What::Join => {
+            | What::Join
+            | What::Tune => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }

@@ -6,6 +6,7 @@ use crate::message::conf::{self, Of};
 use crate::World;
 use memtun_ip::ethernet::Mac;
 use memtun_stack::{Address, Link, Neighbour};
+use memtun_tcp::Offer;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An interface of the net.
@@ -64,6 +65,8 @@ pub struct Settings {
     pub ignores_mtu: bool,
     /// The smallest MTU of a path that is believed.
     pub smallest_mtu: u32,
+    /// What a SYN offers.
+    pub offer: Offer,
 }
 
 /// The net of one generation.
@@ -209,6 +212,37 @@ fn interface(world: &World<'_>, link: &Link) -> Interface {
     }
 }
 
+/// What sockets of TCP offer on which nothing was set. What the net has not set is the machine's.
+fn offer(world: &World<'_>) -> Offer {
+    let text = |path: &str| {
+        let set = world.state.sysctls.iter();
+        let set = set.map(|it| (&it.path[..], &it.value[..]));
+        let own = set
+            .filter(|it| it.0 == path.as_bytes())
+            .map(|it| it.1)
+            .next();
+        let own = own.and_then(|value| std::str::from_utf8(value).ok());
+        own.map(str::to_owned).unwrap_or_else(|| machines(path))
+    };
+    let is_on = |path: &str| text(path).trim() != "0";
+    let buffers = text("ipv4/tcp_rmem");
+    let mut buffers = buffers.split_whitespace().map(|it| it.parse().unwrap_or(0));
+    let (_, first, most) = (buffers.next(), buffers.next(), buffers.next());
+    let usual = Offer {
+        timestamps: is_on("ipv4/tcp_timestamps"),
+        selective: is_on("ipv4/tcp_sack"),
+        scale: is_on("ipv4/tcp_window_scaling").then_some(0),
+        ..Offer::default()
+    };
+    let most = most.unwrap_or(6_291_456);
+    usual.of_buffer(first.unwrap_or(131_072), Some(most))
+}
+
+/// What the machine has set.
+fn machines(path: &str) -> String {
+    std::fs::read_to_string(format!("/proc/sys/net/{path}")).unwrap_or_default()
+}
+
 fn settings(world: &World<'_>) -> Settings {
     let number = |path: &str, default: i64| world.setting(path.as_bytes()).unwrap_or(default);
     let at_least_0 = |path: &str, default: i64| number(path, default).max(0) as u64;
@@ -236,5 +270,6 @@ fn settings(world: &World<'_>) -> Settings {
         ],
         ignores_mtu: number("ipv4/ip_no_pmtu_disc", 0) == 1,
         smallest_mtu: at_least_0("ipv4/route/min_pmtu", 552) as u32,
+        offer: offer(world),
     }
 }

@@ -16,6 +16,7 @@ use memtun_calls::inet::call::Step;
 use memtun_calls::inet::connect::Pending;
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
+use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_sys::inet::{self, SocketName};
@@ -399,6 +400,8 @@ pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
 pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     if is_noted(level, option) {
         note_option(fd);
+    } else if is_shown(level, option) {
+        note_tuning(fd);
     }
     if level == libc::IPPROTO_IPV6
         && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
@@ -411,6 +414,12 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
 #[inline(never)]
 extern "C" fn note_option(fd: c_int) {
     quietly(fd, |call| call.changed().ok());
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn note_tuning(fd: c_int) {
+    quietly(fd, |call| call.tuned().ok());
 }
 
 #[cold]

@@ -17,6 +17,7 @@ pub mod asker;
 pub mod bind;
 pub mod connect;
 pub mod diag;
+pub mod manner;
 pub mod names;
 pub mod native;
 pub mod open;
@@ -189,6 +190,15 @@ impl Sockets {
         self.openings.push_back((cookie, alias));
         if self.openings.len() > MOST {
             self.openings.pop_front();
+        }
+    }
+
+    /// Returns the flow of a connection whose leg has this native name.
+    pub fn flow_of_leg(&self, native: SocketAddr) -> Option<Flow> {
+        let table = self.open.as_ref()?.writer.table();
+        match memtun_stack::sockets::table::native_v4(native.ip()) {
+            Some(alias) => table.flow(alias),
+            None => table.flow_of_v6_port(Protocol::Tcp, native.port()),
         }
     }
 
