@@ -37,14 +37,15 @@
 
 #![forbid(unsafe_code)]
 
-mod clock;
+mod answers;
+mod arriving;
 pub mod connection;
 pub mod demux;
 mod engine;
 mod keepalive;
-mod loss;
 mod offer;
 pub mod segment;
+mod sender;
 mod stamps;
 pub mod wait;
 mod wire;

@@ -99,17 +99,17 @@ impl<'a> Segment<'a> {
         })
     }
 
-    /// Whether the sender of this SYN understands selective acknowledgements.
-    pub(crate) fn permits_sacks(&self) -> bool {
-        self.options().any(|(kind, _)| kind == 4)
-    }
-
     /// By how much the sender of this SYN scales its windows, if it does.
     pub(crate) fn scale(&self) -> Option<u8> {
         self.options().find_map(|option| match option {
             (3, &[shift]) => Some(shift.min(14)),
             _ => None,
         })
+    }
+
+    /// Whether the sender of this SYN understands blocks.
+    pub(crate) fn permits_sacks(&self) -> bool {
+        self.options().any(|(kind, _)| kind == 4)
     }
 
     /// When it left by the sender's clock, and what that has last heard of the other one.
@@ -213,8 +213,16 @@ pub struct Plain<'a> {
 /// A packet without data, with all checksums. `out` is emptied first. IPv4 has no identification
 /// and may not be cut, as Linux's answers; the hop limit is 64.
 pub fn build(plain: &Plain<'_>, out: &mut Vec<u8>) {
+    head(plain, 0, out);
+    let at = out.len() - HEADER - plain.options.len();
+    seal(out, at);
+}
+
+/// The headers of a packet with so much data, without checksums.
+pub(crate) fn head(plain: &Plain<'_>, data: usize, out: &mut Vec<u8>) {
     out.clear();
-    let length = HEADER + plain.options.len();
+    let header = HEADER + plain.options.len();
+    let length = header + data;
     match (plain.source.ip(), plain.destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             out.extend([0x45, 0]);
@@ -231,16 +239,14 @@ pub fn build(plain: &Plain<'_>, out: &mut Vec<u8>) {
             out.extend(sixteen(destination));
         }
     }
-    let at = out.len();
     out.extend(plain.source.port().to_be_bytes());
     out.extend(plain.destination.port().to_be_bytes());
     out.extend(plain.sequence.to_be_bytes());
     out.extend(plain.acknowledgement.to_be_bytes());
-    out.extend([(length as u8 / 4) << 4, plain.flags]);
+    out.extend([(header as u8 / 4) << 4, plain.flags]);
     out.extend(plain.window.to_be_bytes());
     out.extend([0, 0, 0, 0]);
     out.extend(plain.options);
-    seal(out, at);
 }
 
 fn sixteen(address: IpAddr) -> [u8; 16] {
