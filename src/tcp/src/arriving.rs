@@ -175,7 +175,7 @@ impl Connection {
         emit: &mut Emit<'_>,
     ) {
         let expected = self.expected();
-        let inside = before(segment.sequence, self.wire.edge) || segment.sequence == expected;
+        let inside = before(segment.sequence, self.wire.told) || segment.sequence == expected;
         if segment.has(RST) {
             if segment.sequence == expected {
                 self.give(packet, now, emit);
@@ -253,7 +253,7 @@ impl Connection {
     fn data(&mut self, segment: &Segment<'_>, now: Duration, emit: &mut Emit<'_>) {
         let (from, size) = (segment.sequence, segment.payload.len() as u32);
         let to = from.wrapping_add(size);
-        let (expected, edge) = (self.expected(), self.wire.edge);
+        let (expected, edge) = (self.expected(), self.wire.told);
         if self.has_heard_all() {
             self.answers.came_again(from, to, now);
             return;

@@ -362,7 +362,9 @@ impl Connection {
         let trip = (self.tries <= 1).then(|| now.saturating_sub(self.began));
         let first = self.wire.first.unwrap_or_default().wrapping_add(1);
         self.sender.begin(first, trip, self.tries, now);
-        self.answers.begin(self.expected());
+        let expected = self.expected();
+        self.answers.begin(expected);
+        self.wire.open(expected);
         self.state = State::Open;
         self.heard = now;
         self.progress = now;
@@ -586,6 +588,8 @@ impl Connection {
             (count, result)
         });
         self.read = self.read.wrapping_add(count as u32);
+        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
+        self.wire.read(read);
         result.ok()
     }
 

@@ -14,6 +14,8 @@ pub struct Offer {
     pub scale: Option<u8>,
     /// The window at the beginning, before it is made a multiple of the segments.
     pub window: u32,
+    /// Whether the window grows with what comes.
+    pub grows: bool,
 }
 
 impl Default for Offer {
@@ -24,6 +26,7 @@ impl Default for Offer {
             selective: true,
             scale: Some(7),
             window: 65_536,
+            grows: true,
         }
     }
 }
@@ -39,6 +42,7 @@ impl Offer {
         Offer {
             scale: self.scale.map(|_| scale),
             window,
+            grows: most.is_some(),
             ..self
         }
     }

@@ -1,6 +1,7 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
+use crate::engine::BUFFER;
 use crate::offer::Offer;
 use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN};
 use crate::stamps::{self, Stamps};
@@ -38,7 +39,10 @@ pub(crate) struct Wire {
     engines_shift: u8,
     shift: u8,
     /// The same number as it was last told.
-    told: u32,
+    pub(crate) told: u32,
+    /// The largest window that is said, whatever the engine takes, and from where on it counts.
+    limit: u32,
+    limit_from: u32,
     identification: u16,
     packet: Vec<u8>,
 }
@@ -63,6 +67,8 @@ impl Wire {
             engines_shift: 0,
             shift: 0,
             told: 0,
+            limit: says.window,
+            limit_from: 0,
             identification: (seed >> 32) as u16,
             packet: Vec::new(),
         }
@@ -124,7 +130,12 @@ impl Wire {
     /// The SYN and ACK is answered: what its window has allowed counts.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.edge = expected.wrapping_add(self.window.into());
-        self.told = self.edge;
+    }
+
+    /// The connection is open, and the other side knows the window that our SYN has said.
+    pub(crate) fn open(&mut self, expected: u32) {
+        self.told = expected.wrapping_add(self.window.into());
+        self.limit_from = expected;
     }
 
     /// Whether the window has become so much larger that the other side should know
@@ -138,9 +149,25 @@ impl Wire {
 
     /// The window that is said with this acknowledgement.
     pub(crate) fn window_at(&self, expected: u32) -> u16 {
-        let room = self.edge.wrapping_sub(expected);
-        let room = if (room as i32) < 0 { 0 } else { room };
-        u16::try_from(room >> self.shift).unwrap_or(u16::MAX)
+        let positive = |room: u32| if (room as i32) < 0 { 0 } else { room };
+        let room = positive(self.edge.wrapping_sub(expected));
+        let limit = self.limit_from.wrapping_add(self.limit);
+        // Linux rounds its own measure up; what there is no room for is not said.
+        let limit = positive(limit.wrapping_sub(expected)).div_ceil(1 << self.shift);
+        u16::try_from(limit.min(room >> self.shift)).unwrap_or(u16::MAX)
+    }
+
+    /// The program has read up to here; what it has is no burden any more. A window that grows has
+    /// become larger by what has come.
+    pub(crate) fn read(&mut self, read: u32) {
+        let count = read.wrapping_sub(self.limit_from);
+        self.limit_from = read;
+        if self.says.grows {
+            self.limit = self
+                .limit
+                .saturating_add(count.saturating_mul(2))
+                .min(BUFFER as u32);
+        }
     }
 
     /// A packet of an open connection leaves, with data or without.

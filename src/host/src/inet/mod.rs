@@ -98,7 +98,7 @@ impl Local for Ends {
         kind: &IcmpError,
     ) {
         match of.protocol {
-            memtun_ip::protocol::TCP => self.tcp.error(&mut self.sockets, out, meta, of, kind),
+            memtun_ip::protocol::TCP => self.tcp.error(of, kind),
             _ => drop(self.udp.error(&mut self.sockets, meta, offender, of, kind)),
         }
     }
