@@ -51,8 +51,8 @@ anew() {
 # Both hosts answer each other: a port that nobody has is refused in both directions. Some programs
 # need a moment after they have said that they are connected.
 until_reached() {
-    local of_a=$1 of_b=$2
-    for _ in $(seq 30); do
+    local of_a=$1 of_b=$2 end=$((SECONDS + 20))
+    while [ $SECONDS -lt $end ]; do
         refused a $of_b && refused b $of_a && return
         sleep 0.1
     done

@@ -17,15 +17,9 @@ use crate::watchdog::Finished;
 macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
-            ping_socket
-            ping_socket6
             sending
-            tcp_connect
-            tcp_connect6
             tcp_data
             tcp_data6
-            udp_errors
-            udp_errors6
         }
     };
 }

@@ -89,6 +89,8 @@ programs! {
     paths
     persist
     pi
+    ping_socket
+    ping_socket6
     poll
     procfs_counters
     procfs_net
@@ -131,6 +133,8 @@ programs! {
     tcp_accept6
     tcp_bind
     tcp_bind6
+    tcp_connect
+    tcp_connect6
     tcp_inherit
     tcp_inherit6
     tunsetiff
@@ -138,6 +142,8 @@ programs! {
     tunsetiff_taken
     udp_bind
     udp_bind6
+    udp_errors
+    udp_errors6
     udp_names
     udp_names6
     udp_receive

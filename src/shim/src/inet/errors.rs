@@ -11,22 +11,25 @@ use super::calls::{call, Descriptor};
 use super::known::{self, Known};
 use crate::errno::{self, fence};
 use crate::table;
-use crate::uaccess::{self, OwnMemory};
-use libc::{c_int, c_uint, iovec, msghdr, pollfd, ssize_t};
+use crate::told::Told;
+use crate::waiting::epoll;
+use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
-use memtun_calls::Memory;
 use memtun_shm::Shelf;
 use memtun_stack::sockets::{flag, report, Flow, Report};
 use memtun_sys as sys;
-use memtun_sys::inet::SocketName;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Number of errors that wait in the queues of all sockets of this process. Of more, the oldest are
 /// lost, as where a socket has no room.
 const MOST: usize = 16;
+/// The events of something to read.
+const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
 /// Bytes of what was sent that are kept.
 const LONGEST: usize = 1472;
 
@@ -77,24 +80,32 @@ pub fn waiting(known: &Known, cookie: u64) -> Option<Errno> {
     known.table.error(cookie, true)
 }
 
+/// Returns the report that is next in the socket's queue.
+fn next_report(known: &Known, fd: c_int) -> Option<(Report, Flow)> {
+    let mut head = [0; report::HEAD];
+    let found = sys::inet::receive_datagram(borrowed(fd), &mut head, libc::MSG_PEEK).ok()?;
+    let length = found.length.min(report::HEAD);
+    let heard = call(known, &Descriptor(fd)).heard(&found.from?, &head[..length]);
+    match heard {
+        Heard::Report(report, flow) => Some((report, flow)),
+        _ => None,
+    }
+}
+
+fn borrowed<'f>(fd: c_int) -> BorrowedFd<'f> {
+    // SAFETY: the descriptor is the program's, which has it open for this call of its own.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
 /// Takes the reports out that are next in the socket's queue.
 fn settle(known: &Known, fd: c_int, cookie: u64) {
-    let socket = Descriptor(fd);
-    // SAFETY: the descriptor is the program's, which has it open for this call of its own.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     let mut room = [0; report::HEAD + LONGEST];
     // A socket has no more than its receive buffer holds.
     for _ in 0..4096 {
-        let head = &mut room[..report::HEAD];
-        let Ok(found) = sys::inet::receive_datagram(borrowed, head, libc::MSG_PEEK) else {
+        let Some((report, flow)) = next_report(known, fd) else {
             return;
         };
-        let Some(from) = found.from else { return };
-        let length = found.length.min(report::HEAD);
-        let Heard::Report(report, flow) = call(known, &socket).heard(&from, &head[..length]) else {
-            return;
-        };
-        let Ok(found) = sys::inet::receive_datagram(borrowed, &mut room, 0) else {
+        let Ok(found) = sys::inet::receive_datagram(borrowed(fd), &mut room, 0) else {
             return;
         };
         let end = found.length.clamp(report::HEAD, room.len());
@@ -109,6 +120,65 @@ pub fn given(fd: c_int) {
         fence(|| {
             if let Some(errors) = Errors::of(fd) {
                 settle(errors.known, fd, errors.cookie);
+            }
+            Ok(())
+        })
+    });
+}
+
+/// Called when a datagram was given to the program: a report behind it whose error the program has
+/// had already must not wake anybody.
+pub fn passed(known: &Known, fd: c_int, cookie: u64) {
+    if known.table.had_error(cookie) && known.table.error(cookie, false).is_none() {
+        settle(known, fd, cookie);
+    }
+}
+
+/// Number of errors that sockets of the net had when this process looked last and found none that
+/// waits for one of its own.
+static SEEN: AtomicU32 = AtomicU32::new(0);
+
+/// Called after epoll_wait(2) has found `n` events in a net that has addresses. What wakes for an
+/// error is something to read natively, and is shown as an error.
+#[inline]
+pub fn in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) {
+    let raises = known::get().map_or(0, |known| known.table.raises());
+    if raises != SEEN.load(Relaxed) {
+        show_in_epoll(epoll, events, n, raises);
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn show_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int, raises: u32) {
+    // SAFETY: the array is the caller's and has `n` elements, which the kernel has just filled.
+    let all = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
+    let mut shown = |any: &mut bool| {
+        table::each_datagrams(|fd| {
+            let Some(errors) = Errors::of(fd).filter(|errors| errors.are_there()) else {
+                return;
+            };
+            *any = true;
+            let datum = epoll::datum_of(epoll, fd);
+            let is_of_it = |event: &&mut epoll_event| {
+                let (data, bits) = (event.u64, event.events);
+                Some(data) == datum && bits & IN as u32 != 0
+            };
+            if let Some(event) = all.iter_mut().find(is_of_it) {
+                // What is behind the report is seen once the error is taken.
+                if next_report(errors.known, fd).is_some() {
+                    event.events &= !(IN as u32);
+                }
+                event.events |= libc::EPOLLERR as u32;
+            }
+        });
+    };
+    let _ = errno::keep(|| {
+        fence(|| {
+            let mut any = false;
+            shown(&mut any);
+            if !any {
+                SEEN.store(raises, Relaxed);
             }
             Ok(())
         })
@@ -176,7 +246,6 @@ pub extern "C" fn show(fds: *mut pollfd, n: usize) -> c_int {
 }
 
 fn show_one(p: &mut pollfd) {
-    const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
     let Some(errors) = Errors::of(p.fd) else {
         return;
     };
@@ -216,75 +285,16 @@ fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> 
     let Some(queued) = QUEUED.find(key) else {
         return Ok(None);
     };
-    // SAFETY: a message is a plain C struct.
-    let mut given = unsafe { uaccess::read(message.cast_const()) }?;
     QUEUED.forget(key);
     if oldest(errors.cookie).is_none() {
         // The error that waits is that of the queue's next element.
         errors.known.table.error(errors.cookie, true);
     }
-    let mut flags = libc::MSG_ERRQUEUE;
-    let mut done = 0;
-    for at in 0..given.msg_iovlen {
-        // SAFETY: an iovec is two plain numbers.
-        let buffer: iovec = unsafe { uaccess::read(given.msg_iov.wrapping_add(at).cast_const()) }?;
-        let some = buffer.iov_len.min(queued.length - done);
-        OwnMemory.write(buffer.iov_base as usize, &queued.payload[done..done + some])?;
-        done += some;
-    }
-    if done < queued.length {
-        flags |= libc::MSG_TRUNC;
-    }
-    let is_v6 = Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6);
-    let shown = |address: SocketAddr| match address {
-        SocketAddr::V4(v4) if is_v6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        address => address,
+    let told = Told {
+        report: &queued.report,
+        to: queued.to,
+        payload: &queued.payload[..queued.length],
+        is_v6: Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6),
     };
-    if !given.msg_name.is_null() {
-        let name = SocketName::new(&shown(queued.to));
-        let some = &name.bytes()[..name.bytes().len().min(given.msg_namelen as usize)];
-        OwnMemory.write(given.msg_name as usize, some)?;
-        given.msg_namelen = name.bytes().len() as c_uint;
-    }
-    let control = control(&queued.report, queued.to.is_ipv4());
-    let length = control_length(queued.to.is_ipv4());
-    let some = length.min(given.msg_controllen);
-    if some < length {
-        flags |= libc::MSG_CTRUNC;
-    }
-    let some = if some < 16 { 0 } else { some };
-    let mut control = control;
-    control[..8].copy_from_slice(&(some.min(length) as u64).to_ne_bytes());
-    OwnMemory.write(given.msg_control as usize, &control[..some])?;
-    given.msg_controllen = some;
-    given.msg_flags = flags;
-    uaccess::write(message, &given)?;
-    Ok(Some(done))
-}
-
-/// Bytes of the control message: its head, `struct sock_extended_err`, and who has sent the error.
-fn control_length(v4: bool) -> usize {
-    16 + 16 + if v4 { 16 } else { 28 }
-}
-
-/// The control message of an element (IP_RECVERR, IPV6_RECVERR).
-fn control(report: &Report, v4: bool) -> [u8; 60] {
-    let mut bytes = [0; 60];
-    let (level, kind) = match v4 {
-        true => (libc::IPPROTO_IP, libc::IP_RECVERR),
-        false => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
-    };
-    bytes[8..12].copy_from_slice(&level.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&kind.to_ne_bytes());
-    bytes[16..20].copy_from_slice(&report.errno.to_ne_bytes());
-    bytes[20..23].copy_from_slice(&[report.origin, report.kind, report.code]);
-    bytes[24..28].copy_from_slice(&report.info.to_ne_bytes());
-    let offender = match report.offender {
-        IpAddr::V6(v6) => std::net::SocketAddrV6::new(v6, 0, 0, report.scope).into(),
-        v4 => SocketAddr::new(v4, 0),
-    };
-    let name = SocketName::new(&offender);
-    let some = name.bytes().len().min(60 - 32);
-    bytes[32..32 + some].copy_from_slice(&name.bytes()[..some]);
-    bytes
+    told.give(message, |_| Ok((0, false))).map(Some)
 }

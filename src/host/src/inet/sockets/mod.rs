@@ -8,6 +8,7 @@
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
 //! | [`rules`], [`ports`] | which sockets cannot have the same port; which one a socket gets |
+//! | [`ends`] | why a connection has ended |
 //! | [`target`] | which socket gets what comes, and how it is reached |
 //! | [`asker`], [`bind`], [`connect`], [`path`], [`verdict`] | what programs ask |
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod asker;
 pub mod bind;
 pub mod connect;
 pub mod diag;
+pub mod ends;
 pub mod manner;
 pub mod names;
 pub mod native;

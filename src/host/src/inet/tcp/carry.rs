@@ -76,7 +76,7 @@ impl Tcp {
         if let Some(mtu) = relay::smaller_path(kind) {
             live.connection.set_mtu(mtu);
         } else if live.connection.state() == State::Connecting {
-            live.refuse(kind);
+            live.refuse(kind, now);
         }
         self.touch(number);
     }
