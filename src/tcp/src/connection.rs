@@ -501,6 +501,12 @@ impl Connection {
             if before(expected, end) && (end.wrapping_sub(expected) as usize) < BUFFER {
                 self.end_at = Some(end);
             }
+            // Whoever hears the end first is about to say something (tcp_fin enters ping-pong mode),
+            // and be it an end of its own, which carries the acknowledgement.
+            if segment.sequence == expected && self.engine.state() == Engines::Established {
+                self.talks = true;
+                self.delay();
+            }
         }
         let flight = oldest != self.wire.next;
         let equal = segment.is_empty()
@@ -653,12 +659,7 @@ impl Connection {
                     self.end(End::TimedOut);
                     return true;
                 }
-                let delays = self.talks || self.quick == 0;
-                if delays != self.delays {
-                    self.delays = delays;
-                    let delay = delays.then(|| Clock::stretch(DELAY));
-                    self.engine.socket_mut().set_ack_delay(delay);
-                }
+                self.delay();
                 self.mend(now, emit);
                 let all = self.output(now, emit);
                 self.settle(now);
@@ -667,6 +668,16 @@ impl Connection {
             // The last acknowledgement, or the RST.
             State::Ended(End::Closed | End::Aborted) => self.output(now, emit),
             State::Ended(_) => true,
+        }
+    }
+
+    /// Tells the engine whether acknowledgements wait for what else is to be sent.
+    fn delay(&mut self) {
+        let delays = self.talks || self.quick == 0;
+        if delays != self.delays {
+            self.delays = delays;
+            let delay = delays.then(|| Clock::stretch(DELAY));
+            self.engine.socket_mut().set_ack_delay(delay);
         }
     }
 

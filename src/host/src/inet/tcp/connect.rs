@@ -79,7 +79,7 @@ impl Tcp {
             }
             self.drop_link(sockets, number, now);
         }
-        let stage = Stage::Asked(opening, reply, now + MOMENT);
+        let stage = Stage::Asked(opening, reply.by_another(), now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
         match self.keep(connection, flow, alias, way, stage) {
             Some(number) => self.asked.push_back((now + MOMENT, number, self.serial)),
@@ -107,6 +107,7 @@ impl Tcp {
             let Some(open) = sockets.open_listener() else {
                 return false;
             };
+            super::leg::prepare(open);
             match Legs::new(open) {
                 Ok(legs) => {
                     self.legs = Some(std::sync::Arc::new(legs));
@@ -118,28 +119,27 @@ impl Tcp {
         self.legs.is_some()
     }
 
-    /// Accepts programs that were told that they are connected.
+    /// Accepts a program that was told that it is connected. While others wait, there is another
+    /// event.
     pub(super) fn accept_open(&mut self, sockets: &mut Sockets) {
-        /// So many are accepted before others have the lock.
-        const AT_ONCE: usize = 64;
-        for _ in 0..AT_ONCE {
-            let Some(listener) = sockets.open_listener() else {
-                return;
-            };
-            let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-            let Ok(socket) = rustix::net::accept_with(listener, flags) else {
-                return;
-            };
-            let leg = Leg::of(socket);
-            if let Some(leg) = self.adopt(sockets, leg) {
-                leg.reset();
-            }
+        let listener = sockets.open_listener();
+        let Some((leg, other)) = listener.and_then(Leg::accepted) else {
+            return;
+        };
+        if let Some(leg) = self.adopt(sockets, leg, other) {
+            leg.reset();
         }
     }
 
-    /// Finds the connection that a leg is for. Gives back one that is for none, or of others.
-    fn adopt(&mut self, sockets: &mut Sockets, leg: Leg) -> Option<Leg> {
-        let (Some(own), Some(other)) = (leg.own_name(), leg.other_name()) else {
+    /// Finds the connection that a leg is for, whose other end has this name. Gives back one that
+    /// is for none, or of others.
+    fn adopt(
+        &mut self,
+        sockets: &mut Sockets,
+        leg: Leg,
+        other: Option<SocketAddr>,
+    ) -> Option<Leg> {
+        let (Some(own), Some(other)) = (leg.own_name(), other) else {
             return Some(leg);
         };
         let std::net::IpAddr::V4(alias) = own.ip() else {
