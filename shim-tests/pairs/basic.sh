@@ -12,6 +12,7 @@ for to in 10.9.0.2 fd09::2; do
     on a own_ping -c 1 -W 1 ${to/2/77} | sed -n 's/, time.*//; /received/p'
 
     echo "== nc by TCP"
+    anew b.got b.log
     on b nc $family -v -n -l -N 9000 <<<"from b" >b.got 2>b.log &
     server=$!
     until_log Listening b.log
@@ -24,6 +25,7 @@ for to in 10.9.0.2 fd09::2; do
     on a timeout 20 nc -n -v -w 5 $to 9001 2>&1 </dev/null
     echo "status $?"
     echo "== nc by UDP"
+    anew b.got b.log
     on b nc $family -v -n -u -l 9002 >b.got 2>b.log &
     server=$!
     until_log Bound b.log

@@ -21,6 +21,7 @@ on up "ip addr add 10.8.0.$i/24 dev \$INTERFACE; ip link set up dev \$INTERFACE"
 peer "other" { key "$(of $other Public)"; $([ $i = 2 ] || echo "remote 10.9.0.$other:10000;") }
 C
     done
+    anew 1.log 2.log
     on a fastd -c 1.conf 2>1.log &
     a=$!
     on b fastd -c 2.conf 2>2.log &

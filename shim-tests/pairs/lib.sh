@@ -42,19 +42,37 @@ wire() {
     done
 }
 
+# Logs and what was received begin anew. A program in the background opens its files when it runs,
+# so whoever waits for a text there could find what an earlier one has said.
+anew() {
+    rm -f "$@"
+}
+
+# Both hosts answer each other: a port that nobody has is refused in both directions. Some programs
+# need a moment after they have said that they are connected.
+until_reached() {
+    local of_a=$1 of_b=$2 end=$((SECONDS + 20))
+    while [ $SECONDS -lt $end ]; do
+        refused a $of_b && refused b $of_a && return
+        sleep 0.1
+    done
+    echo "never reached: $of_a $of_b"
+}
+
+refused() {
+    on $1 nc -n -v -z -w 1 $2 9 2>&1 | grep -q refused
+}
+
 # What goes over a network between the hosts: exercise ADDRESS-OF-A ADDRESS-OF-B
 exercise() {
     local of_a=$1 of_b=$2 at=$2 family=-4
     case $of_b in *:*) at="[$of_b]" family=-6 ;; esac
     echo "== $of_a $of_b"
-    # Some programs need a moment after they have said that they are connected.
-    for _ in $(seq 40); do
-        on a nc -n -v -z -w 1 $of_b 9 2>&1 | grep -q refused && on b nc -n -v -z -w 1 $of_a 9 2>&1 | grep -q refused && break
-        sleep 0.3
-    done
+    until_reached $of_a $of_b
     local hosts from to address
     for hosts in a:b:$of_b b:a:$of_a; do
         IFS=: read -r from to address <<<"$hosts"
+        anew $to.got $to.log
         on $to nc $family -v -n -l -N 9000 <<<"from $to" >$to.got 2>$to.log &
         local server=$!
         until_log Listening $to.log
@@ -62,6 +80,7 @@ exercise() {
         echo "$from to $to by TCP: status $?"
         gone $server
         cat $from.got $to.got
+        anew $to.got $to.log
         on $to nc $family -v -n -u -l 9002 >$to.got 2>$to.log &
         server=$!
         until_log Bound $to.log
@@ -72,7 +91,7 @@ exercise() {
         echo "$from to $to by UDP: $(cat $to.got)"
     done
     [ -f big ] || head -c 20000000 /dev/urandom >big
-    rm -f got
+    anew got http.log
     on b python3 -u -m http.server --bind $of_b 8000 >http.log 2>&1 &
     server=$!
     until_log Serving http.log

@@ -38,6 +38,7 @@ C
 on b env $wrapped "$(command -v sshd)" -D -e -f sshd.conf 2>sshd.log &
 b=$!
 until_log 'Server listening on 10.9.0.2' sshd.log
+until_log 'Server listening on fd09::2' sshd.log
 if [ "$SIDE" = kernel ]; then
     options=
 else

@@ -6,6 +6,7 @@ cp -f "$(command -v ping)" own_ping
 for to in 10.9.0.2 fd09::2; do
     [ $to = fd09::2 ] && family=-6 || family=-4
     on a own_ping -c 3 -i 0.1 -W 5 $to | sed -n 's/, time.*//; /received/p'
+    anew b.got b.log
     on b nc $family -v -n -l -N 9000 <<<"from b" >b.got 2>b.log &
     server=$!
     until_log Listening b.log

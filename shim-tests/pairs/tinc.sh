@@ -18,6 +18,7 @@ for mode in router switch; do
     echo 'ConnectTo = beta' >>alpha/tinc.conf
     cp alpha/hosts/alpha beta/hosts/
     cp beta/hosts/beta alpha/hosts/
+    anew alpha.log beta.log
     on b tincd -D -c "$W/beta" --pidfile="$W/beta/pid" -d2 2>beta.log &
     b=$!
     until_log Ready beta.log

@@ -17,6 +17,7 @@ else:
 }
 for way in '' -R; do
     for family in 4:10.9.0.2 6:fd09::2; do
+        anew server.log
         on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &
         server=$!
         until_log listening server.log
@@ -27,6 +28,7 @@ for way in '' -R; do
         finish $server
     done
 done
+anew server.log
 on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &
 server=$!
 until_log listening server.log
@@ -36,6 +38,7 @@ echo "status $?"
 counted bytes 40000000
 finish $server
 for way in '' -R; do
+    anew server.log
     on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &
     server=$!
     until_log listening server.log

@@ -2,6 +2,9 @@
 # needs: vtund ip ping nc curl python3
 . ./lib.sh
 wire tun
+# What a kernel sends by itself over a new interface would come before the other end is up, and
+# vtund ends a session whose packet it cannot write.
+for name in a b; do on $name sh -c 'echo 1 >/proc/sys/net/ipv6/conf/default/disable_ipv6'; done
 vpns() { on $1 ip -o link | grep -c vpn0; }
 for proto in tcp udp; do
     echo "== $proto"
@@ -27,6 +30,7 @@ C
     done
     on a vtund -n -f client.conf -p one 10.9.0.2 2>client.log &
     a=$!
+    for name in a b; do until_has ',UP.*mtu 1450' on $name ip link show vpn0; done
     exercise 10.8.0.1 10.8.0.2
     finish $a $b
     for name in a b; do until_has '^0$' vpns $name; done

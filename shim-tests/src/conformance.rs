@@ -20,12 +20,8 @@ macro_rules! kernel_only {
             ping_socket
             ping_socket6
             sending
-            tcp_connect
-            tcp_connect6
             tcp_data
             tcp_data6
-            udp_errors
-            udp_errors6
         }
     };
 }

@@ -131,6 +131,8 @@ programs! {
     tcp_accept6
     tcp_bind
     tcp_bind6
+    tcp_connect
+    tcp_connect6
     tcp_inherit
     tcp_inherit6
     tunsetiff
@@ -138,6 +140,8 @@ programs! {
     tunsetiff_taken
     udp_bind
     udp_bind6
+    udp_errors
+    udp_errors6
     udp_names
     udp_names6
     udp_receive

@@ -596,9 +596,8 @@ int memtun_net_connect(const memtun_net *net,
 
 /*
  For a caller who makes connect(2) himself, because his language does more in it: stores the
- name of the machine's to make it with. When that has succeeded or failed with ECONNRESET,
- memtun_net_connect_refused says whether it was refused. Otherwise this is as
- memtun_net_connect.
+ name of the machine's to make it with. When that has failed with ECONNREFUSED or ECONNRESET,
+ memtun_net_connect_refused says why. Otherwise this is as memtun_net_connect.
  */
 MEMTUN_API
 int memtun_net_connect_name(const memtun_net *net,
@@ -609,14 +608,10 @@ int memtun_net_connect_name(const memtun_net *net,
                             socklen_t *native_len);
 
 /*
- The errno with which the net has refused a connection whose connect(2) the caller has made with
- this name of the machine's; 0 when it has not.
+ The errno with which a connection has ended in the net whose connect(2) the caller has made and
+ which has failed; 0 when it is the one that he has got.
  */
-MEMTUN_API
-int memtun_net_connect_refused(const memtun_net *net,
-                               int fd,
-                               const struct sockaddr *native,
-                               socklen_t native_len);
+MEMTUN_API int memtun_net_connect_refused(const memtun_net *net, int fd);
 
 /*
  Lets others connect to a socket, as listen(2) does. -EADDRINUSE: another socket of the net

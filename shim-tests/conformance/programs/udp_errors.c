@@ -33,15 +33,16 @@ static void fail(int sock, int what)
 
 static int failed(int sock) { return EVENTUALLY(now_events(sock, POLLIN) & POLLERR, SOON); }
 
-/* One entry of the error queue. */
-static void show_queue(const char *what, int sock)
+/* One entry of the error queue, if it comes by then. */
+static void show_queue_by(const char *what, int sock, int by)
 {
     char control[500], line[500] = "";
     struct iovec iov = { buf, 100 };
     name to = { .len = 0 };
     struct msghdr m = { .msg_name = &to.sa, .msg_namelen = sizeof to.room, .msg_iov = &iov, .msg_iovlen = 1,
                         .msg_control = control, .msg_controllen = sizeof control };
-    ssize_t n = recvmsg(sock, &m, MSG_ERRQUEUE);
+    ssize_t n;
+    (void)EVENTUALLY((n = recvmsg(sock, &m, MSG_ERRQUEUE)) >= 0 || errno != EAGAIN, by);
     if (n < 0) {
         show(what, n);
         return;
@@ -60,6 +61,8 @@ static void show_queue(const char *what, int sock)
     }
     say(what, "%zd '%.*s' to %s flags=0x%x%s", n, (int)n, buf, shown(&to), m.msg_flags, line);
 }
+
+static void show_queue(const char *what, int sock) { show_queue_by(what, sock, 0); }
 
 static void connected_sockets(void)
 {
@@ -197,7 +200,7 @@ static void queues(void)
     failed(sock);
     show_state("unconnected, RECVERR, poll", sock, POLLERR);
     show_queue("unconnected, first", sock);
-    show_queue("unconnected, second", sock);
+    show_queue_by("unconnected, second", sock, SOON);
     show_queue("unconnected, no more", sock);
     show_error("unconnected, SO_ERROR then", sock);
     close(sock);

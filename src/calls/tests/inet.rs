@@ -103,6 +103,9 @@ impl Native for Fake {
     fn inode(&self) -> Result<u64, Errno> {
         Ok(1)
     }
+    fn segments_received(&self) -> Result<u32, Errno> {
+        Ok(1)
+    }
     fn is_nonblocking(&self) -> bool {
         false
     }

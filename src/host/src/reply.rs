@@ -76,8 +76,6 @@ pub struct Reply {
     /// Number of the question.
     question: u64,
     given: bool,
-    /// May it be given by another thread than the one that has taken the question?
-    by_another: bool,
 }
 
 impl Reply {
@@ -89,15 +87,7 @@ impl Reply {
             asker,
             question,
             given: false,
-            by_another: false,
         }
-    }
-
-    /// Returns it as one that another thread may give. The connection ends with it, as nobody waits
-    /// for the next question there.
-    pub fn by_another(mut self) -> Reply {
-        self.by_another = true;
-        self
     }
 
     /// Gives the answer. An asker that is gone is no error.
@@ -126,11 +116,8 @@ impl Reply {
         };
         // Whoever has its answer may ask again at once.
         self.asker.waits.store(false, SeqCst);
-        let socket = self.asker.socket.as_fd();
-        if sys::send(socket, &[&packet]).is_err() {
+        if sys::send(self.asker.socket.as_fd(), &[&packet]).is_err() {
             self.later.put(self.connection, packet);
-        } else if self.by_another {
-            let _ = rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
         }
     }
 }

@@ -267,6 +267,18 @@ pub fn is_datagrams(fd: i32) -> bool {
     word(fd) & !2 == DATAGRAMS
 }
 
+/// Calls `each` with the descriptors for which [`is_datagrams`] is true.
+pub fn each_datagrams(mut each: impl FnMut(i32)) {
+    let is_mapped = |piece: &usize| !WORDS[*piece].load(Acquire).is_null();
+    for piece in (0..WORDS.len()).filter(is_mapped) {
+        let numbers = piece * PIECE..(piece + 1) * PIECE;
+        numbers
+            .map(|fd| fd as i32)
+            .filter(|fd| is_datagrams(*fd))
+            .for_each(&mut each);
+    }
+}
+
 /// Is it, of those, a packet socket or a raw one?
 #[inline(always)]
 pub fn is_packets(fd: i32) -> bool {

@@ -137,6 +137,34 @@ pub fn peer_name(fd: i32) -> Result<SocketAddr, Errno> {
     name_by(libc::SYS_getpeername, fd)
 }
 
+/// Returns the number of segments that a socket of TCP has got for the connection that it has or
+/// had last (`tcpi_segs_in` of `struct tcp_info`). It is 0 again once the socket can begin another
+/// one.
+///
+/// # Errors
+///
+/// What getsockopt(2) fails with, ENOPROTOOPT where the kernel does not tell.
+pub fn segments_received(fd: i32) -> Result<u32, Errno> {
+    /// Where it stands, in words.
+    const AT: usize = 140 / 4;
+    let (mut words, mut length) = ([0u32; AT + 1], ((AT + 1) * 4) as u32);
+    let args = [
+        fd as usize,
+        libc::IPPROTO_TCP as usize,
+        libc::TCP_INFO as usize,
+        words.as_mut_ptr() as usize,
+        &raw mut length as usize,
+        0,
+    ];
+    // SAFETY: the kernel stores at most the length that stands there, which is that of the words;
+    // both are locals of this function.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) })?;
+    match length as usize >= (AT + 1) * 4 {
+        true => Ok(words[AT]),
+        false => Err(Errno(libc::ENOPROTOOPT)),
+    }
+}
+
 /// Sets an option of a socket whose value is these bytes (setsockopt(2)).
 pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Result<(), Errno> {
     let args = [

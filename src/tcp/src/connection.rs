@@ -7,10 +7,10 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp::State as Engines;
 
-use crate::clock::Clock;
-use crate::engine::{Engine, BUFFER};
-use crate::loss::{Loss, Lost};
-use crate::segment::{before, build, is_host, Plain, ACK, FIN, RST, SYN};
+use crate::answers::Answers;
+use crate::engine::Engine;
+use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
+use crate::sender::{Piece, Sender};
 use crate::wait::Wait;
 use crate::wire::Wire;
 use crate::{Emit, Segment};
@@ -22,14 +22,12 @@ const SYN_WAITS: [u64; 11] = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64];
 const SYN_ACK_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// How long data may stay without an answer: what tcp_retries2 of 15 comes to.
 const GIVE_UP: Duration = Duration::from_millis(924_600);
-/// TCP_DELACK_MIN.
-const DELAY: Duration = Duration::from_millis(40);
-/// TCP_MAX_QUICKACKS: so many segments are acknowledged at once at the beginning.
-const QUICK: u32 = 16;
 /// One challenge in this time (tcp_invalid_ratelimit).
 const PATIENCE: Duration = Duration::from_millis(500);
 /// Packets that one turn may send; there is another turn at once.
 const TURN: usize = 256;
+/// What an option of blocks has place for.
+const BLOCKS: usize = 4;
 
 /// What a connection is told at its beginning.
 #[derive(Debug, Clone, Copy)]
@@ -76,38 +74,37 @@ pub enum State {
 
 /// One connection.
 pub struct Connection {
-    engine: Engine,
-    clock: Clock,
-    wire: Wire,
-    loss: Loss,
-    local: SocketAddr,
-    remote: SocketAddr,
-    state: State,
+    pub(super) engine: Engine,
+    pub(super) wire: Wire,
+    pub(super) sender: Sender,
+    pub(super) answers: Answers,
+    pub(super) local: SocketAddr,
+    pub(super) remote: SocketAddr,
+    pub(super) state: State,
     /// The other side's first sequence number.
-    theirs: u32,
-    /// Bytes that were given to the engine, and bytes that were taken from it.
-    written: u32,
+    pub(super) theirs: u32,
+    /// Bytes that were taken from the engine.
     read: u32,
     closing: bool,
     /// A FIN that came before what it ends.
-    end_at: Option<u32>,
+    pub(super) end_at: Option<u32>,
+    /// The engine knows that our FIN is acknowledged.
+    pub(super) finished: bool,
     tries: usize,
     tried_at: Duration,
     began: Duration,
-    quick: u32,
-    talks: bool,
-    delays: bool,
-    heard: Duration,
-    heard_data: Option<Duration>,
-    unacknowledged: u32,
-    progress: Duration,
+    pub(super) heard: Duration,
+    pub(super) unacknowledged: u32,
+    pub(super) progress: Duration,
     challenged: Option<Duration>,
-    window: u16,
+    /// By how much the other side's windows are scaled, and whether it understands blocks.
+    pub(super) scale: u8,
+    pub(super) sacks: bool,
     /// The largest segment that the other side takes.
-    most: u16,
-    keepalive: Option<Duration>,
-    scratch: Vec<u8>,
-    spare: Vec<u8>,
+    pub(super) most: u16,
+    pub(super) scratch: Vec<u8>,
+    pub(super) spare: Vec<u8>,
+    options: Vec<u8>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -117,13 +114,13 @@ impl std::fmt::Debug for Connection {
             .field("remote", &self.remote)
             .field("state", &self.state)
             .field("engine", &self.engine.state())
-            .field("trip", &self.loss.trip())
+            .field("trip", &self.sender.trip())
             .finish_non_exhaustive()
     }
 }
 
 /// The length of an IP header of this family.
-fn ip_header(local: SocketAddr) -> usize {
+pub(crate) fn ip_header(local: SocketAddr) -> usize {
     if local.is_ipv4() {
         20
     } else {
@@ -136,7 +133,7 @@ impl Connection {
         (local, remote): (SocketAddr, SocketAddr),
         settings: &Settings,
         now: Duration,
-        make: impl FnOnce(usize, smoltcp::time::Instant) -> Option<Engine>,
+        make: impl FnOnce(usize) -> Option<Engine>,
     ) -> Option<Connection> {
         let fits = local.is_ipv4() == remote.is_ipv4() && local.port() != 0 && remote.port() != 0;
         if !fits || !is_host(local.ip()) || !is_host(remote.ip()) {
@@ -152,40 +149,36 @@ impl Connection {
         } else {
             settings.maximum.clamp(48, most)
         };
-        let clock = Clock::stopped(now);
-        let engine = make(mtu, clock.engines(now))?;
+        let engine = make(mtu)?;
         let mut wire = Wire::new(mtu, maximum, (settings.seed >> 32) as u16);
         wire.hop_limit = settings.hop_limit.max(1);
         wire.service = settings.service;
         Some(Connection {
             engine,
-            clock,
             wire,
-            loss: Loss::default(),
+            sender: Sender::default(),
+            answers: Answers::default(),
             local,
             remote,
             state: State::Connecting,
             theirs: 0,
-            written: 0,
             read: 0,
             closing: false,
             end_at: None,
+            finished: false,
             tries: 0,
             tried_at: now,
             began: now,
-            quick: QUICK,
-            talks: false,
-            delays: false,
             heard: now,
-            heard_data: None,
             unacknowledged: 0,
             progress: now,
             challenged: None,
-            window: 0,
+            scale: 0,
+            sacks: false,
             most: 536,
-            keepalive: None,
             scratch: Vec::new(),
             spare: Vec::new(),
+            options: Vec::new(),
         })
     }
 
@@ -197,8 +190,8 @@ impl Connection {
         settings: &Settings,
         now: Duration,
     ) -> Option<Connection> {
-        Connection::new((local, remote), settings, now, |mtu, instant| {
-            Engine::connect(local, remote, mtu, settings.seed, instant)
+        Connection::new((local, remote), settings, now, |mtu| {
+            Engine::connect(local, remote, mtu, settings.seed)
         })
     }
 
@@ -210,14 +203,12 @@ impl Connection {
             return None;
         }
         let ends = (segment.destination, segment.source);
-        let mut connection = Connection::new(ends, settings, now, |mtu, instant| {
-            Engine::listen(ends.0, mtu, settings.seed, instant)
+        let mut connection = Connection::new(ends, settings, now, |mtu| {
+            Engine::listen(ends.0, mtu, settings.seed)
         })?;
         connection.state = State::Accepting;
-        connection.theirs = segment.sequence;
-        connection.window = segment.window;
         connection.learn(&segment);
-        connection.give(packet, now, &mut |_| {});
+        connection.give(packet, &mut |_| {});
         (connection.engine.state() == Engines::SynReceived).then_some(connection)
     }
 
@@ -254,13 +245,6 @@ impl Connection {
         self.most.min(most as u16)
     }
 
-    /// What the other side's SYN says of its largest segment.
-    fn learn(&mut self, segment: &Segment<'_>) {
-        const DEFAULT: u16 = 536;
-        let said = segment.maximum().filter(|&said| said != 0);
-        self.most = said.unwrap_or(DEFAULT).max(48);
-    }
-
     /// When it began.
     pub fn began(&self) -> Duration {
         self.began
@@ -272,7 +256,7 @@ impl Connection {
     }
 
     /// The number of the next byte that is to come.
-    fn expected(&self) -> u32 {
+    pub(super) fn expected(&self) -> u32 {
         let end = matches!(
             self.engine.state(),
             Engines::CloseWait | Engines::Closing | Engines::LastAck | Engines::TimeWait
@@ -285,92 +269,76 @@ impl Connection {
             .wrapping_add(u32::from(end))
     }
 
-    /// The number of the oldest byte of ours that is not acknowledged.
-    fn oldest(&self) -> u32 {
-        let first = self.wire.first.unwrap_or_default();
-        let state = self.engine.state();
-        if matches!(
-            state,
-            Engines::SynSent | Engines::SynReceived | Engines::Listen
-        ) {
-            return first;
-        }
-        let end = matches!(state, Engines::FinWait2 | Engines::TimeWait);
-        first
-            .wrapping_add(1)
-            .wrapping_add(self.written)
-            .wrapping_sub(self.engine.socket().send_queue() as u32)
-            .wrapping_add(u32::from(end))
-    }
-
-    fn end(&mut self, end: End) {
+    pub(super) fn end(&mut self, end: End) {
         if !matches!(self.state, State::Ended(_)) {
             self.state = State::Ended(end);
         }
     }
 
-    /// Gives the engine a packet.
-    fn give(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
-        let instant = self.clock.engines(now);
-        self.fenced(emit, |connection, emit| {
-            let Connection {
-                engine,
-                wire,
-                loss,
-                scratch,
-                ..
-            } = connection;
-            engine.input(packet, instant, scratch, &mut |packet| {
-                wire.leave(packet, loss, now, emit);
-            });
-        });
-    }
-
-    /// Calls the engine. Should it panic, which a peer could then bring about, the connection is
-    /// over, and nothing else.
-    fn fenced(&mut self, emit: &mut Emit<'_>, call: impl FnOnce(&mut Connection, &mut Emit<'_>)) {
-        if catch_unwind(AssertUnwindSafe(|| call(self, emit))).is_err() {
-            self.end(End::Reset);
-            let mut packet = std::mem::take(&mut self.spare);
-            self.plain(RST | ACK, self.wire.next, &mut packet);
-            emit(&packet);
-            self.spare = packet;
+    /// Calls what a peer's packets reach. Should it panic, the connection is over, and nothing
+    /// else.
+    pub(super) fn fenced<R: Default>(
+        &mut self,
+        emit: &mut Emit<'_>,
+        call: impl FnOnce(&mut Connection, &mut Emit<'_>) -> R,
+    ) -> R {
+        match catch_unwind(AssertUnwindSafe(|| call(self, emit))) {
+            Ok(result) => result,
+            Err(_) => {
+                self.end(End::Reset);
+                let mut packet = std::mem::take(&mut self.spare);
+                let plain = Plain {
+                    source: self.local,
+                    destination: self.remote,
+                    sequence: self.wire.next,
+                    acknowledgement: 0,
+                    flags: RST,
+                    window: 0,
+                    options: &[],
+                };
+                build(&plain, &mut packet);
+                emit(&packet);
+                R::default()
+            }
         }
     }
 
-    /// A packet of ours without data.
-    fn plain(&self, flags: u8, sequence: u32, packet: &mut Vec<u8>) {
+    /// Lets the engine say what it has to.
+    pub(super) fn engines_turn(&mut self, emit: &mut Emit<'_>) {
+        let Connection {
+            engine,
+            wire,
+            scratch,
+            ..
+        } = self;
+        engine.output(scratch, &mut |packet| wire.leave(packet, emit));
+    }
+
+    /// An acknowledgement leaves.
+    pub(super) fn acknowledge(&mut self, emit: &mut Emit<'_>) {
+        self.engines_turn(emit);
+        let expected = self.expected();
+        let mut options = std::mem::take(&mut self.options);
+        options.clear();
+        if self.sacks {
+            self.answers.option(BLOCKS, &mut options);
+        }
         let plain = Plain {
             source: self.local,
             destination: self.remote,
-            sequence,
-            acknowledgement: self.expected(),
-            flags,
-            window: self.wire.window,
-            options: &[],
+            sequence: self.wire.next,
+            acknowledgement: expected,
+            flags: ACK,
+            window: self.wire.window_at(expected),
+            options: &options,
         };
-        build(&plain, packet);
-    }
-
-    /// A packet of the other side's, which it has not sent, for the engine alone.
-    fn theirs(&mut self, flags: u8, window: u16, now: Duration, emit: &mut Emit<'_>) {
-        let mut packet = std::mem::take(&mut self.spare);
-        let plain = Plain {
-            source: self.remote,
-            destination: self.local,
-            sequence: self.expected(),
-            acknowledgement: self.oldest(),
-            flags,
-            window,
-            options: &[],
-        };
-        build(&plain, &mut packet);
-        self.give(&packet, now, emit);
-        self.spare = packet;
+        self.wire.send(&plain, (&[], &[]), emit);
+        self.answers.said(expected);
+        self.options = options;
     }
 
     /// An answer that tells the other side where we are, at most two in a second.
-    fn challenge(&mut self, now: Duration, emit: &mut Emit<'_>) {
+    pub(super) fn challenge(&mut self, now: Duration, emit: &mut Emit<'_>) {
         if self
             .challenged
             .is_some_and(|at| now.saturating_sub(at) < PATIENCE)
@@ -378,236 +346,24 @@ impl Connection {
             return;
         }
         self.challenged = Some(now);
-        let mut packet = std::mem::take(&mut self.spare);
-        self.plain(ACK, self.wire.next, &mut packet);
-        self.wire.count += 1;
-        emit(&packet);
-        self.spare = packet;
+        self.acknowledge(emit);
     }
 
-    /// A packet between the two ends came in, whose checksums somebody has looked at. What it
-    /// brings about may wait for the next [`poll`](Self::poll), so that many packets have one
-    /// answer.
-    pub fn segment(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
-        if matches!(self.state, State::Ended(_)) {
-            return;
-        }
-        let Some(segment) = Segment::read(packet) else {
-            return;
-        };
-        match self.engine.state() {
-            Engines::SynSent => self.answer(&segment, packet, now, emit),
-            Engines::SynReceived => self.completion(&segment, packet, now, emit),
-            _ => self.synchronized(&segment, packet, now, emit),
-        }
-        self.settle(now);
-    }
-
-    /// What answers our SYN.
-    fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
-        self.theirs = segment.sequence;
-        self.window = segment.window;
-        self.learn(segment);
-        self.give(packet, now, emit);
-        match self.engine.state() {
-            Engines::Closed => self.end(End::Refused),
-            Engines::Established => self.open(now),
-            _ => {}
-        }
-    }
-
-    /// What answers our SYN and ACK.
-    fn completion(
-        &mut self,
-        segment: &Segment<'_>,
-        packet: &[u8],
-        now: Duration,
-        emit: &mut Emit<'_>,
-    ) {
-        if segment.has(SYN) && !segment.has(ACK) {
-            if segment.sequence == self.theirs {
-                self.wire.count += 1;
-                emit(&self.wire.syn);
-            } else {
-                self.challenge(now, emit);
-            }
-            return;
-        }
-        if segment.has(RST) && segment.sequence != self.expected() {
-            return;
-        }
-        self.give(packet, now, emit);
-        match self.engine.state() {
-            Engines::SynReceived => {}
-            Engines::Closed | Engines::Listen => self.end(End::Reset),
-            _ => {
-                self.window = segment.window;
-                self.open(now);
-            }
-        }
-    }
-
-    fn open(&mut self, now: Duration) {
+    pub(super) fn open(&mut self, now: Duration) {
         // Of two tries nobody knows which one was answered.
-        let answered = if self.tries <= 1 {
-            now.saturating_sub(self.began)
-        } else {
-            Duration::ZERO
-        };
-        self.clock.start(now, answered);
+        let trip = (self.tries <= 1).then(|| now.saturating_sub(self.began));
+        let first = self.wire.first.unwrap_or_default().wrapping_add(1);
+        self.sender.begin(first, trip, self.tries, now);
+        self.answers.begin(self.expected());
         self.state = State::Open;
         self.heard = now;
         self.progress = now;
-        self.unacknowledged = self.oldest();
+        self.unacknowledged = first;
         self.wire.syn = Vec::new();
     }
 
-    /// A segment of an open connection: what tcp_validate_incoming and tcp_ack look at.
-    fn synchronized(
-        &mut self,
-        segment: &Segment<'_>,
-        packet: &[u8],
-        now: Duration,
-        emit: &mut Emit<'_>,
-    ) {
-        let expected = self.expected();
-        if segment.has(RST) {
-            let offset = segment.sequence.wrapping_sub(expected);
-            if offset == 0 {
-                self.give(packet, now, emit);
-                self.end(if self.engine.state() == Engines::TimeWait {
-                    End::Closed
-                } else {
-                    End::Reset
-                });
-            } else if (offset as usize) < BUFFER {
-                self.challenge(now, emit);
-            }
-            return;
-        }
-        if segment.has(SYN) {
-            return self.challenge(now, emit);
-        }
-        if !segment.has(ACK) {
-            return;
-        }
-        if before(self.wire.next, segment.acknowledgement) {
-            return self.challenge(now, emit);
-        }
-        self.heard = now;
-        let oldest = self.oldest();
-        if segment.has(FIN) {
-            let end = segment.sequence.wrapping_add(segment.payload.len() as u32);
-            if before(expected, end) && (end.wrapping_sub(expected) as usize) < BUFFER {
-                self.end_at = Some(end);
-            }
-            // Whoever hears the end first is about to say something (tcp_fin enters ping-pong mode),
-            // and be it an end of its own, which carries the acknowledgement.
-            if segment.sequence == expected && self.engine.state() == Engines::Established {
-                self.talks = true;
-                self.delay();
-            }
-        }
-        let flight = oldest != self.wire.next;
-        let equal = segment.is_empty()
-            && segment.acknowledgement == oldest
-            && segment.window == self.window
-            && segment.sequence == expected;
-        if !segment.payload.is_empty() {
-            self.heard_data = Some(now);
-            self.quick = self.quick.saturating_sub(1);
-        }
-        if before(segment.acknowledgement, oldest) {
-            // An old acknowledgement with data: the data is as good as any.
-            if !segment.is_empty() {
-                self.with_acknowledgement(packet, oldest, now, emit);
-            } else if segment.sequence != expected {
-                self.give(packet, now, emit);
-            }
-        } else if !(flight && equal && !self.loss.recovers()) {
-            // What says nothing new is not for the engine, which would count it.
-            self.window = segment.window;
-            self.give(packet, now, emit);
-        }
-        self.finish(now, emit);
-        let (una, next) = (self.oldest(), self.wire.next);
-        let blocks = segment.sacks().filter(|&(from, to)| {
-            before(from, to) && !before(next, to) && (!before(from, una) || !before(una, to))
-        });
-        self.loss.on_ack(una, flight && equal, blocks, now);
-        if una != self.unacknowledged || una == next {
-            (self.unacknowledged, self.progress) = (una, now);
-        }
-        self.mend(now, emit);
-    }
-
-    /// Lets the engine have data whose acknowledgement is too old for it.
-    fn with_acknowledgement(
-        &mut self,
-        packet: &[u8],
-        acknowledgement: u32,
-        now: Duration,
-        emit: &mut Emit<'_>,
-    ) {
-        let Some(at) = packet
-            .len()
-            .checked_sub(Segment::read(packet).map_or(0, |segment| {
-                20 + segment.options.len() + segment.payload.len()
-            }))
-        else {
-            return;
-        };
-        let mut copy = packet.to_vec();
-        if let Some(field) = copy.get_mut(at + 8..at + 12) {
-            field.copy_from_slice(&acknowledgement.to_be_bytes());
-            self.give(&copy, now, emit);
-        }
-    }
-
-    /// The engine forgets a FIN that comes before what it ends; we do not.
-    fn finish(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        if self.end_at == Some(self.expected()) {
-            self.end_at = None;
-            let before = matches!(
-                self.engine.state(),
-                Engines::Established | Engines::FinWait1 | Engines::FinWait2
-            );
-            if before {
-                self.theirs(FIN | ACK, self.window, now, emit);
-            }
-        }
-    }
-
-    /// Sends the oldest segment again where it is lost.
-    fn mend(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        if self.loss.oldest(now) == Lost::Now {
-            self.again(now, emit);
-        } else if self.loss.probe_at().is_some_and(|at| at <= now) {
-            self.loss.on_probe();
-            self.again(now, emit);
-        }
-    }
-
-    /// Makes the engine send its oldest segment again: it does so for three equal
-    /// acknowledgements. A first one with another window begins the count.
-    fn again(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        let sends = matches!(
-            self.engine.state(),
-            Engines::Established | Engines::CloseWait | Engines::FinWait1 | Engines::Closing
-        );
-        self.loss.on_again(now);
-        if !sends || self.engine.socket().send_queue() == 0 || self.window == 0 {
-            return;
-        }
-        let real = self.window;
-        for window in [real ^ 1, real, real, real, real] {
-            self.theirs(ACK, window, now, emit);
-        }
-        self.output(now, emit);
-    }
-
     /// What the engine's state means after something has happened.
-    fn settle(&mut self, now: Duration) {
+    pub(super) fn settle(&mut self, now: Duration) {
         if self.state != State::Open {
             return;
         }
@@ -622,28 +378,48 @@ impl Connection {
         }
     }
 
-    /// Lets the engine send.
+    /// Sends data that may leave, and an answer that is due. Returns whether that was all.
     fn output(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
-        let instant = self.clock.engines(now);
-        let mut all = true;
-        let data = self.wire.data_at;
-        self.fenced(emit, |connection, emit| {
-            let Connection {
-                engine,
-                wire,
-                loss,
-                scratch,
-                ..
-            } = connection;
-            all = engine.output(instant, TURN, scratch, &mut |packet| {
-                wire.leave(packet, loss, now, emit);
-            });
-        });
-        // Whoever answers soon will answer again: its answers carry the acknowledgements.
-        if self.wire.data_at != data {
-            self.talks |= self
-                .heard_data
-                .is_some_and(|at| now.saturating_sub(at) < DELAY);
+        self.engines_turn(emit);
+        let expected = self.expected();
+        if self.wire.has_opened(expected) {
+            self.answers.owe(now);
+        }
+        let mut options = std::mem::take(&mut self.options);
+        options.clear();
+        if self.sacks {
+            self.answers.option(BLOCKS, &mut options);
+        }
+        let Connection {
+            sender,
+            wire,
+            answers,
+            ..
+        } = self;
+        sender.set_options(options.len());
+        let mut plain = Plain {
+            source: self.local,
+            destination: self.remote,
+            sequence: 0,
+            acknowledgement: expected,
+            flags: ACK,
+            window: wire.window_at(expected),
+            options: &options,
+        };
+        let mut send = |piece: Piece<'_>| {
+            (plain.sequence, plain.flags) = (piece.sequence, piece.flags | ACK);
+            wire.send(&plain, piece.data, emit);
+            answers.said(expected);
+            if piece.len() > 0 {
+                answers.talked(now);
+            }
+        };
+        sender.on_time(now, &mut send);
+        let all = sender.leave(TURN, now, &mut send);
+        self.wire.next = self.sender.next();
+        self.options = options;
+        if self.answers.is_due(now) {
+            self.acknowledge(emit);
         }
         all
     }
@@ -651,6 +427,11 @@ impl Connection {
     /// Sends what is to be sent now: data, acknowledgements, what a timer brings. Returns whether
     /// all of it has left.
     pub fn poll(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
+        self.fenced(emit, |connection, emit| Some(connection.turn(now, emit)))
+            .unwrap_or(true)
+    }
+
+    fn turn(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
         match self.state {
             State::Connecting | State::Accepting => self.handshake(now, emit),
             State::Open => {
@@ -659,31 +440,23 @@ impl Connection {
                     self.end(End::TimedOut);
                     return true;
                 }
-                self.delay();
-                self.mend(now, emit);
-                let all = self.output(now, emit);
-                self.settle(now);
-                all
+                self.output(now, emit)
             }
-            // The last acknowledgement, or the RST.
-            State::Ended(End::Closed | End::Aborted) => self.output(now, emit),
+            // The RST, or the last acknowledgement.
+            State::Ended(End::Closed | End::Aborted) => {
+                self.engines_turn(emit);
+                if self.answers.is_due(now) && self.state == State::Ended(End::Closed) {
+                    self.acknowledge(emit);
+                }
+                true
+            }
             State::Ended(_) => true,
-        }
-    }
-
-    /// Tells the engine whether acknowledgements wait for what else is to be sent.
-    fn delay(&mut self) {
-        let delays = self.talks || self.quick == 0;
-        if delays != self.delays {
-            self.delays = delays;
-            let delay = delays.then(|| Clock::stretch(DELAY));
-            self.engine.socket_mut().set_ack_delay(delay);
         }
     }
 
     fn given_up(&self, now: Duration) -> bool {
         let since = self.progress.max(self.heard);
-        self.unacknowledged != self.wire.next && now.saturating_sub(since) >= GIVE_UP
+        self.sender.waits() && now.saturating_sub(since) >= GIVE_UP
     }
 
     fn waits(&self) -> &'static [u64] {
@@ -705,7 +478,7 @@ impl Connection {
     fn handshake(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
         if self.engine.state() == Engines::SynReceived && self.state == State::Connecting {
             // Both ends have connected at once.
-            self.output(now, emit);
+            self.engines_turn(emit);
         }
         if now < self.tries_at() {
             return true;
@@ -719,7 +492,7 @@ impl Connection {
         self.tried_at = now;
         if self.tries == 1 {
             self.began = now;
-            self.output(now, emit);
+            self.engines_turn(emit);
         } else {
             self.wire.count += 1;
             emit(&self.wire.syn);
@@ -727,24 +500,14 @@ impl Connection {
         true
     }
 
-    /// When it wants to be polled; none: when something has come.
-    pub fn poll_at(&mut self, now: Duration) -> Option<Duration> {
+    /// When it wants to be polled; none: when something has come, or was written or read.
+    pub fn poll_at(&self, _now: Duration) -> Option<Duration> {
         match self.state {
             State::Connecting | State::Accepting => Some(self.tries_at()),
             State::Open => {
-                let instant = self.clock.engines(now);
-                let engine = self
-                    .engine
-                    .poll_at(instant)
-                    .and_then(|at| self.clock.ours(at));
-                let lost = match self.loss.oldest(now) {
-                    Lost::At(at) => Some(at),
-                    Lost::Now => Some(now),
-                    Lost::No => None,
-                };
-                let flight = self.unacknowledged != self.wire.next;
-                let give_up = flight.then(|| self.progress.max(self.heard) + GIVE_UP);
-                [engine, lost, self.loss.probe_at(), give_up]
+                let waits = self.sender.waits();
+                let give_up = waits.then(|| self.progress.max(self.heard) + GIVE_UP);
+                [self.sender.timer_at(), self.answers.due(), give_up]
                     .into_iter()
                     .flatten()
                     .min()
@@ -755,17 +518,15 @@ impl Connection {
 
     /// How many bytes may be written now.
     pub fn room(&self) -> usize {
-        let socket = self.engine.socket();
-        if self.state == State::Open && socket.may_send() {
-            socket.send_capacity() - socket.send_queue()
-        } else {
-            0
+        match self.state {
+            State::Open => self.sender.room(),
+            _ => 0,
         }
     }
 
     /// Bytes that are written and not yet acknowledged.
     pub fn pending(&self) -> usize {
-        self.engine.socket().send_queue()
+        self.sender.pending()
     }
 
     /// Writes into the buffer: `fill` gets room and says how much of it has been filled. It is
@@ -774,14 +535,7 @@ impl Connection {
         if self.room() == 0 {
             return None;
         }
-        let mut count = 0;
-        let result = self.engine.socket_mut().send(|buffer| {
-            let (filled, result) = fill(buffer);
-            count = filled.min(buffer.len());
-            (count, result)
-        });
-        self.written = self.written.wrapping_add(count as u32);
-        result.ok()
+        Some(self.sender.write_with(fill))
     }
 
     /// Writes as much of these as fits. Returns how many.
@@ -851,14 +605,14 @@ impl Connection {
 
     /// Whether the other side has acknowledged all that was written, and the end of it.
     pub fn is_finished(&self) -> bool {
-        matches!(self.engine.state(), Engines::FinWait2 | Engines::TimeWait)
-            || self.state == State::Ended(End::Closed)
+        self.sender.is_finished() || self.state == State::Ended(End::Closed)
     }
 
     /// This side has no more to say. What is written leaves before the FIN.
     pub fn close(&mut self) {
         if !self.closing && self.state == State::Open {
             self.closing = true;
+            self.sender.close();
             self.engine.socket_mut().close();
         }
     }
@@ -882,8 +636,9 @@ impl Connection {
         self.abort();
     }
 
-    /// The path takes no more than this (a packet too big, or one that had to be cut).
-    pub fn set_mtu(&mut self, mtu: usize, now: Duration, emit: &mut Emit<'_>) {
+    /// The path takes no more than this (a packet too big, or one that had to be cut). What was
+    /// sent in longer packets is sent again with the next [`poll`](Self::poll).
+    pub fn set_mtu(&mut self, mtu: usize) {
         let least = if matches!(self.local.ip(), IpAddr::V4(_)) {
             552
         } else {
@@ -892,18 +647,8 @@ impl Connection {
         let mtu = mtu.max(least);
         if mtu < self.wire.mtu {
             self.wire.mtu = mtu;
-            if self.state == State::Open {
-                self.again(now, emit);
-            }
+            self.sender.set_size(self.maximum().into());
         }
-    }
-
-    /// Asks an idle peer after this time whether it is still there.
-    pub fn set_keepalive(&mut self, interval: Option<Duration>) {
-        self.keepalive = interval;
-        self.engine
-            .socket_mut()
-            .set_keep_alive(interval.map(Clock::stretch));
     }
 
     /// What remains for a minute. None where nothing has to.

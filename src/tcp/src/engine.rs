@@ -1,4 +1,6 @@
-//! smoltcp, one interface and one socket, behind a few functions.
+//! smoltcp, one interface and one socket, behind a few functions: the handshake, the order of what
+//! comes, the states. It never has data to send, and its clock stands still: what is sent, and
+//! when, others decide.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
@@ -6,22 +8,22 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
-use smoltcp::socket::tcp::{CongestionControl, Socket, SocketBuffer, State};
+use smoltcp::socket::tcp::{Socket, SocketBuffer, State};
 use smoltcp::time::Instant;
 use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address, Ipv6Address};
 
-/// What a connection keeps of bytes each way. The pages are the kernel's until they are touched,
+/// What a connection keeps of bytes that came. The pages are the kernel's until they are touched,
 /// and a ring that runs empty begins again at its first page.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// Sockets of connections that are over, with their buffers: to map and to unmap these costs more
-/// than all else that a short connection needs.
+/// The engine's time.
+const NOW: Instant = Instant::from_micros_const(10_000_000);
+
+/// Sockets of connections that are over, with their buffers: to map and to unmap one costs as much
+/// as all else that a short connection needs.
 static SPARE: Mutex<Vec<Socket<'static>>> = Mutex::new(Vec::new());
 /// Number of them at most.
 const SPARES: usize = 8;
-/// Number of packets after which a socket is not kept. One that has got so few cannot have counted
-/// three equal acknowledgements, which is what a new connection would inherit.
-const FEW: u32 = 4;
 
 /// One connection's smoltcp.
 pub(crate) struct Engine {
@@ -29,8 +31,6 @@ pub(crate) struct Engine {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     mtu: usize,
-    /// Number of packets that it was given.
-    given: u32,
 }
 
 fn spare() -> MutexGuard<'static, Vec<Socket<'static>>> {
@@ -39,22 +39,17 @@ fn spare() -> MutexGuard<'static, Vec<Socket<'static>>> {
 
 /// Returns a socket that does nothing yet.
 fn socket() -> Socket<'static> {
-    let ring = || SocketBuffer::new(vec![0; BUFFER]);
+    let ring = |size| SocketBuffer::new(vec![0; size]);
     let spare = spare().pop();
-    let mut socket = spare.unwrap_or_else(|| Socket::new(ring(), ring()));
-    socket.set_congestion_control(CongestionControl::Cubic);
-    socket.set_nagle_enabled(false);
+    let mut socket = spare.unwrap_or_else(|| Socket::new(ring(BUFFER), ring(1)));
     socket.set_ack_delay(None);
     socket
 }
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.given > FEW {
-            return;
-        }
         let smoltcp::socket::Socket::Tcp(mut socket) = self.sockets.remove(self.handle);
-        // It is closed, and forgets the rest when it is used again.
+        // It is closed, and forgets the rest with its next connect or listen.
         socket.abort();
         let mut spare = spare();
         if spare.len() < SPARES {
@@ -140,7 +135,7 @@ fn endpoint(address: SocketAddr) -> IpEndpoint {
 
 impl Engine {
     /// An engine for `local`, which does nothing yet.
-    fn new(local: SocketAddr, mtu: usize, seed: u64, now: Instant) -> Engine {
+    fn new(local: SocketAddr, mtu: usize, seed: u64) -> Engine {
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let (mut scratch, mut emit) = (Vec::new(), |_: &mut Vec<u8>| {});
@@ -150,7 +145,7 @@ impl Engine {
             emit: &mut emit,
             mtu,
         };
-        let mut interface = Interface::new(config, &mut wire, now);
+        let mut interface = Interface::new(config, &mut wire, NOW);
         interface.update_ip_addrs(|addresses| {
             let _ = addresses.push(IpCidr::new(IpAddress::from(local.ip()), 0));
         });
@@ -171,7 +166,6 @@ impl Engine {
             sockets,
             handle,
             mtu,
-            given: 0,
         }
     }
 
@@ -181,9 +175,8 @@ impl Engine {
         remote: SocketAddr,
         mtu: usize,
         seed: u64,
-        now: Instant,
     ) -> Option<Engine> {
-        let mut engine = Engine::new(local, mtu, seed, now);
+        let mut engine = Engine::new(local, mtu, seed);
         let socket = engine.sockets.get_mut::<Socket>(engine.handle);
         socket
             .connect(
@@ -196,8 +189,8 @@ impl Engine {
     }
 
     /// One that waits for a SYN.
-    pub(crate) fn listen(local: SocketAddr, mtu: usize, seed: u64, now: Instant) -> Option<Engine> {
-        let mut engine = Engine::new(local, mtu, seed, now);
+    pub(crate) fn listen(local: SocketAddr, mtu: usize, seed: u64) -> Option<Engine> {
+        let mut engine = Engine::new(local, mtu, seed);
         engine.socket_mut().listen(endpoint(local)).ok()?;
         Some(engine)
     }
@@ -218,11 +211,9 @@ impl Engine {
     pub(crate) fn input(
         &mut self,
         packet: &[u8],
-        now: Instant,
         scratch: &mut Vec<u8>,
         emit: &mut dyn FnMut(&mut Vec<u8>),
     ) {
-        self.given = self.given.saturating_add(1);
         let mut wire = Wire {
             incoming: Some(packet),
             scratch,
@@ -230,36 +221,26 @@ impl Engine {
             mtu: self.mtu,
         };
         self.interface
-            .poll_ingress_single(now, &mut wire, &mut self.sockets);
+            .poll_ingress_single(NOW, &mut wire, &mut self.sockets);
     }
 
-    /// Lets it send what it has to, at most `most` packets. Returns whether it has no more.
-    pub(crate) fn output(
-        &mut self,
-        now: Instant,
-        most: usize,
-        scratch: &mut Vec<u8>,
-        emit: &mut dyn FnMut(&mut Vec<u8>),
-    ) -> bool {
+    /// Lets it send what it has to.
+    pub(crate) fn output(&mut self, scratch: &mut Vec<u8>, emit: &mut dyn FnMut(&mut Vec<u8>)) {
+        /// A SYN, an acknowledgement, a FIN, a RST: it never has more at once.
+        const MOST: usize = 8;
         let mut wire = Wire {
             incoming: None,
             scratch,
             emit,
             mtu: self.mtu,
         };
-        for _ in 0..most {
+        for _ in 0..MOST {
             let result = self
                 .interface
-                .poll_egress(now, &mut wire, &mut self.sockets);
+                .poll_egress(NOW, &mut wire, &mut self.sockets);
             if result == smoltcp::iface::PollResult::None {
-                return true;
+                return;
             }
         }
-        false
-    }
-
-    /// When it wants to be asked again.
-    pub(crate) fn poll_at(&mut self, now: Instant) -> Option<Instant> {
-        self.interface.poll_at(now, &self.sockets)
     }
 }

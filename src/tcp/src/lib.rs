@@ -34,12 +34,13 @@
 
 #![forbid(unsafe_code)]
 
-mod clock;
+mod answers;
+mod arriving;
 pub mod connection;
 pub mod demux;
 mod engine;
-mod loss;
 pub mod segment;
+mod sender;
 pub mod wait;
 mod wire;
 

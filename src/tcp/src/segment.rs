@@ -112,6 +112,19 @@ impl<'a> Segment<'a> {
         })
     }
 
+    /// By how much the sender of this SYN scales its windows, if it does.
+    pub(crate) fn scale(&self) -> Option<u8> {
+        self.options().find_map(|option| match option {
+            (3, &[shift]) => Some(shift.min(14)),
+            _ => None,
+        })
+    }
+
+    /// Whether the sender of this SYN understands blocks.
+    pub(crate) fn permits_sacks(&self) -> bool {
+        self.options().any(|(kind, _)| kind == 4)
+    }
+
     /// What the receiver has beyond the acknowledgement number: from, to.
     pub(crate) fn sacks(&self) -> impl Iterator<Item = (u32, u32)> + 'a {
         let word = |bytes: &[u8]| {
@@ -185,8 +198,16 @@ pub struct Plain<'a> {
 /// A packet without data, with all checksums. `out` is emptied first. IPv4 has no identification
 /// and may not be cut, as Linux's answers; the hop limit is 64.
 pub fn build(plain: &Plain<'_>, out: &mut Vec<u8>) {
+    head(plain, 0, out);
+    let at = out.len() - HEADER - plain.options.len();
+    seal(out, at);
+}
+
+/// The headers of a packet with so much data, without checksums.
+pub(crate) fn head(plain: &Plain<'_>, data: usize, out: &mut Vec<u8>) {
     out.clear();
-    let length = HEADER + plain.options.len();
+    let header = HEADER + plain.options.len();
+    let length = header + data;
     match (plain.source.ip(), plain.destination.ip()) {
         (IpAddr::V4(source), IpAddr::V4(destination)) => {
             out.extend([0x45, 0]);
@@ -203,16 +224,14 @@ pub fn build(plain: &Plain<'_>, out: &mut Vec<u8>) {
             out.extend(sixteen(destination));
         }
     }
-    let at = out.len();
     out.extend(plain.source.port().to_be_bytes());
     out.extend(plain.destination.port().to_be_bytes());
     out.extend(plain.sequence.to_be_bytes());
     out.extend(plain.acknowledgement.to_be_bytes());
-    out.extend([(length as u8 / 4) << 4, plain.flags]);
+    out.extend([(header as u8 / 4) << 4, plain.flags]);
     out.extend(plain.window.to_be_bytes());
     out.extend([0, 0, 0, 0]);
     out.extend(plain.options);
-    seal(out, at);
 }
 
 fn sixteen(address: IpAddr) -> [u8; 16] {

@@ -1,10 +1,7 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
-use std::time::Duration;
-
-use crate::loss::Loss;
-use crate::segment::{before, seal, ACK, FIN, HEADER, PSH, RST, SYN};
+use crate::segment::{head, seal, Plain, ACK, HEADER, RST, SYN};
 use crate::Emit;
 
 /// What is known of the packets that have left.
@@ -19,8 +16,6 @@ pub(crate) struct Wire {
     pub(crate) syn: Vec<u8>,
     /// Packets that have left.
     pub(crate) count: u64,
-    /// When data last left.
-    pub(crate) data_at: Option<Duration>,
     /// No packet may be longer. The engine's own measure is that of the beginning.
     pub(crate) mtu: usize,
     /// The largest segment that we say we take.
@@ -31,8 +26,15 @@ pub(crate) struct Wire {
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
     pub(crate) service: u8,
+    /// The number that the engine does not take any more, and by how much its windows are scaled;
+    /// ours.
+    pub(crate) edge: u32,
+    engines_shift: u8,
+    shift: u8,
+    /// The same number as it was last told.
+    told: u32,
     identification: u16,
-    part: Vec<u8>,
+    packet: Vec<u8>,
 }
 
 impl Wire {
@@ -43,79 +45,110 @@ impl Wire {
             window: 0,
             syn: Vec::new(),
             count: 0,
-            data_at: None,
             mtu,
             maximum,
             silent: false,
             bare_reset: None,
             hop_limit: 64,
             service: 0,
+            edge: 0,
+            engines_shift: 0,
+            shift: 0,
+            told: 0,
             identification,
-            part: Vec::new(),
+            packet: Vec::new(),
         }
     }
 
-    /// One packet of the engine's.
-    pub(crate) fn leave(
-        &mut self,
-        packet: &mut Vec<u8>,
-        loss: &mut Loss,
-        now: Duration,
-        emit: &mut Emit<'_>,
-    ) {
+    /// One packet of the engine's. Its SYNs and RSTs leave; of its acknowledgements only what they
+    /// allow is taken, because those that leave are ours.
+    pub(crate) fn leave(&mut self, packet: &mut Vec<u8>, emit: &mut Emit<'_>) {
         let four = packet[0] >> 4 == 4;
         let at = if four { 20 } else { 40 };
         let Some(tcp) = packet.get(at..).filter(|tcp| tcp.len() >= HEADER) else {
             return;
         };
         let flags = tcp[13];
-        let header = usize::from(tcp[12] >> 4) * 4;
-        let mut sequence = word(&tcp[4..]);
-        if flags & RST != 0 && self.silent {
+        if flags & RST != 0 {
+            if self.silent {
+                return;
+            }
+            // The engine's own end of a connection: as tcp_send_active_reset numbers it.
+            if flags & ACK != 0 && self.first.is_some() {
+                packet[at + 4..at + 8].copy_from_slice(&self.next.to_be_bytes());
+                if let Some(number) = self.bare_reset {
+                    packet[at + 4..at + 8].copy_from_slice(&number.to_be_bytes());
+                    packet[at + 8..at + 12].fill(0);
+                    packet[at + 13] = RST;
+                    packet[at + 14..at + 16].fill(0);
+                }
+            }
+        } else if flags & SYN != 0 {
+            let sequence = word(&tcp[4..]);
+            self.first.get_or_insert(sequence);
+            self.next = sequence.wrapping_add(1);
+            self.options_of_syn(packet, at);
+        } else {
+            let window = u32::from(u16::from_be_bytes([tcp[14], tcp[15]]));
+            self.edge = word(&tcp[8..]).wrapping_add(window << self.engines_shift);
             return;
         }
-        if flags & RST != 0 && flags & ACK != 0 && self.first.is_some() {
-            // The engine's own end of a connection: as tcp_send_active_reset numbers it.
-            sequence = self.next;
-            packet[at + 4..at + 8].copy_from_slice(&sequence.to_be_bytes());
-            if let Some(number) = self.bare_reset {
-                packet[at + 4..at + 8].copy_from_slice(&number.to_be_bytes());
-                packet[at + 8..at + 12].fill(0);
-                packet[at + 13] = RST;
-                packet[at + 14..at + 16].fill(0);
-            }
-        }
-        let data = packet.len().saturating_sub(at + header) as u32;
-        let taken = data + u32::from(flags & (SYN | FIN) != 0);
-        let end = sequence.wrapping_add(taken);
+        self.finish(packet, at, flags);
+        seal(packet, at);
         if flags & SYN != 0 {
-            self.first.get_or_insert(sequence);
-            self.next = end;
-            self.options_of_syn(packet, at);
-        } else if flags & RST == 0 {
-            self.window = u16::from_be_bytes([packet[at + 14], packet[at + 15]]);
-            if taken > 0 {
-                loss.on_sent(sequence, end, now);
-                self.data_at = Some(now);
-            }
-            if before(self.next, end) {
-                self.next = end;
-            }
+            self.syn.clear();
+            self.syn.extend_from_slice(packet);
         }
-        if packet.len() > self.mtu && data > 0 {
-            self.cut(packet, at, header, emit);
-        } else {
-            self.finish(packet, at, flags);
-            if flags & SYN != 0 {
-                self.syn.clear();
-                self.syn.extend_from_slice(packet);
-            }
-            self.count += 1;
-            emit(packet);
-        }
+        self.count += 1;
+        emit(packet);
     }
 
-    /// The fields of IP that are ours, and the checksums.
+    /// The other side scales no windows, so that nobody does.
+    pub(crate) fn unscaled(&mut self) {
+        (self.engines_shift, self.shift) = (0, 0);
+    }
+
+    /// The SYN and ACK is answered: what its window has allowed counts.
+    pub(crate) fn begin(&mut self, expected: u32) {
+        self.edge = expected.wrapping_add(self.window.into());
+        self.told = self.edge;
+    }
+
+    /// Whether the window has become so much larger that the other side should know
+    /// (tcp_cleanup_rbuf).
+    pub(crate) fn has_opened(&self, expected: u32) -> bool {
+        let told = self.told.wrapping_sub(expected);
+        let told = if (told as i32) < 0 { 0 } else { told };
+        let said = u32::from(self.window_at(expected)) << self.shift;
+        said > 0 && said / 2 >= told
+    }
+
+    /// The window that is said with this acknowledgement.
+    pub(crate) fn window_at(&self, expected: u32) -> u16 {
+        let room = self.edge.wrapping_sub(expected);
+        let room = if (room as i32) < 0 { 0 } else { room };
+        u16::try_from(room >> self.shift).unwrap_or(u16::MAX)
+    }
+
+    /// A packet of an open connection leaves, with data or without.
+    pub(crate) fn send(&mut self, plain: &Plain<'_>, data: (&[u8], &[u8]), emit: &mut Emit<'_>) {
+        let mut packet = std::mem::take(&mut self.packet);
+        head(plain, data.0.len() + data.1.len(), &mut packet);
+        packet.extend_from_slice(data.0);
+        packet.extend_from_slice(data.1);
+        let at = if packet[0] >> 4 == 4 { 20 } else { 40 };
+        self.window = plain.window;
+        self.told = plain
+            .acknowledgement
+            .wrapping_add(u32::from(plain.window) << self.shift);
+        self.finish(&mut packet, at, plain.flags);
+        seal(&mut packet, at);
+        self.count += 1;
+        emit(&packet);
+        self.packet = packet;
+    }
+
+    /// The fields of IP that are ours.
     fn finish(&mut self, packet: &mut [u8], at: usize, flags: u8) {
         if at == 20 {
             packet[1] = self.service;
@@ -125,15 +158,10 @@ impl Wire {
                 packet[4..6].copy_from_slice(&self.identification.to_be_bytes());
                 self.identification = self.identification.wrapping_add(1);
             }
-            let mut view = smoltcp::wire::Ipv4Packet::new_unchecked(&mut packet[..]);
-            view.fill_checksum();
         } else {
             packet[0] = 0x60 | self.service >> 4;
             packet[1] = (packet[1] & 15) | self.service << 4;
             packet[7] = self.hop_limit;
-        }
-        if flags & (SYN | RST) != 0 {
-            seal(packet, at);
         }
     }
 
@@ -164,8 +192,10 @@ impl Wire {
         if sack {
             packet.extend([1, 1, 4, 2]);
         }
+        (self.engines_shift, self.shift) = (0, 0);
         if let Some(shift) = scale {
             packet.extend([1, 3, 3, shift]);
+            (self.engines_shift, self.shift) = (shift, shift);
         }
         let length = packet.len() - at;
         packet[at + 12] = (length as u8 / 4) << 4;
@@ -178,36 +208,6 @@ impl Wire {
         } else {
             packet[4..6].copy_from_slice(&(length as u16).to_be_bytes());
         }
-    }
-
-    /// A segment that is longer than the path takes now becomes several.
-    fn cut(&mut self, packet: &[u8], at: usize, header: usize, emit: &mut Emit<'_>) {
-        let head = at + header;
-        let (sequence, flags) = (word(&packet[at + 4..]), packet[at + 13]);
-        let size = self.mtu.saturating_sub(head).max(8);
-        let mut part = std::mem::take(&mut self.part);
-        let count = (packet.len() - head).div_ceil(size);
-        for (index, data) in packet[head..].chunks(size).enumerate() {
-            part.clear();
-            part.extend_from_slice(&packet[..head]);
-            part.extend_from_slice(data);
-            let length = part.len() as u16;
-            if at == 20 {
-                part[2..4].copy_from_slice(&length.to_be_bytes());
-            } else {
-                part[4..6].copy_from_slice(&(length - 40).to_be_bytes());
-            }
-            let offset = (index * size) as u32;
-            part[at + 4..at + 8].copy_from_slice(&sequence.wrapping_add(offset).to_be_bytes());
-            if index + 1 < count {
-                part[at + 13] = flags & !(PSH | FIN);
-            }
-            self.finish(&mut part, at, flags & !SYN);
-            seal(&mut part, at);
-            self.count += 1;
-            emit(&part);
-        }
-        self.part = part;
     }
 }
 

@@ -56,6 +56,12 @@ pub trait Native {
     ///
     /// What fstat(2) fails with.
     fn inode(&self) -> Result<u64, Errno>;
+    /// Returns the number of segments that a socket of TCP has got for its last connection.
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with.
+    fn segments_received(&self) -> Result<u32, Errno>;
     /// Has it O_NONBLOCK?
     fn is_nonblocking(&self) -> bool;
     /// Gives it a name (bind(2)).
@@ -84,8 +90,6 @@ pub enum Step {
     Machine,
     /// It is made with this name of the machine's.
     To(SocketAddr),
-    /// It is made with this name, and fails with this errno whatever the machine says.
-    Refused(SocketAddr, Errno),
 }
 
 /// A call on a socket, in a net that has addresses.

@@ -9,7 +9,7 @@ use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
-use memtun_stack::sockets::table::{native_v4, Alias};
+use memtun_stack::sockets::table::Alias;
 use memtun_stack::sockets::Protocol;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicU64;
@@ -18,16 +18,9 @@ use std::sync::atomic::Ordering::Relaxed;
 /// State of a socket of TCP that is neither connected nor about to be (TCP_CLOSE).
 const CLOSED: u8 = 7;
 
-/// Is it an errno that the other end, or a host on the way, has told?
-fn is_told(errno: Errno) -> bool {
-    matches!(
-        errno.0,
-        libc::ECONNREFUSED
-            | libc::EHOSTUNREACH
-            | libc::ETIMEDOUT
-            | libc::EPROTO
-            | libc::ENOPROTOOPT
-    )
+/// May a native socket say this in place of why its connection has ended in the net?
+pub fn is_replaced(errno: Errno) -> bool {
+    matches!(errno.0, libc::ECONNRESET | libc::ECONNREFUSED)
 }
 
 /// The sockets of TCP whose connect(2) has returned before the connection was there. The call that
@@ -95,20 +88,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
         let mut question = self.question(kind, Some(name))?;
         let was_pending = kind.protocol == Protocol::Tcp && pending.take(question.cookie);
-        // Where the host process has noted how it ended, it answers this call so.
-        if was_pending && self.noted_end().is_none() {
+        if was_pending {
             return Ok(Step::To(self.shut(kind)));
         }
+        if kind.protocol == Protocol::Tcp {
+            // What nobody has asked for is not that of the next connection.
+            self.table.error(question.cookie, true);
+        }
         for _ in 0..TRIES {
-            let answer = match self.ask(What::Connect, &question) {
-                Err(e) if kind.protocol == Protocol::Tcp && is_told(e) => {
-                    // The native socket is refused as well, so that it is afterwards as such a
-                    // socket is.
-                    return Ok(Step::Refused(self.shut(kind), e));
-                }
-                answer => answer?,
-            };
-            let (bind, to) = match answer {
+            let (bind, to) = match self.ask(What::Connect, &question)? {
                 SocketAnswer::Local(bind, to) | SocketAnswer::Carried(bind, to) => (bind, to),
                 _ => return Ok(Step::Machine),
             };
@@ -158,20 +146,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         of_family(kind.family, to)
     }
 
-    /// Returns what connect(2) fails with although the native socket is connected: the refusal came
-    /// after the call had begun. `to` is what the native socket was connected to.
-    pub fn late_refusal(&self, to: &SocketAddr) -> Option<Errno> {
-        let alias = native_v4(to.ip())?;
-        match self.table.flow(alias) {
-            Some(flow) => (flow.error != 0).then_some(Errno(flow.error.into())),
-            // The call has told how an attempt before it has ended.
-            None => self.noted_end(),
-        }
+    /// Returns why the connection of a socket of TCP has ended, in place of what its native socket
+    /// says of that; None where that is right. `take` says that the program is told now.
+    pub fn end(&self, take: bool) -> Option<Errno> {
+        self.table.error(self.socket.cookie().ok()?, take)
     }
 
-    /// Returns the errno with which the connection of this socket has ended late.
-    fn noted_end(&self) -> Option<Errno> {
-        let flow = self.table.flow(self.entry()?.flow?)?;
-        (flow.error != 0).then_some(Errno(flow.error.into()))
+    /// Can it begin a connection, and has had no part of one since it could? So is a socket that
+    /// was refused, once the program knows, and one that was disconnected.
+    pub(super) fn is_disconnected(&self) -> bool {
+        self.is_closed() && self.socket.segments_received() == Ok(0)
     }
 }

@@ -26,6 +26,15 @@ fn family_of(native: &SocketAddr) -> i32 {
     }
 }
 
+/// Returns a name of any address, with the same port.
+fn of_any(name: SocketAddr) -> SocketAddr {
+    let none = match name {
+        SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
+        SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
+    };
+    SocketAddr::new(none, name.port())
+}
+
 impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Returns the flow at whose native end this name stands.
     pub(super) fn flow_at(&self, protocol: Protocol, native: &SocketAddr) -> Option<Flow> {
@@ -68,20 +77,17 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                         let port = if has_port { entry.local.port() } else { 0 };
                         Some(SocketAddr::new(entry.local.ip(), port))
                     }
-                    // A connection that did not come, or has ended, leaves it its port.
-                    Some(entry)
-                        if protocol == Protocol::Tcp
-                            && entry.flags & flag::ADDRESS_GIVEN == 0
-                            && self.is_closed() =>
-                    {
-                        let none = match entry.local {
-                            SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
-                            SocketAddr::V6(_) => Ipv6Addr::UNSPECIFIED.into(),
-                        };
-                        Some(SocketAddr::new(none, entry.local.port()))
+                    Some(entry) if entry.flags & flag::ADDRESS_GIVEN != 0 => Some(entry.local),
+                    known => {
+                        let named = || self.table.name_of(protocol, *native);
+                        let name = known.map(|entry| entry.local).or_else(named);
+                        // A connection that did not come, or was ended by the program, leaves it
+                        // its port.
+                        name.map(|name| match protocol {
+                            Protocol::Tcp if self.is_disconnected() => of_any(name),
+                            _ => name,
+                        })
                     }
-                    Some(entry) => Some(entry.local),
-                    None => self.table.name_of(protocol, *native),
                 }
             }
         }?;

@@ -2,12 +2,12 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native};
+use super::connect::is_replaced;
 use crate::host::Host;
+use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::{flag, Protocol};
-use memtun_sys as sys;
-use std::time::Duration;
 
 /// Bytes of the timestamps in a segment of TCP.
 const TIMESTAMPS: i32 = 12;
@@ -38,42 +38,16 @@ pub fn is_translated(level: i32, option: i32) -> bool {
     )
 }
 
-/// How long the reset of a native socket may take whose connection has ended in the net.
-const RESET: Duration = Duration::from_millis(20);
-/// How long the naps in between are.
-const NAP: Duration = Duration::from_micros(50);
-
 impl<N: Native, H: Host> Inet<'_, N, H> {
-    /// Returns what has happened to a connection in the net, for which the native socket is reset.
-    fn end_of_connection(&self, native: i32) -> Option<i32> {
-        let flow = self.entry()?.flow?;
-        let error = self.table.flow(flow)?.error;
-        if error == 0 {
-            return None;
-        }
-        if native == 0 {
-            if self.is_closed() {
-                return None;
-            }
-            // The reset is on its way. What it says is taken here, so that nobody is told twice.
-            let is_reset =
-                || !matches!(self.socket.option(libc::SOL_SOCKET, libc::SO_ERROR), Ok(0));
-            for _ in 0..RESET.as_micros() / NAP.as_micros() {
-                if is_reset() {
-                    break;
-                }
-                sys::nap(NAP);
-            }
-        }
-        Some(error.into())
-    }
-
     /// Returns the value of such an option in place of this native one; None for the native one.
     pub fn option(&self, level: i32, option: i32, native: i32) -> Option<i32> {
         let kind = self.kind()?;
         match (level, option) {
             (libc::SOL_SOCKET, libc::SO_ERROR) => match kind.protocol {
-                Protocol::Tcp => self.end_of_connection(native),
+                Protocol::Tcp => {
+                    let end = is_replaced(Errno(native)).then(|| self.end(true));
+                    end.flatten().map(|errno| errno.0)
+                }
                 _ if native == 0 => {
                     let error = self.table.error(self.socket.cookie().ok()?, true)?;
                     Some(error.0)

@@ -69,9 +69,9 @@ impl IcmpError {
         }
     }
 
-    /// Returns the errno that a socket gets, and whether it ends a connected one that has not asked
-    /// for errors, as `icmp_err_convert` and `icmpv6_err_convert` have it. None of a message that
-    /// sockets do not hear of.
+    /// Returns the errno that a socket gets, and whether a connected one that has not asked for
+    /// errors gets it too, as `icmp_err_convert`, `icmpv6_err_convert` and `__udp4_lib_err` have
+    /// it. None of a message that sockets do not hear of.
     pub fn errno(&self) -> Option<(i32, bool)> {
         use errno::*;
         let of = match (self.v6, self.kind) {
@@ -80,7 +80,7 @@ impl IcmpError {
                 1 | 12 => (EHOSTUNREACH, false),
                 2 => (ENOPROTOOPT, true),
                 3 => (ECONNREFUSED, true),
-                4 => (EMSGSIZE, false),
+                4 => (EMSGSIZE, true),
                 5 => (EOPNOTSUPP, false),
                 6 | 9 => (ENETUNREACH, true),
                 7 => (EHOSTDOWN, true),
@@ -98,7 +98,7 @@ impl IcmpError {
                 4 => (ECONNREFUSED, true),
                 _ => (EPROTO, true),
             },
-            (true, v6::TOO_BIG) => (EMSGSIZE, false),
+            (true, v6::TOO_BIG) => (EMSGSIZE, true),
             (true, v6::TIME_EXCEEDED) => (EHOSTUNREACH, false),
             (true, v6::PARAMETER_PROBLEM) => (EPROTO, true),
             (true, kind) if v6::is_error(kind) => (EPROTO, true),

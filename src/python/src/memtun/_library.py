@@ -93,7 +93,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_net_bind": (c_int, [c_void_p, c_int, c_void_p, c_uint32]),
     "memtun_net_listen": (c_int, [c_void_p, c_int, c_int]),
     "memtun_net_connect_name": (c_int, [c_void_p, c_int, c_void_p, c_uint32, c_void_p, _uint32_p]),
-    "memtun_net_connect_refused": (c_int, [c_void_p, c_int, c_void_p, c_uint32]),
+    "memtun_net_connect_refused": (c_int, [c_void_p, c_int]),
     "memtun_net_getsockname": (c_int, [c_void_p, c_int, c_void_p, _uint32_p]),
     "memtun_net_getpeername": (c_int, [c_void_p, c_int, c_void_p, _uint32_p]),
     "memtun_net_sendto": (

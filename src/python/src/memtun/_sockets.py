@@ -145,23 +145,19 @@ class Socket(socket.socket):
         self._ask("memtun_net_connect_name", *self._name(address).given, *native.room)
         return native
 
-    def _refused(self, native: _Name) -> int:
-        return self._ask("memtun_net_connect_refused", native.bytes, native.length.value)
+    def _refused(self) -> int:
+        return self._ask("memtun_net_connect_refused")
 
     def connect(self, address: Any) -> None:
         """Connects with a name of the net's."""
         native = self._native(address)
-        code = 0
         try:
             super().connect(native.tuple())
-        except ConnectionResetError:
-            code = self._refused(native)
+        except (ConnectionRefusedError, ConnectionResetError):
+            code = self._refused()
             if not code:
                 raise
-        else:
-            code = self._refused(native)
-        if code:
-            raise OSError(code, os.strerror(code))
+            raise OSError(code, os.strerror(code)) from None
 
     def connect_ex(self, address: Any) -> int:
         """The same as :meth:`connect`, but gives an errno."""
@@ -172,7 +168,8 @@ class Socket(socket.socket):
                 raise
             return e.errno
         code = super().connect_ex(native.tuple())
-        return (code in (0, errno.ECONNRESET) and self._refused(native)) or code
+        ended = code in (errno.ECONNREFUSED, errno.ECONNRESET)
+        return (ended and self._refused()) or code
 
     def _sender(self, native: Any, data: Buffer) -> Optional[tuple[Any, ...]]:
         """The name of the net's in place of the machine's; None where nobody of the net has sent

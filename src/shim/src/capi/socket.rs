@@ -90,9 +90,8 @@ pub extern "C" fn memtun_net_connect(
 }
 
 /// For a caller who makes connect(2) himself, because his language does more in it: stores the
-/// name of the machine's to make it with. When that has succeeded or failed with ECONNRESET,
-/// memtun_net_connect_refused says whether it was refused. Otherwise this is as
-/// memtun_net_connect.
+/// name of the machine's to make it with. When that has failed with ECONNREFUSED or ECONNRESET,
+/// memtun_net_connect_refused says why. Otherwise this is as memtun_net_connect.
 #[no_mangle]
 pub extern "C" fn memtun_net_connect_name(
     net: *const NetHandle,
@@ -109,21 +108,14 @@ pub extern "C" fn memtun_net_connect_name(
     })
 }
 
-/// The errno with which the net has refused a connection whose connect(2) the caller has made with
-/// this name of the machine's; 0 when it has not.
+/// The errno with which a connection has ended in the net whose connect(2) the caller has made and
+/// which has failed; 0 when it is the one that he has got.
 #[no_mangle]
-pub extern "C" fn memtun_net_connect_refused(
-    net: *const NetHandle,
-    fd: c_int,
-    native: *const sockaddr,
-    native_len: socklen_t,
-) -> c_int {
+pub extern "C" fn memtun_net_connect_refused(net: *const NetHandle, fd: c_int) -> c_int {
     let mut refused = 0;
     let done = status(|| {
-        let native = given(native, native_len)?;
-        refused = sockets_of(net)?
-            .refusal(descriptor(fd)?, native)
-            .map_or(0, |e| e.0);
+        let refusal = sockets_of(net)?.refusal(descriptor(fd)?);
+        refused = refusal.map_or(0, |e| e.0);
         Ok(())
     });
     if done < 0 {

@@ -21,10 +21,6 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
         match inet_calls::before_bind(fd, name, length, failed, &mut to) {
             Before::Machine => return real!(bind(fd, name, length)),
             Before::Done(answer) => return answer,
-            Before::Refused(e) => {
-                errno::set(e);
-                return -1;
-            }
             Before::To => {
                 let native = to.bytes();
                 let answer = real!(bind(fd, native.as_ptr().cast(), native.len() as socklen_t));
@@ -55,16 +51,6 @@ extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_
     match inet_calls::before_connect(fd, name, length, &mut to) {
         Before::Machine => real!(connect(fd, name, length)),
         Before::Done(answer) => answer,
-        Before::Refused(e) => {
-            let native = to.bytes();
-            real!(connect(
-                fd,
-                native.as_ptr().cast(),
-                native.len() as socklen_t
-            ));
-            errno::set(e);
-            -1
-        }
         Before::To => {
             let native = to.bytes();
             let answer = real!(connect(
@@ -73,7 +59,7 @@ extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_
                 native.len() as socklen_t
             ));
             sending::forget_options();
-            inet_calls::after_connect(fd, &to, answer)
+            inet_calls::after_connect(fd, answer)
         }
     }
 }

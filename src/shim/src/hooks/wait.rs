@@ -431,6 +431,9 @@ fn epolling(
     if answer > 0 && listening::any() {
         lost::in_epoll(epoll, events, answer);
     }
+    if answer > 0 && inet::is_active() {
+        inet::errors::in_epoll(epoll, events, answer);
+    }
     answer
 }
 

@@ -13,7 +13,7 @@ use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
-use memtun_calls::inet::connect::Pending;
+use memtun_calls::inet::connect::{is_replaced, Pending};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::{name, Inet, Native};
@@ -57,6 +57,9 @@ impl Native for Descriptor {
     fn inode(&self) -> Result<u64, Errno> {
         sys::fstat(self.0).map(|st| st.st_ino)
     }
+    fn segments_received(&self) -> Result<u32, Errno> {
+        inet::segments_received(self.0)
+    }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
     }
@@ -81,8 +84,6 @@ pub enum Before {
     Machine,
     /// It makes the call with the name that was stored.
     To,
-    /// It makes that call, and the program gets this errno.
-    Refused(c_int),
     /// The program gets this.
     Done(c_int),
 }
@@ -93,10 +94,6 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
         Ok(Step::To(name)) => {
             *to = SocketName::new(&name);
             Before::To
-        }
-        Ok(Step::Refused(name, e)) => {
-            *to = SocketName::new(&name);
-            Before::Refused(e.0)
         }
         Err(e) => Before::Done(errno::give::<c_int>(Err(e)) as c_int),
     }
@@ -187,7 +184,7 @@ pub extern "C" fn disconnected(fd: c_int) {
 /// Called after connect(2) to a name that was stored, with its answer. Returns the program's.
 #[cold]
 #[inline(never)]
-pub extern "C" fn after_connect(fd: c_int, to: &SocketName, answer: c_int) -> c_int {
+pub extern "C" fn after_connect(fd: c_int, answer: c_int) -> c_int {
     if answer < 0 && matches!(errno::get(), libc::EINPROGRESS | libc::EINTR) {
         quietly(fd, |call| {
             call.is_pending(&PENDING);
@@ -195,11 +192,11 @@ pub extern "C" fn after_connect(fd: c_int, to: &SocketName, answer: c_int) -> c_
         });
         return answer;
     }
-    let may_be_late = answer == 0 || errno::get() == libc::ECONNRESET;
-    let refused = may_be_late
-        .then(|| quietly(fd, |call| call.late_refusal(&to.address()?)))
-        .flatten();
-    match refused {
+    let refused = answer < 0 && is_replaced(Errno(errno::get()));
+    match refused
+        .then(|| quietly(fd, |call| call.end(true)))
+        .flatten()
+    {
         Some(e) => errno::give::<c_int>(Err(e)) as c_int,
         None => answer,
     }

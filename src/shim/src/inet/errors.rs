@@ -12,7 +12,8 @@ use super::known::{self, Known};
 use crate::errno::{self, fence};
 use crate::table;
 use crate::uaccess::{self, OwnMemory};
-use libc::{c_int, c_uint, iovec, msghdr, pollfd, ssize_t};
+use crate::waiting::epoll;
+use libc::{c_int, c_uint, epoll_event, iovec, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
@@ -23,10 +24,14 @@ use memtun_sys as sys;
 use memtun_sys::inet::SocketName;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// Number of errors that wait in the queues of all sockets of this process. Of more, the oldest are
 /// lost, as where a socket has no room.
 const MOST: usize = 16;
+/// The events of something to read.
+const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
 /// Bytes of what was sent that are kept.
 const LONGEST: usize = 1472;
 
@@ -77,24 +82,32 @@ pub fn waiting(known: &Known, cookie: u64) -> Option<Errno> {
     known.table.error(cookie, true)
 }
 
+/// Returns the report that is next in the socket's queue.
+fn next_report(known: &Known, fd: c_int) -> Option<(Report, Flow)> {
+    let mut head = [0; report::HEAD];
+    let found = sys::inet::receive_datagram(borrowed(fd), &mut head, libc::MSG_PEEK).ok()?;
+    let length = found.length.min(report::HEAD);
+    let heard = call(known, &Descriptor(fd)).heard(&found.from?, &head[..length]);
+    match heard {
+        Heard::Report(report, flow) => Some((report, flow)),
+        _ => None,
+    }
+}
+
+fn borrowed<'f>(fd: c_int) -> BorrowedFd<'f> {
+    // SAFETY: the descriptor is the program's, which has it open for this call of its own.
+    unsafe { BorrowedFd::borrow_raw(fd) }
+}
+
 /// Takes the reports out that are next in the socket's queue.
 fn settle(known: &Known, fd: c_int, cookie: u64) {
-    let socket = Descriptor(fd);
-    // SAFETY: the descriptor is the program's, which has it open for this call of its own.
-    let borrowed = unsafe { BorrowedFd::borrow_raw(fd) };
     let mut room = [0; report::HEAD + LONGEST];
     // A socket has no more than its receive buffer holds.
     for _ in 0..4096 {
-        let head = &mut room[..report::HEAD];
-        let Ok(found) = sys::inet::receive_datagram(borrowed, head, libc::MSG_PEEK) else {
+        let Some((report, flow)) = next_report(known, fd) else {
             return;
         };
-        let Some(from) = found.from else { return };
-        let length = found.length.min(report::HEAD);
-        let Heard::Report(report, flow) = call(known, &socket).heard(&from, &head[..length]) else {
-            return;
-        };
-        let Ok(found) = sys::inet::receive_datagram(borrowed, &mut room, 0) else {
+        let Ok(found) = sys::inet::receive_datagram(borrowed(fd), &mut room, 0) else {
             return;
         };
         let end = found.length.clamp(report::HEAD, room.len());
@@ -109,6 +122,65 @@ pub fn given(fd: c_int) {
         fence(|| {
             if let Some(errors) = Errors::of(fd) {
                 settle(errors.known, fd, errors.cookie);
+            }
+            Ok(())
+        })
+    });
+}
+
+/// Called when a datagram was given to the program: a report behind it whose error the program has
+/// had already must not wake anybody.
+pub fn passed(known: &Known, fd: c_int, cookie: u64) {
+    if known.table.had_error(cookie) && known.table.error(cookie, false).is_none() {
+        settle(known, fd, cookie);
+    }
+}
+
+/// Number of errors that sockets of the net had when this process looked last and found none that
+/// waits for one of its own.
+static SEEN: AtomicU32 = AtomicU32::new(0);
+
+/// Called after epoll_wait(2) has found `n` events in a net that has addresses. What wakes for an
+/// error is something to read natively, and is shown as an error.
+#[inline]
+pub fn in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) {
+    let raises = known::get().map_or(0, |known| known.table.raises());
+    if raises != SEEN.load(Relaxed) {
+        show_in_epoll(epoll, events, n, raises);
+    }
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn show_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int, raises: u32) {
+    // SAFETY: the array is the caller's and has `n` elements, which the kernel has just filled.
+    let all = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
+    let mut shown = |any: &mut bool| {
+        table::each_datagrams(|fd| {
+            let Some(errors) = Errors::of(fd).filter(|errors| errors.are_there()) else {
+                return;
+            };
+            *any = true;
+            let datum = epoll::datum_of(epoll, fd);
+            let is_of_it = |event: &&mut epoll_event| {
+                let (data, bits) = (event.u64, event.events);
+                Some(data) == datum && bits & IN as u32 != 0
+            };
+            if let Some(event) = all.iter_mut().find(is_of_it) {
+                // What is behind the report is seen once the error is taken.
+                if next_report(errors.known, fd).is_some() {
+                    event.events &= !(IN as u32);
+                }
+                event.events |= libc::EPOLLERR as u32;
+            }
+        });
+    };
+    let _ = errno::keep(|| {
+        fence(|| {
+            let mut any = false;
+            shown(&mut any);
+            if !any {
+                SEEN.store(raises, Relaxed);
             }
             Ok(())
         })
@@ -176,7 +248,6 @@ pub extern "C" fn show(fds: *mut pollfd, n: usize) -> c_int {
 }
 
 fn show_one(p: &mut pollfd) {
-    const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
     let Some(errors) = Errors::of(p.fd) else {
         return;
     };

@@ -200,9 +200,24 @@ impl Receiving {
                     None => Next::Again,
                 }
             }
-            Ok(Heard::From(name, flow)) => self.given(stored, Some((name, flow))),
+            Ok(Heard::From(name, flow)) => {
+                if self.flags & libc::MSG_PEEK == 0 {
+                    errno::keep(|| self.passed(fd));
+                }
+                self.given(stored, Some((name, flow)))
+            }
             Ok(Heard::Machine) | Err(_) => self.given(stored, None),
         }
+    }
+
+    /// Called when a datagram is given to the program.
+    fn passed(&self, fd: c_int) {
+        let _ = fence(|| {
+            if let Some(known) = known::get().filter(|known| known.table.raises() != 0) {
+                errors::passed(known, fd, Descriptor(fd).cookie()?);
+            }
+            Ok(())
+        });
     }
 
     /// Keeps a report for the error queue. Returns the error that the program's call fails with.

@@ -237,6 +237,20 @@ impl Table {
         Some(Errno(errno))
     }
 
+    /// Has an error ever been raised for the socket with this cookie?
+    pub fn had_error(&self, cookie: u64) -> bool {
+        let row = self
+            .row_of(cookie)
+            .and_then(|at| self.state.row::<SOCKET_WORDS>(Rows::Sockets, at));
+        row.is_some_and(|row| row[RAISED].load(Acquire) != 0)
+    }
+
+    /// Returns how many errors were raised for sockets of the net.
+    #[inline]
+    pub fn raises(&self) -> u32 {
+        self.state.raises.load(Acquire)
+    }
+
     /// Returns the net's port that a native port stands for: another one where the machine has
     /// refused the net's.
     pub fn net_port(&self, protocol: Protocol, native: u16) -> u16 {

@@ -203,6 +203,9 @@ pub fn transfer(world: &mut World, total: usize) -> Duration {
         if to.is_read() {
             break;
         }
+        for end in [0, 1] {
+            world.poll(end);
+        }
         assert!(world.step(), "nothing happens any more after {read} bytes");
         for end in world.ends.iter().flatten() {
             assert_eq!(end.state(), State::Open, "after {read} bytes: {end:?}");

@@ -10,6 +10,7 @@ use memtun_abi::error::Result;
 use memtun_calls::host::Host;
 use memtun_calls::inet::bind::{is_refusal_of_machine, TRIES};
 use memtun_calls::inet::call::Step;
+use memtun_calls::inet::connect::is_replaced;
 use memtun_calls::inet::name::{is_any, is_loopback};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::{Inet, Native};
@@ -137,17 +138,14 @@ impl Sockets {
             if done == Err(Errno(libc::EINPROGRESS)) {
                 inet.is_pending(&self.0.pending);
             }
-            let late = matches!(done, Ok(()) | Err(Errno(libc::ECONNRESET)));
-            match late.then(|| inet.late_refusal(&native)).flatten() {
-                Some(refused) => Err(refused.into()),
-                None => Ok(done?),
-            }
+            let end = |e: Errno| is_replaced(e).then(|| inet.end(true)).flatten();
+            Ok(done.map_err(|e| end(e).unwrap_or(e))?)
         })
     }
 
     /// The name of the machine's with which the caller makes connect(2) himself, because his
-    /// language does more in it than the kernel. When the call has failed with ECONNRESET, or has
-    /// succeeded, [`Sockets::refusal`] says whether it was refused in the net.
+    /// language does more in it than the kernel. When the call has failed with ECONNREFUSED or
+    /// ECONNRESET, [`Sockets::refusal`] says why it has.
     ///
     /// # Errors
     ///
@@ -166,10 +164,10 @@ impl Sockets {
         })
     }
 
-    /// The errno with which a connection was refused in the net after connect(2) had begun, of a
-    /// socket whose native call went to this name of the machine's.
-    pub fn refusal(&self, socket: impl AsFd, native: SocketAddr) -> Option<Errno> {
-        let refusal = self.run(socket.as_fd(), "", |inet| Ok(inet.late_refusal(&native)));
+    /// The errno with which a connection has ended in the net, of a socket whose native connect(2)
+    /// has failed with ECONNREFUSED or ECONNRESET. None: with that one.
+    pub fn refusal(&self, socket: impl AsFd) -> Option<Errno> {
+        let refusal = self.run(socket.as_fd(), "", |inet| Ok(inet.end(true)));
         refusal.ok().flatten()
     }
 
@@ -300,11 +298,6 @@ fn target(
 ) -> std::result::Result<Target, Why> {
     match step {
         Step::To(native) => Ok(Target::Native(native)),
-        Step::Refused(native, errno) => {
-            // The native socket is as one that was refused, too.
-            let _ = sys::inet::connect_name(*inet.socket, &native);
-            Err(errno.into())
-        }
         Step::Machine if is_over() => Ok(Target::Given),
         Step::Machine => machine(inet, name).map(|()| Target::Given),
     }

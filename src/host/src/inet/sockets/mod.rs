@@ -8,6 +8,7 @@
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
 //! | [`rules`], [`ports`] | which sockets cannot have the same port; which one a socket gets |
+//! | [`ends`] | why a connection has ended |
 //! | [`target`] | which socket gets what comes, and how it is reached |
 //! | [`asker`], [`bind`], [`connect`], [`path`], [`verdict`] | what programs ask |
 #![forbid(unsafe_code)]
@@ -17,6 +18,7 @@ pub mod asker;
 pub mod bind;
 pub mod connect;
 pub mod diag;
+pub mod ends;
 pub mod names;
 pub mod native;
 pub mod open;
@@ -234,6 +236,11 @@ impl Sockets {
         found
             .iter()
             .any(|own| own.inode != 0 && (same(own) || own.own.ip().is_unspecified()))
+    }
+
+    /// Has the process a descriptor of the socket with this inode?
+    pub fn is_held(&self, pid: u32, inode: u64) -> bool {
+        alive::is_held(pid, inode)
     }
 
     /// Returns the alias of an own address.

@@ -390,6 +390,7 @@ impl Writer {
         let Some(row) = self.row(at) else { return 0 };
         let count = (row[RAISED].load(Relaxed) as u32).wrapping_add(1).max(1);
         row[RAISED].store(u64::from(count) | (errno.0 as u64) << 32, Release);
+        self.table.mapped().raises.fetch_add(1, Release);
         count
     }
 

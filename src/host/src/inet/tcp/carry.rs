@@ -82,11 +82,9 @@ impl Tcp {
             return;
         };
         if let Some(mtu) = relay::smaller_path(kind) {
-            let way = live.way(out);
-            live.connection
-                .set_mtu(mtu, now, &mut |packet| send(out, packet, way));
+            live.connection.set_mtu(mtu);
         } else if live.connection.state() == State::Connecting {
-            live.refuse(kind);
+            live.refuse(kind, now);
         }
         self.touch(number);
     }

@@ -17,7 +17,6 @@ use crate::inet::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_ip::IcmpError;
-use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::Protocol;
 use memtun_tcp::{Connection, End, Segment, State};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -26,7 +25,7 @@ use std::time::Duration;
 /// How long an answer to a SYN is waited for before the program hears.
 const MOMENT: Duration = Duration::from_millis(2);
 /// How long a program may take from the answer to its connect.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How soon a program that has not come to its connect is looked for again.
 const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
@@ -79,7 +78,7 @@ impl Tcp {
             }
             self.drop_link(sockets, number, now);
         }
-        let stage = Stage::Asked(opening, reply.by_another(), now + MOMENT);
+        let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
         match self.keep(connection, flow, alias, way, stage) {
             Some(number) => self.asked.push_back((now + MOMENT, number, self.serial)),
@@ -170,14 +169,14 @@ impl Tcp {
 
 impl Live {
     /// An error came by ICMP about the SYN.
-    pub(super) fn refuse(&mut self, kind: &IcmpError) {
+    pub(super) fn refuse(&mut self, kind: &IcmpError, now: Duration) {
         let Some((errno, _)) = kind.errno() else {
             return;
         };
         let errno = Errno(errno);
         self.connection.abort();
         if let Stage::Plugged(opening) = self.stage {
-            self.stage = Stage::Bridging(opening, None, Duration::MAX, Some(errno));
+            self.stage = Stage::Refusing(opening, now + PATIENCE, errno);
         } else if matches!(self.stage, Stage::Asked(..)) {
             // The reply is given where the stage is looked at.
             self.flow.error = errno.0 as u16;
@@ -211,7 +210,9 @@ impl Live {
                     0 => libc::ETIMEDOUT,
                     error => error.into(),
                 };
-                reply.give(Err::<&SocketAnswer, _>(Errno(errno)));
+                // The native socket is refused, and the library says why.
+                sockets.note_end(&opening.entry, opening.asker, Errno(errno));
+                answer(reply, ports.shut);
                 return After::Over;
             }
             State::Connecting | State::Accepting if now >= until => {
@@ -252,18 +253,21 @@ impl Live {
         opening: Opening,
         now: Duration,
     ) -> After {
-        let error = match self.connection.state() {
-            State::Open => None,
-            State::Ended(End::TimedOut) => Some(Errno(libc::ETIMEDOUT)),
-            State::Ended(_) => Some(Errno(libc::ECONNREFUSED)),
+        let until = now + PATIENCE;
+        let refused = |errno| Stage::Refusing(opening, until, Errno(errno));
+        self.stage = match self.connection.state() {
+            State::Open => Stage::Bridging(opening, None, until),
+            State::Ended(End::TimedOut) => refused(libc::ETIMEDOUT),
+            State::Ended(_) => refused(libc::ECONNREFUSED),
             State::Connecting | State::Accepting => {
-                let soon = self.held.is_some().then_some(SOON);
+                // It looks often at first, and seldom later.
+                let age = now.saturating_sub(self.connection.began());
+                let soon = self.held.is_some().then_some(SOON.max(age / 8));
                 self.again = Some(now + soon.unwrap_or(LOOK));
                 self.stage = Stage::Plugged(opening);
                 return After::Stays;
             }
         };
-        self.stage = Stage::Bridging(opening, None, now + PATIENCE, error);
         self.learn(sockets);
         After::Stays
     }
@@ -278,9 +282,14 @@ impl Live {
         if self.connection.state() != State::Connecting || self.hangs(sockets) {
             return Hanging::Yes;
         }
-        // A socket that had a name before it was asked for is there until it is closed.
-        let there = opening.bind.is_some() || sockets.is_there(opening.native);
-        match self.connection.began() + SLOW > now && there {
+        let age = now.saturating_sub(self.connection.began());
+        let comes = match age < SLOW {
+            // A socket that had a name before it was asked for is there until it is closed.
+            true => opening.bind.is_some() || sockets.is_there(opening.native),
+            // The program may be stopped, or the machine be busy.
+            false => age < PATIENCE && sockets.is_held(opening.asker, opening.entry.inode),
+        };
+        match comes {
             true => Hanging::NotYet,
             false => Hanging::GivenUp,
         }
@@ -292,8 +301,7 @@ impl Live {
         self.held = None;
         self.connection.abort();
         if let Stage::Plugged(opening) = self.stage {
-            let refused = Some(Errno(libc::ECONNREFUSED));
-            self.stage = Stage::Bridging(opening, None, now + PATIENCE, refused);
+            self.stage = Stage::Refusing(opening, now + PATIENCE, Errno(libc::ECONNREFUSED));
         }
     }
 
@@ -323,7 +331,7 @@ impl Live {
     /// Whether the program's socket hangs at the plug, or its program has not been answered.
     fn hangs(&self, sockets: &mut Sockets) -> bool {
         match &self.stage {
-            Stage::Plugged(opening) | Stage::Bridging(opening, _, _, Some(_)) => {
+            Stage::Plugged(opening) | Stage::Refusing(opening, ..) => {
                 let plug = self.plug(sockets);
                 let native = sockets.native(Protocol::Tcp, opening.native, plug);
                 native.is_some()
@@ -332,7 +340,7 @@ impl Live {
         }
     }
 
-    fn plug(&self, sockets: &Sockets) -> SocketAddr {
+    pub(super) fn plug(&self, sockets: &Sockets) -> SocketAddr {
         SocketAddr::new(self.alias.into(), sockets.ports().plug)
     }
 
@@ -343,15 +351,9 @@ impl Live {
         out: &mut Output<'_, '_>,
         legs: &Legs,
         number: usize,
-        state: (Opening, Option<Leg>, Duration, Option<Errno>),
+        (opening, leg, until): (Opening, Option<Leg>, Duration),
         now: Duration,
     ) -> After {
-        let (opening, leg, until, error) = state;
-        let until = if until == Duration::MAX {
-            now + PATIENCE
-        } else {
-            until
-        };
         let plug = self.plug(sockets);
         let (leg, connected) = match leg {
             Some(leg) => {
@@ -359,12 +361,6 @@ impl Live {
                 (Some(leg), connected)
             }
             None => {
-                if let Some(errno) = error {
-                    // The program's side looks for it once its native socket has an error.
-                    self.flow.error = errno.0 as u16;
-                    sockets.set_flow(self.alias, &self.flow);
-                    sockets.remember(&opening.entry, opening.asker);
-                }
                 let hangs = sockets.native(Protocol::Tcp, opening.native, plug);
                 // Where it does not hang, somebody else may listen by now.
                 let bound = match hangs {
@@ -381,10 +377,6 @@ impl Live {
             }
         };
         let failed = match (connected, leg) {
-            (Connected::Yes, Some(leg)) if error.is_some() => {
-                leg.reset();
-                return After::Over;
-            }
             (Connected::Yes, Some(leg)) => {
                 let ours = sockets.is_ours(Protocol::Tcp, opening.native, plug);
                 if ours && legs.add(&leg, number, self.serial).is_ok() {
@@ -395,11 +387,11 @@ impl Live {
                 true
             }
             (Connected::NotYet, Some(leg)) => {
-                self.stage = Stage::Bridging(opening, Some(leg), until, error);
+                self.stage = Stage::Bridging(opening, Some(leg), until);
                 now >= until
             }
             (_, _) => {
-                self.stage = Stage::Bridging(opening, None, until, error);
+                self.stage = Stage::Bridging(opening, None, until);
                 now >= until
             }
         };

@@ -7,7 +7,7 @@ use rustix::io::Errno as Native;
 use rustix::net::{self, sockopt, AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags};
 use rustix::net::{SocketAddrAny, SocketType};
 use std::net::SocketAddr;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::time::Duration;
 
 /// What the kernel keeps for a leg each way (it doubles it for what it needs itself): enough for
@@ -118,6 +118,13 @@ impl Leg {
         net::bind(&socket, name).map_err(errno)?;
         prepare(socket.as_fd());
         Ok(Leg::of(socket))
+    }
+
+    /// Lets no packet through that comes from a socket with a usual hop limit (IP_MINTTL).
+    pub fn take_no_answer(&self) {
+        const IP_MINTTL: i32 = 21;
+        let raw = self.socket.as_raw_fd();
+        let _ = memtun_sys::set_int_option(raw, libc::IPPROTO_IP, IP_MINTTL, 255);
     }
 
     /// Begins to connect, and looks how far that came: on the loopback it is decided at once, and

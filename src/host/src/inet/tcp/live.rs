@@ -38,8 +38,10 @@ pub(super) enum Stage {
     Expected(Opening, Duration),
     /// The program's socket hangs at the plug.
     Plugged(Opening),
-    /// Its connect is completed from this side, since then. The errno is what it fails with.
-    Bridging(Opening, Option<Leg>, Duration, Option<Errno>),
+    /// Its connect is completed from this side, until then.
+    Bridging(Opening, Option<Leg>, Duration),
+    /// Its connect is to fail with this errno, until then.
+    Refusing(Opening, Duration, Errno),
     /// Bytes go.
     Running(Leg),
     /// It is over.

@@ -7,6 +7,7 @@
 //! | `carry` | packets, errors and the time are taken, and carried on |
 //! | `connect` | a program connects: the SYN, and what its native socket is told |
 //! | `accept` | a SYN comes for a socket that listens |
+//! | `refuse` | a connect that hangs fails |
 //! | `leg` | the native socket |
 //! | `relay` | bytes from one side to the other, and how each end of one becomes one of the other |
 //! | [`legs`] | what waits for legs and for the time, [`serve`] the thread that does |
@@ -22,6 +23,7 @@ mod leg;
 pub mod legs;
 mod links;
 mod live;
+mod refuse;
 mod relay;
 pub mod serve;
 

@@ -6,7 +6,7 @@
 //! | the program has closed it with data unread, or with SO_LINGER of 0, or is writing to nobody | RST |
 //! | FIN | the leg is shut, after what has come |
 //! | RST | the leg ends with a reset: ECONNRESET |
-//! | nobody answers any more | the same, and ETIMEDOUT in the flow's error |
+//! | nobody answers any more | the same, and ETIMEDOUT for the program's socket |
 #![forbid(unsafe_code)]
 
 use super::connect::Hanging;
@@ -16,6 +16,7 @@ use super::links::Tcp;
 use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
 use crate::inet::sockets::Sockets;
+use memtun_abi::Errno;
 use memtun_ip::IcmpError;
 use memtun_stack::sockets::Protocol;
 use memtun_tcp::{End, State};
@@ -82,6 +83,15 @@ impl Live {
         if plugged && self.hanging(sockets, now) == Hanging::GivenUp {
             self.give_up(now);
         }
+        if self.connection.state() == State::Open {
+            // The program goes on while the other side is answered.
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Asked(opening, reply, until) => {
+                    self.asked(sockets, opening, reply, until, now);
+                }
+                stage => self.stage = stage,
+            }
+        }
         self.poll(out, now);
         loop {
             // Each arm puts the next stage in place of this one.
@@ -94,9 +104,12 @@ impl Live {
                     return self.expected(out, opening, until, now);
                 }
                 Stage::Plugged(opening) => self.plugged(sockets, opening, now),
-                Stage::Bridging(opening, leg, until, error) => {
-                    let state = (opening, leg, until, error);
+                Stage::Bridging(opening, leg, until) => {
+                    let state = (opening, leg, until);
                     self.bridge(sockets, out, legs, number, state, now)
+                }
+                Stage::Refusing(opening, until, errno) => {
+                    self.refuse_late(sockets, (opening, until, errno), now)
                 }
                 Stage::Running(leg) => {
                     return self.relay(sockets, out, (legs, number), leg, now);
@@ -105,7 +118,9 @@ impl Live {
             };
             let goes_on = match &self.stage {
                 Stage::Running(_) => true,
-                Stage::Bridging(.., None, _, _) => self.again.is_none_or(|again| again <= now),
+                Stage::Bridging(_, None, _) | Stage::Refusing(..) => {
+                    self.again.is_none_or(|again| again <= now)
+                }
                 _ => false,
             };
             if after == After::Over || !goes_on {
@@ -146,8 +161,11 @@ impl Live {
             State::Ended(how) => {
                 if self.connection.available() == 0 {
                     if how == End::TimedOut {
-                        self.flow.error = libc::ETIMEDOUT as u16;
-                        sockets.set_flow(self.alias, &self.flow);
+                        let names = leg.other_name().zip(leg.own_name());
+                        if let Some((other, own)) = names {
+                            let why = Errno(libc::ETIMEDOUT);
+                            sockets.note_end_of(other, own, &self.flow, why);
+                        }
                     }
                     leg.reset();
                     return After::Over;

@@ -1,0 +1,193 @@
+//! What this side says of what has come: when it answers, and which blocks it has beyond a gap
+//! (RFC 2018, RFC 2883).
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use crate::segment::before;
+
+/// TCP_DELACK_MIN.
+pub(crate) const DELAY: Duration = Duration::from_millis(40);
+/// TCP_MAX_QUICKACKS: so many segments are acknowledged at once at the beginning.
+const QUICK: u32 = 16;
+/// So many blocks beyond a gap are kept: the engine has one place more.
+const BLOCKS: usize = 31;
+
+/// The answers of one connection.
+#[derive(Debug)]
+pub(crate) struct Answers {
+    /// Blocks beyond the first gap, those that grew last first.
+    ahead: Vec<(u32, u32)>,
+    /// What came that was here already, until it has been said.
+    duplicate: Option<(u32, u32)>,
+    /// The last acknowledgement that has left.
+    told: u32,
+    due: Option<Duration>,
+    quick: u32,
+    /// The largest segment that has come.
+    largest: u32,
+    /// This side answers with data, soon.
+    talks: bool,
+    heard: Option<Duration>,
+}
+
+impl Default for Answers {
+    fn default() -> Answers {
+        Answers {
+            ahead: Vec::new(),
+            duplicate: None,
+            told: 0,
+            due: None,
+            quick: QUICK,
+            largest: 536,
+            talks: false,
+            heard: None,
+        }
+    }
+}
+
+impl Answers {
+    /// The other side's next number is this.
+    pub(crate) fn begin(&mut self, expected: u32) {
+        self.told = expected;
+    }
+
+    /// An answer has to leave with the next turn.
+    pub(crate) fn owe(&mut self, now: Duration) {
+        self.due = Some(now);
+    }
+
+    pub(crate) fn due(&self) -> Option<Duration> {
+        self.due
+    }
+
+    pub(crate) fn is_due(&self, now: Duration) -> bool {
+        self.due.is_some_and(|due| due <= now)
+    }
+
+    /// Whether a block beyond the gap can be kept.
+    pub(crate) fn admits(&self, from: u32, to: u32) -> bool {
+        self.ahead.len() < BLOCKS
+            || self
+                .ahead
+                .iter()
+                .any(|&(start, end)| !before(to, start) && !before(end, from))
+    }
+
+    /// Data came that was here already.
+    pub(crate) fn came_again(&mut self, from: u32, to: u32, now: Duration) {
+        self.duplicate = Some((from, to));
+        // Our answers may be what is lost, or late (tcp_enter_quickack_mode).
+        (self.quick, self.talks) = (QUICK, false);
+        self.owe(now);
+    }
+
+    /// Data came beyond a gap, and is kept.
+    pub(crate) fn came_ahead(&mut self, from: u32, to: u32, now: Duration) {
+        let within = |&(start, end): &(u32, u32)| !before(from, start) && !before(end, to);
+        if self.ahead.iter().any(within) {
+            self.came_again(from, to, now);
+        }
+        let mut whole = (from, to);
+        self.ahead.retain(|&(start, end)| {
+            let apart = before(whole.1, start) || before(end, whole.0);
+            if !apart {
+                whole.0 = if before(start, whole.0) {
+                    start
+                } else {
+                    whole.0
+                };
+                whole.1 = if before(whole.1, end) { end } else { whole.1 };
+            }
+            apart
+        });
+        self.ahead.insert(0, whole);
+        self.owe(now);
+    }
+
+    /// Data came in order: now `expected` is the next number. `size` is what came.
+    pub(crate) fn came(&mut self, expected: u32, size: u32, now: Duration) {
+        self.heard = Some(now);
+        self.largest = self.largest.max(size);
+        self.quick = self.quick.saturating_sub(1);
+        let gap = !self.ahead.is_empty();
+        self.ahead.retain(|&(_, end)| before(expected, end));
+        let much = expected.wrapping_sub(self.told) > self.largest;
+        let delays = self.talks || self.quick == 0;
+        if gap || much || !delays {
+            self.owe(now);
+        } else {
+            self.due.get_or_insert(now + DELAY);
+        }
+    }
+
+    /// A packet with this acknowledgement has left.
+    pub(crate) fn said(&mut self, expected: u32) {
+        (self.told, self.due, self.duplicate) = (expected, None, None);
+    }
+
+    /// Data has left: whoever answers soon will answer again, and its data carries the answers.
+    pub(crate) fn talked(&mut self, now: Duration) {
+        self.talks |= self.heard.is_some_and(|at| now.saturating_sub(at) < DELAY);
+    }
+
+    /// The option that says which blocks are here, at most so many of them.
+    pub(crate) fn option(&self, most: usize, out: &mut Vec<u8>) {
+        let blocks = self.duplicate.iter().chain(&self.ahead).take(most);
+        let count = blocks.clone().count();
+        if count == 0 {
+            return;
+        }
+        out.extend([1, 1, 5, 2 + 8 * count as u8]);
+        for &(from, to) in blocks {
+            out.extend(from.to_be_bytes());
+            out.extend(to.to_be_bytes());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(answers: &Answers) -> Vec<(u32, u32)> {
+        let mut option = Vec::new();
+        answers.option(4, &mut option);
+        let word = |at: usize| u32::from_be_bytes(option[at..at + 4].try_into().expect("four"));
+        (4..option.len())
+            .step_by(8)
+            .map(|at| (word(at), word(at + 4)))
+            .collect()
+    }
+
+    #[test]
+    fn the_block_that_grew_last_is_first_and_four_are_said() {
+        let now = Duration::ZERO;
+        let mut answers = Answers::default();
+        answers.begin(u32::MAX - 99);
+        for start in [0, 20, 40, 60, 80_u32] {
+            answers.came_ahead(start, start + 10, now);
+        }
+        assert_eq!(said(&answers), [(80, 90), (60, 70), (40, 50), (20, 30)]);
+        answers.came_ahead(10, 20, now);
+        assert_eq!(said(&answers), [(0, 30), (80, 90), (60, 70), (40, 50)]);
+        answers.came_ahead(62, 65, now);
+        assert_eq!(said(&answers)[0], (62, 65), "it was here already");
+        answers.said(u32::MAX - 99);
+        answers.came(50, 10, now);
+        assert_eq!(said(&answers), [(60, 70), (80, 90)]);
+        assert!(answers.is_due(now));
+    }
+
+    #[test]
+    fn no_more_blocks_are_kept_than_there_is_room_for() {
+        let mut answers = Answers::default();
+        for start in (0..1000).step_by(20) {
+            if answers.admits(start, start + 10) {
+                answers.came_ahead(start, start + 10, Duration::ZERO);
+            }
+        }
+        assert_eq!(answers.ahead.len(), BLOCKS);
+        assert!(answers.admits(10, 15) && !answers.admits(2000, 2010));
+    }
+}

@@ -1,0 +1,280 @@
+//! What a packet brings to a connection: what tcp_rcv_state_process, tcp_validate_incoming and
+//! tcp_data_queue look at.
+#![forbid(unsafe_code)]
+
+use std::time::Duration;
+
+use smoltcp::socket::tcp::State as Engines;
+
+use crate::connection::{Connection, End, State};
+use crate::segment::{before, head, Plain, ACK, FIN, RST, SYN};
+use crate::sender::Ack;
+use crate::{Emit, Segment};
+
+impl Connection {
+    /// A packet between the two ends came in, whose checksums somebody has looked at. What it
+    /// brings about may wait for the next [`poll`](Self::poll), so that many packets have one
+    /// answer.
+    pub fn segment(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
+        self.fenced(emit, |connection, emit| {
+            connection.take(packet, now, emit);
+        });
+    }
+
+    fn take(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
+        if matches!(self.state, State::Ended(_)) {
+            return;
+        }
+        let Some(segment) = Segment::read(packet) else {
+            return;
+        };
+        match self.engine.state() {
+            Engines::SynSent => self.answer(&segment, packet, now, emit),
+            Engines::SynReceived => self.completion(&segment, packet, now, emit),
+            _ => self.synchronized(&segment, packet, now, emit),
+        }
+        self.settle(now);
+    }
+
+    /// What the other side's SYN says.
+    pub(crate) fn learn(&mut self, segment: &Segment<'_>) {
+        const DEFAULT: u16 = 536;
+        let said = segment.maximum().filter(|&said| said != 0);
+        self.most = said.unwrap_or(DEFAULT).max(48);
+        self.theirs = segment.sequence;
+        self.sacks = segment.permits_sacks();
+        match segment.scale() {
+            Some(scale) => self.scale = scale,
+            None => {
+                self.scale = 0;
+                self.wire.unscaled();
+            }
+        }
+        let window = u32::from(segment.window);
+        let size = self.maximum().into();
+        self.sender
+            .learn(size, self.sacks, window, segment.sequence);
+    }
+
+    /// Gives the engine a packet as it is.
+    pub(crate) fn give(&mut self, packet: &[u8], emit: &mut Emit<'_>) {
+        let Connection {
+            engine,
+            wire,
+            scratch,
+            ..
+        } = self;
+        engine.input(packet, scratch, &mut |packet| wire.leave(packet, emit));
+    }
+
+    /// Tells the engine that data, or a flag, came in that place: in a packet as short as can be,
+    /// which acknowledges what the engine has sent, the SYN and perhaps the FIN.
+    fn tell(&mut self, flags: u8, sequence: u32, data: &[u8], emit: &mut Emit<'_>) {
+        let first = self.wire.first.unwrap_or_default();
+        let mut packet = std::mem::take(&mut self.spare);
+        let plain = Plain {
+            source: self.remote,
+            destination: self.local,
+            sequence,
+            acknowledgement: first.wrapping_add(1 + u32::from(self.finished)),
+            flags: flags | ACK,
+            window: 1000,
+            options: &[],
+        };
+        head(&plain, data.len(), &mut packet);
+        packet.extend_from_slice(data);
+        self.give(&packet, emit);
+        self.spare = packet;
+    }
+
+    /// What answers our SYN.
+    fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
+        if segment.has(SYN) {
+            self.learn(segment);
+        }
+        self.give(packet, emit);
+        match self.engine.state() {
+            Engines::Closed => self.end(End::Refused),
+            Engines::Established => {
+                self.engines_turn(emit);
+                self.open(now);
+                self.answers.owe(now);
+            }
+            _ => {}
+        }
+    }
+
+    /// What answers our SYN and ACK.
+    fn completion(
+        &mut self,
+        segment: &Segment<'_>,
+        packet: &[u8],
+        now: Duration,
+        emit: &mut Emit<'_>,
+    ) {
+        if segment.has(SYN) && !segment.has(ACK) {
+            if segment.sequence == self.theirs {
+                self.wire.count += 1;
+                emit(&self.wire.syn);
+            } else {
+                self.challenge(now, emit);
+            }
+            return;
+        }
+        let expected = self.expected();
+        if segment.has(RST) {
+            if segment.sequence == expected {
+                self.give(packet, emit);
+                self.end(End::Reset);
+            }
+            return;
+        }
+        if segment.acknowledgement != self.wire.next || !segment.has(ACK) {
+            // Answered with a RST, if that.
+            return self.give(packet, emit);
+        }
+        self.tell(0, expected, &[], emit);
+        match self.engine.state() {
+            Engines::SynReceived => {}
+            Engines::Closed | Engines::Listen => self.end(End::Reset),
+            _ => {
+                self.wire.begin(expected);
+                self.open(now);
+                if segment.has(SYN) {
+                    // The answer to a SYN that has crossed ours.
+                    self.answers.owe(now);
+                } else {
+                    self.synchronized(segment, packet, now, emit);
+                }
+            }
+        }
+    }
+
+    /// A segment of an open connection.
+    fn synchronized(
+        &mut self,
+        segment: &Segment<'_>,
+        packet: &[u8],
+        now: Duration,
+        emit: &mut Emit<'_>,
+    ) {
+        let expected = self.expected();
+        let inside = before(segment.sequence, self.wire.edge) || segment.sequence == expected;
+        if segment.has(RST) {
+            if segment.sequence == expected {
+                self.give(packet, emit);
+                self.end(if self.engine.state() == Engines::TimeWait {
+                    End::Closed
+                } else {
+                    End::Reset
+                });
+            } else if !before(segment.sequence, expected) && inside {
+                self.challenge(now, emit);
+            }
+            return;
+        }
+        if segment.has(SYN) {
+            return self.challenge(now, emit);
+        }
+        if !segment.has(ACK) {
+            return;
+        }
+        if before(self.wire.next, segment.acknowledgement) {
+            return self.challenge(now, emit);
+        }
+        self.heard = now;
+        if segment.is_empty() && (before(segment.sequence, expected) || !inside) {
+            // Somebody asks whether we are still here, or is mistaken.
+            return self.challenge(now, emit);
+        }
+        self.acknowledged(segment, now, emit);
+        if !segment.is_empty() {
+            self.data(segment, now, emit);
+        }
+    }
+
+    /// What it says of what we have sent.
+    fn acknowledged(&mut self, segment: &Segment<'_>, now: Duration, emit: &mut Emit<'_>) {
+        let (mut blocks, mut count) = ([(0, 0); 4], 0);
+        for block in segment.sacks().take(blocks.len()) {
+            (blocks[count], count) = (block, count + 1);
+        }
+        let ack = Ack {
+            number: segment.acknowledgement,
+            window: u32::from(segment.window) << self.scale,
+            sequence: segment.sequence,
+            bare: segment.is_empty(),
+            blocks: &blocks[..count],
+        };
+        self.sender.on_ack(&ack, now);
+        let oldest = self.sender.oldest();
+        if oldest != self.unacknowledged || !self.sender.waits() {
+            (self.unacknowledged, self.progress) = (oldest, now);
+        }
+        if self.sender.is_finished() && !self.finished {
+            self.engines_turn(emit);
+            self.finished = true;
+            self.tell(0, self.expected(), &[], emit);
+        }
+    }
+
+    /// What it brings.
+    fn data(&mut self, segment: &Segment<'_>, now: Duration, emit: &mut Emit<'_>) {
+        let (from, size) = (segment.sequence, segment.payload.len() as u32);
+        let to = from.wrapping_add(size);
+        let (expected, edge) = (self.expected(), self.wire.edge);
+        if self.has_heard_all() {
+            self.answers.came_again(from, to, now);
+            return;
+        }
+        if segment.has(FIN) {
+            if !before(to, expected) && !before(edge, to) {
+                self.end_at = Some(to);
+            }
+            self.answers.owe(now);
+        }
+        if size == 0 {
+            return self.finish(now, emit);
+        }
+        if !before(expected, to) {
+            self.answers.came_again(from, to, now);
+        } else if before(edge, to) {
+            self.answers.owe(now);
+        } else if before(expected, from) {
+            if self.answers.admits(from, to) {
+                self.tell(0, from, segment.payload, emit);
+                self.answers.came_ahead(from, to, now);
+            } else {
+                self.answers.owe(now);
+            }
+            if !self.sacks {
+                // Who understands no blocks counts answers.
+                self.acknowledge(emit);
+            }
+        } else {
+            if before(from, expected) {
+                self.answers.came_again(from, expected, now);
+            }
+            self.tell(0, from, segment.payload, emit);
+            self.answers.came(self.expected(), size, now);
+        }
+        self.finish(now, emit);
+    }
+
+    fn has_heard_all(&self) -> bool {
+        matches!(
+            self.engine.state(),
+            Engines::CloseWait | Engines::Closing | Engines::LastAck | Engines::TimeWait
+        )
+    }
+
+    /// The engine forgets a FIN that comes before what it ends; we do not.
+    fn finish(&mut self, now: Duration, emit: &mut Emit<'_>) {
+        let expected = self.expected();
+        if self.end_at == Some(expected) && !self.has_heard_all() {
+            self.end_at = None;
+            self.tell(FIN, expected, &[], emit);
+            self.answers.owe(now);
+        }
+    }
+}
