@@ -16,16 +16,14 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address,
 /// and a ring that runs empty begins again at its first page.
 pub(crate) const BUFFER: usize = 256 * 1024;
 
-/// Sockets of connections that are over, with their buffers: to map and to unmap these costs more
-/// than all else that a short connection needs.
+/// The engine's time.
+const NOW: Instant = Instant::from_micros_const(10_000_000);
+
+/// Sockets of connections that are over, with their buffers: to map and to unmap one costs as much
+/// as all else that a short connection needs.
 static SPARE: Mutex<Vec<Socket<'static>>> = Mutex::new(Vec::new());
 /// Number of them at most.
 const SPARES: usize = 8;
-/// Number of packets after which a socket is not kept. One that has got so few cannot have counted
-/// three equal acknowledgements, which is what a new connection would inherit.
-const FEW: u32 = 4;
-/// The engine's time.
-const NOW: Instant = Instant::from_micros_const(10_000_000);
 
 /// One connection's smoltcp.
 pub(crate) struct Engine {
@@ -33,8 +31,6 @@ pub(crate) struct Engine {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     mtu: usize,
-    /// Number of packets that it was given.
-    given: u32,
 }
 
 fn spare() -> MutexGuard<'static, Vec<Socket<'static>>> {
@@ -52,11 +48,8 @@ fn socket() -> Socket<'static> {
 
 impl Drop for Engine {
     fn drop(&mut self) {
-        if self.given > FEW {
-            return;
-        }
         let smoltcp::socket::Socket::Tcp(mut socket) = self.sockets.remove(self.handle);
-        // It is closed, and forgets the rest when it is used again.
+        // It is closed, and forgets the rest with its next connect or listen.
         socket.abort();
         let mut spare = spare();
         if spare.len() < SPARES {
@@ -173,7 +166,6 @@ impl Engine {
             sockets,
             handle,
             mtu,
-            given: 0,
         }
     }
 
@@ -222,7 +214,6 @@ impl Engine {
         scratch: &mut Vec<u8>,
         emit: &mut dyn FnMut(&mut Vec<u8>),
     ) {
-        self.given = self.given.saturating_add(1);
         let mut wire = Wire {
             incoming: Some(packet),
             scratch,

@@ -131,7 +131,7 @@ fn an_old_segment_is_dropped_and_answered() {
     assert_eq!(connection.name(), "ESTAB");
     given(&mut connection, &stamp(&template, 300, &[]), SECOND);
     given(&mut connection, &stamp(&end, 301, &[]), SECOND);
-    let answer = polled(&mut connection, SECOND).remove(0);
+    let answer = polled(&mut connection, 2 * SECOND).remove(0);
     let segment = Segment::parse(&answer).expect("a segment");
     assert_eq!((segment.acknowledgement, segment.flags), (79, ACK));
     assert_eq!(segment.options[8..], [0, 0, 1, 45], "the clock of the FIN");

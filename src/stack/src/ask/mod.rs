@@ -75,6 +75,12 @@ pub enum What {
 }
 
 impl What {
+    /// Is the answer a [`SocketAnswer`](crate::sockets::question::SocketAnswer)?
+    pub(crate) fn is_about_socket(self) -> bool {
+        use What::*;
+        matches!(self, Bind | Connect | ListenOn | Path | Packet | Join)
+    }
+
     fn of(number: u16) -> Option<What> {
         use What::*;
         [

@@ -248,6 +248,11 @@ impl Sockets {
             .any(|own| own.inode != 0 && (same(own) || own.own.ip().is_unspecified()))
     }
 
+    /// Has the process a descriptor of the socket with this inode?
+    pub fn is_held(&self, pid: u32, inode: u64) -> bool {
+        alive::is_held(pid, inode)
+    }
+
     /// Returns the alias of an own address.
     pub fn alias_of(&self, address: IpAddr, scope: u32) -> Option<Ipv4Addr> {
         self.open.as_ref()?.writer.table().alias_of(address, scope)

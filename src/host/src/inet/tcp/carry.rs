@@ -70,6 +70,7 @@ impl Tcp {
         let Some(number) = self.links.find(&Pair::new(of.local, of.remote)) else {
             return;
         };
+        let now = self.now();
         let Some(live) = self.live(number) else {
             return;
         };
