@@ -20,7 +20,6 @@ awaiting! {
     lossy
     n2n
     openvpn_loopback
-    tap
     transfers
 }
 
@@ -47,6 +46,7 @@ pairs! {
     openvpn_udp
     pings
     ssh
+    tap
     tinc
     vtund
 }
