@@ -19,7 +19,6 @@ awaiting! {
     fastd
     lossy
     n2n
-    openvpn_loopback
     tap
     transfers
 }
@@ -41,6 +40,7 @@ pairs! {
     asyncio
     basic
     ocserv
+    openvpn_loopback
     openvpn_tap
     openvpn_tcp
     openvpn_tls
