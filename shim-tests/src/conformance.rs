@@ -18,8 +18,6 @@ use crate::watchdog::Finished;
 macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
-            ping_socket
-            ping_socket6
             sending
             tcp_data
             tcp_data6

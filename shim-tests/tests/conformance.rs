@@ -89,6 +89,8 @@ programs! {
     paths
     persist
     pi
+    ping_socket
+    ping_socket6
     poll
     procfs_counters
     procfs_net

@@ -19,7 +19,6 @@ awaiting! {
     fastd
     lossy
     n2n
-    tap
     transfers
 }
 
@@ -47,6 +46,7 @@ pairs! {
     openvpn_udp
     pings
     ssh
+    tap
     tinc
     vtund
 }

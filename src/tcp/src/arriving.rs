@@ -190,6 +190,9 @@ impl Connection {
         self.acknowledged(segment, now, emit);
         if !segment.is_empty() {
             self.data(segment, now, emit);
+            if self.answers.is_urgent() {
+                self.acknowledge(emit);
+            }
         }
     }
 
@@ -231,7 +234,9 @@ impl Connection {
             if !before(to, expected) && !before(edge, to) {
                 self.end_at = Some(to);
             }
-            self.answers.owe(now);
+            if self.end_at != Some(expected) {
+                self.answers.owe(now);
+            }
         }
         if size == 0 {
             return self.finish(now, emit);
@@ -246,10 +251,6 @@ impl Connection {
                 self.answers.came_ahead(from, to, now);
             } else {
                 self.answers.owe(now);
-            }
-            if !self.sacks {
-                // Who understands no blocks counts answers.
-                self.acknowledge(emit);
             }
         } else {
             if before(from, expected) {
@@ -273,8 +274,9 @@ impl Connection {
         let expected = self.expected();
         if self.end_at == Some(expected) && !self.has_heard_all() {
             self.end_at = None;
+            let first = self.engine.state() == Engines::Established;
             self.tell(FIN, expected, &[], emit);
-            self.answers.owe(now);
+            self.answers.ended(first, now);
         }
     }
 }

@@ -140,13 +140,13 @@ impl All<'_> {
         let interface = interface.ok_or(Errno(libc::ENETUNREACH))?;
         if question.copy {
             if packet.protocol == protocol::UDP {
+                let cast = match packet.destination.is_multicast() {
+                    true => Cast::Multicast,
+                    false => Cast::Broadcast,
+                };
                 let meta = Meta {
-                    ifindex: question.ifindex,
-                    cast: match packet.destination.is_multicast() {
-                        true => Cast::Multicast,
-                        false => Cast::Broadcast,
-                    },
-                    group_frame: false,
+                    hops: [packet.hop_limit, packet.traffic_class],
+                    ..Meta::new(question.ifindex, cast)
                 };
                 ends.udp(&mut out, &meta, &packet);
             }

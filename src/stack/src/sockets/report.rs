@@ -32,7 +32,15 @@ pub struct Report {
     pub number: u32,
 }
 
+/// SO_EE_ORIGIN_LOCAL.
+pub const LOCAL: u8 = 1;
+
 impl Report {
+    /// Has this host found out the error by itself?
+    pub fn is_local(&self) -> bool {
+        self.origin == LOCAL
+    }
+
     /// Returns the bytes in front of the payload.
     pub fn to_bytes(&self, secret: [u8; 16]) -> [u8; HEAD] {
         let mut bytes = [0; HEAD];
