@@ -18,7 +18,7 @@ use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
-use memtun_calls::packet::receive::show;
+use memtun_calls::packet::receive::show as show_known;
 use memtun_shm::Shelf;
 use memtun_stack::sockets::raw::{set, Bound, Head, Kind};
 use memtun_stack::sockets::{flag, report, Flow, Report};
@@ -340,7 +340,7 @@ fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> 
     );
     let before = |control| match queued.report.is_local() {
         true => Ok((0, false)),
-        false => show(&OwnMemory, of, &head, control),
+        false => show_known(&OwnMemory, of, &head, control),
     };
     told.give(message, before).map(Some)
 }
