@@ -66,14 +66,7 @@ impl Tcp {
     }
 
     /// Hears of an error that came by ICMP.
-    pub fn error(
-        &mut self,
-        _sockets: &mut Sockets,
-        _out: &mut Output<'_, '_>,
-        _meta: &Meta,
-        of: &Embedded<'_>,
-        kind: &IcmpError,
-    ) {
+    pub fn error(&mut self, of: &Embedded<'_>, kind: &IcmpError) {
         let Some(number) = self.links.find(&Pair::new(of.local, of.remote)) else {
             return;
         };
