@@ -6,7 +6,9 @@ mod interface;
 mod net;
 mod tunnel;
 
-pub use inet::{InetState, Rows, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
+pub use inet::{
+    InetState, Rows, COUNTERS, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS,
+};
 pub use interface::{
     Addresses, InterfaceState, Stats, BY_ADDRESS, BY_PROGRAM, EXACT_ADDRESSES, GOING, GONE,
     MAX_FLOWS, MAX_QUEUES, SNIFFED,
@@ -18,7 +20,7 @@ use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Version of the files. It changes with every change of a struct in this folder.
-pub const VERSION: u32 = 11;
+pub const VERSION: u32 = 12;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {
