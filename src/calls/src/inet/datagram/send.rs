@@ -120,7 +120,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         };
-        if is_loopback(&to) || is_any(&to) || to.port() == 0 || !self.table.is_active() {
+        if is_any(&to) || to.port() == 0 || !self.table.is_active() {
+            return Ok(Sent::Machine);
+        }
+        if is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port()) {
             return Ok(Sent::Machine);
         }
         let from = From {
