@@ -43,7 +43,7 @@ for way in '' -R; do
     server=$!
     until_log listening server.log
     echo "== UDP $way"
-    on a timeout 30 iperf3 -J -u -b 20M -l 1400 $way -c 10.9.0.2 -p 5201 -t 1 >client.json
+    on a timeout 30 iperf3 -J -u -b 5M -l 1400 $way -c 10.9.0.2 -p 5201 -t 1 >client.json
     echo "status $?"
     counted datagrams
     finish $server

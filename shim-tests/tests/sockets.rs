@@ -16,12 +16,9 @@ macro_rules! awaiting {
 }
 
 awaiting! {
-    fastd
     lossy
-    n2n
     openvpn_loopback
     tap
-    transfers
 }
 
 #[test]
@@ -40,6 +37,8 @@ macro_rules! pairs {
 pairs! {
     asyncio
     basic
+    fastd
+    n2n
     ocserv
     openvpn_tap
     openvpn_tcp
@@ -48,5 +47,6 @@ pairs! {
     pings
     ssh
     tinc
+    transfers
     vtund
 }
