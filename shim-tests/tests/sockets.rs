@@ -46,6 +46,7 @@ pairs! {
     openvpn_udp
     pings
     ssh
+    ssh_tun
     tinc
     transfers
     vtund
