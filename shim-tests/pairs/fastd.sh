@@ -1,5 +1,5 @@
 # fastd with a tun and with a tap
-# needs: fastd ip ping nc curl python3
+# needs: fastd ip ping nc curl iperf3 python3
 . ./lib.sh
 wire tun
 vpns() { on $1 ip -o link | grep -c vpn0; }

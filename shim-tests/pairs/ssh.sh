@@ -3,8 +3,9 @@
 # on the kernel: as root
 . ./lib.sh
 wire tun
+AT='10.9.0.2 fd09::2'
 . ./ssh.inc
-for at in 10.9.0.2 fd09::2; do
+for at in $AT; do
     client $at 'echo "$SSH_CONNECTION" | sed "s/ [0-9]* / PORT /"; exit 3'
     echo "status $?"
 done
