@@ -17,8 +17,6 @@ macro_rules! awaiting {
 
 awaiting! {
     lossy
-    openvpn_loopback
-    tap
 }
 
 #[test]
@@ -40,6 +38,7 @@ pairs! {
     fastd
     n2n
     ocserv
+    openvpn_loopback
     openvpn_tap
     openvpn_tcp
     openvpn_tls
@@ -47,6 +46,7 @@ pairs! {
     pings
     ssh
     ssh_tun
+    tap
     tinc
     transfers
     vtund

@@ -265,6 +265,18 @@ struct Run<'n> {
     seen: Option<u32>,
 }
 
+/// What begins with one wait.
+struct Begun {
+    readers: Vec<Reader>,
+    legs: Option<Arc<Legs>>,
+    /// The socket that says when the machine changes, or -1.
+    machine: i32,
+    /// The socket to which programs send datagrams by themselves, or -1.
+    natives: i32,
+    /// How long to wait at most.
+    time: Option<Duration>,
+}
+
 impl Run<'_> {
     /// Serves. `watch` begins to watch the interfaces; it is called once there is something that
     /// could follow from their changes. `read` runs the reader of an interface in a thread of its
@@ -285,16 +297,13 @@ impl Run<'_> {
         }
         self.shared.lock().follow();
         loop {
-            let fresh = self.shared.lock().inet.readers.take_fresh();
-            fresh.into_iter().for_each(&mut *read);
-            let legs = self.shared.lock().inet.ends.tcp.take_fresh();
-            legs.into_iter().for_each(&mut *serve);
+            let begun = self.begun(watched, ticked);
+            begun.readers.into_iter().for_each(&mut *read);
+            begun.legs.into_iter().for_each(&mut *serve);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
-            let hears = self.hears();
-            fds.push(wait_for(hears.unwrap_or(-1)));
-            fds.push(wait_for(self.natives()));
+            fds.extend([begun.machine, begun.natives].map(wait_for));
             self.server.wait_for(&mut fds);
-            match sys::poll(&mut fds, self.time(watched, ticked)) {
+            match sys::poll(&mut fds, begun.time) {
                 Ok(_) | Err(Errno(libc::EINTR)) => {}
                 Err(e) => {
                     log::error!("the host process cannot wait: {e}");
@@ -326,57 +335,56 @@ impl Run<'_> {
         }
     }
 
-    /// Returns the socket that says when the machine changes.
-    fn hears(&self) -> Option<i32> {
-        let service = &self.shared.lock().service;
-        // Without listeners the machine's changes are looked for with the next question.
-        let hears = service.hears_machine();
-        hears.filter(|_| service.has_listeners())
-    }
-
-    /// Returns the socket to which programs send datagrams by themselves.
-    fn natives(&self) -> i32 {
-        let all = self.shared.lock();
-        let socket = all.inet.ends.sockets.datagram_socket();
-        socket.map_or(-1, |socket| socket.as_raw_fd())
-    }
-
-    /// Returns how long to wait at most.
-    fn time(&self, watched: bool, ticked: Instant) -> Option<Duration> {
+    /// Says what is to be waited for, and what is to be run in threads of its own. The lock is taken
+    /// once for all of it: others want it, too.
+    fn begun(&self, watched: bool, ticked: Instant) -> Begun {
         let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
         let tick = ticks.then(|| TICK.saturating_sub(ticked.elapsed()));
-        // What is due and cannot be carried out now must not keep the processor busy.
         let mut all = self.shared.lock();
+        // Without listeners the machine's changes are looked for with the next question.
+        let machine = all.service.hears_machine();
+        let machine = machine.filter(|_| all.service.has_listeners());
+        let natives = all.inet.ends.sockets.datagram_socket();
+        let natives = natives.map_or(-1, |socket| socket.as_raw_fd());
+        // What is due and cannot be carried out now must not keep the processor busy.
         let timer = all.service.next_timer().map(|time| time.max(AGAIN));
         let asked = all.inet.ends.tcp.answers_in();
         let packets = all.inet.stack.announce_timer();
         // A millisecond is the least that poll(2) waits.
         let packets = packets.map(|time| time.max(Duration::from_millis(1)));
-        [tick, timer, packets, asked].into_iter().flatten().min()
+        Begun {
+            readers: all.inet.readers.take_fresh(),
+            legs: all.inet.ends.tcp.take_fresh(),
+            machine: machine.unwrap_or(-1),
+            natives,
+            time: [tick, timer, packets, asked].into_iter().flatten().min(),
+        }
     }
 
     /// Does what the descriptors of one wait say. Returns the number of questions.
     fn step(&mut self, fds: &[libc::pollfd]) -> Result<usize, Replaced> {
         if fds[0].revents != 0 {
             let _ = self.woken.read(&mut [0; 256]);
+        }
+        let mut all = self.shared.lock();
+        if fds[0].revents != 0 {
             // An answer that was given by another thread wakes this one, too.
             let changes = Some(self.net.changes.load(SeqCst));
             if self.seen != changes {
                 self.seen = changes;
-                self.shared.lock().service.notice()?;
+                all.service.notice()?;
             }
         }
         if fds[1].revents != 0 {
-            self.shared.lock().service.relay()?;
+            all.service.relay()?;
         }
-        let mut all = self.shared.lock();
         all.expire()?;
         all.run_timers();
         all.follow();
-        drop(all);
         if fds[2].revents != 0 {
-            self.shared.lock().send_natives();
+            all.send_natives();
         }
+        drop(all);
         self.server.serve(&fds[3..], self.shared)
     }
 

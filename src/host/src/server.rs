@@ -78,7 +78,12 @@ impl Server {
                 true => libc::POLLIN,
                 false => libc::POLLOUT,
             };
-            fds.push(wait(&connection.asker.socket, events));
+            let mut fd = wait(&connection.asker.socket, events);
+            // Whoever is answered by another thread goes away with that, and wakes nobody.
+            if connection.waits() {
+                fd.fd = -1;
+            }
+            fds.push(fd);
         }
     }
 

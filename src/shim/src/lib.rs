@@ -73,6 +73,7 @@ mod starter;
 mod symbols;
 mod table;
 mod target;
+mod told;
 mod uaccess;
 mod unwind;
 mod valgrind;

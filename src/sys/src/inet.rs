@@ -179,6 +179,27 @@ pub fn set_option(fd: BorrowedFd<'_>, level: i32, name: i32, value: &[u8]) -> Re
     check(unsafe { syscall(libc::SYS_setsockopt, args) }).map(drop)
 }
 
+/// Reads an option of a socket into `room` (getsockopt(2)). Returns how many bytes it has.
+///
+/// # Errors
+///
+/// ENOPROTOOPT, EBADF, ENOTSOCK.
+pub fn option_bytes(fd: i32, level: i32, name: i32, room: &mut [u8]) -> Result<usize, Errno> {
+    let mut length = room.len() as u32;
+    let args = [
+        fd as usize,
+        level as usize,
+        name as usize,
+        room.as_mut_ptr() as usize,
+        &raw mut length as usize,
+        0,
+    ];
+    // SAFETY: the kernel writes at most `length` bytes into the slice, and the length into a local
+    // of this function.
+    check(unsafe { syscall(libc::SYS_getsockopt, args) })?;
+    Ok(length as usize)
+}
+
 /// A datagram that is sent with more than its destination.
 #[derive(Clone, Copy, Debug)]
 pub struct Datagram {

@@ -157,8 +157,14 @@ pub fn processor() -> u32 {
 
 /// Is this the caller's effective group, or one of its supplementary groups?
 pub fn is_in_group(group: u32) -> bool {
+    is_in_groups(group, group)
+}
+
+/// Is one of these the caller's effective group, or one of its supplementary groups?
+pub fn is_in_groups(first: u32, last: u32) -> bool {
+    let is_it = |group: &u32| (first..=last).contains(group);
     // SAFETY: getegid(2) takes no arguments and touches no memory.
-    if unsafe { syscall(libc::SYS_getegid, [0; 6]) } as u32 == group {
+    if is_it(&(unsafe { syscall(libc::SYS_getegid, [0; 6]) } as u32)) {
         return true;
     }
     let groups = |room: *mut u32, n: usize| {
@@ -168,8 +174,8 @@ pub fn is_in_group(group: u32) -> bool {
     };
     let mut few = [0u32; 64];
     match groups(few.as_mut_ptr(), few.len()) {
-        Ok(n) => few[..n.min(few.len())].contains(&group),
-        Err(Errno(libc::EINVAL)) => is_among_many(groups, group).unwrap_or(false),
+        Ok(n) => few[..n.min(few.len())].iter().any(is_it),
+        Err(Errno(libc::EINVAL)) => is_among_many(groups, is_it).unwrap_or(false),
         Err(_) => false,
     }
 }
@@ -178,7 +184,7 @@ pub fn is_in_group(group: u32) -> bool {
 #[cold]
 fn is_among_many(
     groups: impl Fn(*mut u32, usize) -> Result<usize, Errno>,
-    group: u32,
+    is_it: impl Fn(&u32) -> bool,
 ) -> Result<bool, Errno> {
     /// NGROUPS_MAX of the kernel.
     const MOST: usize = 65536;
@@ -188,7 +194,9 @@ fn is_among_many(
     let found = n.map(|n| {
         // SAFETY: this is a mapping of this function's own with room for MOST numbers, which are
         // zeroed or filled by the kernel.
-        unsafe { std::slice::from_raw_parts(room.cast::<u32>(), n.min(MOST)) }.contains(&group)
+        unsafe { std::slice::from_raw_parts(room.cast::<u32>(), n.min(MOST)) }
+            .iter()
+            .any(is_it)
     });
     // SAFETY: this function has made the mapping, and nobody else knows it.
     unsafe { unmap(room.cast(), size) };

@@ -120,7 +120,8 @@ pub fn bind_port(fd: i32, port: u32) -> Result<(), Errno> {
     check(unsafe { syscall(libc::SYS_bind, args) }).map(drop)
 }
 
-/// Ends the connection of a netlink socket to the port of another one (connect(2) with AF_UNSPEC).
+/// Ends the connection of a netlink socket, or of a datagram socket, to another one (connect(2)
+/// with AF_UNSPEC).
 ///
 /// # Errors
 ///

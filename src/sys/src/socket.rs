@@ -45,16 +45,9 @@ fn unix_address(path: &[u8]) -> Result<(libc::sockaddr_un, usize), Errno> {
 }
 
 /// Runs bind(2) or connect(2) with a path.
-fn with_path(call: libc::c_long, fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Errno> {
+fn with_path(call: libc::c_long, fd: i32, path: &[u8]) -> Result<(), Errno> {
     let (address, length) = unix_address(path)?;
-    let args = [
-        fd.as_raw_fd() as usize,
-        &raw const address as usize,
-        length,
-        0,
-        0,
-        0,
-    ];
+    let args = [fd as usize, &raw const address as usize, length, 0, 0, 0];
     // SAFETY: the kernel reads `length` bytes of the address, which is a local of this function.
     check(unsafe { syscall(call, args) }).map(drop)
 }
@@ -65,7 +58,7 @@ fn with_path(call: libc::c_long, fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), 
 ///
 /// ENAMETOOLONG when the path is longer than [`LONGEST_SOCKET_PATH`].
 pub fn bind_path(fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Errno> {
-    with_path(libc::SYS_bind, fd, path)
+    with_path(libc::SYS_bind, fd.as_raw_fd(), path)
 }
 
 /// Connects a socket of AF_UNIX with the one at a path (connect(2)).
@@ -76,6 +69,15 @@ pub fn bind_path(fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Errno> {
 /// - EAGAIN when too many wait to be accepted.
 /// - ENAMETOOLONG when the path is longer than [`LONGEST_SOCKET_PATH`].
 pub fn connect_path(fd: BorrowedFd<'_>, path: &[u8]) -> Result<(), Errno> {
+    with_path(libc::SYS_connect, fd.as_raw_fd(), path)
+}
+
+/// Does the same as [`connect_path`] for a descriptor of the program's, on which it makes a call.
+///
+/// # Errors
+///
+/// The same as [`connect_path`], and EBADF.
+pub fn connect_descriptor_path(fd: i32, path: &[u8]) -> Result<(), Errno> {
     with_path(libc::SYS_connect, fd, path)
 }
 

@@ -10,6 +10,10 @@ use crate::segment::before;
 pub(crate) const DELAY: Duration = Duration::from_millis(40);
 /// TCP_MAX_QUICKACKS: so many segments are acknowledged at once at the beginning.
 const QUICK: u32 = 16;
+/// After a gap, or after data that came twice, so many segments are acknowledged one by one or in
+/// pairs, as Linux does with all: many answers make up for one that is lost. Where nothing is lost
+/// the segments of one turn have one answer, as if they had come in one piece.
+const WARY: u32 = 2000;
 /// So many blocks beyond a gap are kept: the engine has one place more.
 const BLOCKS: usize = 31;
 
@@ -29,6 +33,10 @@ pub(crate) struct Answers {
     /// This side answers with data, soon.
     talks: bool,
     heard: Option<Duration>,
+    /// So many segments still have their answers at once.
+    wary: u32,
+    /// The answer that is due should not wait for the end of the turn.
+    urgent: bool,
 }
 
 impl Default for Answers {
@@ -42,6 +50,8 @@ impl Default for Answers {
             largest: 536,
             talks: false,
             heard: None,
+            wary: 0,
+            urgent: false,
         }
     }
 }
@@ -55,6 +65,11 @@ impl Answers {
     /// An answer has to leave with the next turn.
     pub(crate) fn owe(&mut self, now: Duration) {
         self.due = Some(now);
+    }
+
+    /// Up to where was acknowledged.
+    pub(crate) fn told(&self) -> u32 {
+        self.told
     }
 
     pub(crate) fn due(&self) -> Option<Duration> {
@@ -77,6 +92,7 @@ impl Answers {
     /// Data came that was here already.
     pub(crate) fn came_again(&mut self, from: u32, to: u32, now: Duration) {
         self.duplicate = Some((from, to));
+        (self.wary, self.urgent) = (WARY, true);
         // Our answers may be what is lost, or late (tcp_enter_quickack_mode).
         (self.quick, self.talks) = (QUICK, false);
         self.owe(now);
@@ -102,6 +118,7 @@ impl Answers {
             apart
         });
         self.ahead.insert(0, whole);
+        (self.wary, self.urgent) = (WARY, true);
         self.owe(now);
     }
 
@@ -110,19 +127,37 @@ impl Answers {
         self.heard = Some(now);
         self.largest = self.largest.max(size);
         self.quick = self.quick.saturating_sub(1);
+        self.wary = self.wary.saturating_sub(1);
         let gap = !self.ahead.is_empty();
         self.ahead.retain(|&(_, end)| before(expected, end));
         let much = expected.wrapping_sub(self.told) > self.largest;
         let delays = self.talks || self.quick == 0;
         if gap || much || !delays {
+            self.urgent |= self.wary > 0;
             self.owe(now);
         } else {
             self.due.get_or_insert(now + DELAY);
         }
     }
 
+    /// The other side has said all. Whoever hears that `first` is about to say something, and be it
+    /// an end of its own, which carries the answer (tcp_fin enters ping-pong mode).
+    pub(crate) fn ended(&mut self, first: bool, now: Duration) {
+        self.talks |= first;
+        match first {
+            true => drop(self.due.get_or_insert(now + DELAY)),
+            false => self.owe(now),
+        }
+    }
+
+    /// Whether the answer should leave before the next segment is looked at.
+    pub(crate) fn is_urgent(&self) -> bool {
+        self.urgent
+    }
+
     /// A packet with this acknowledgement has left.
     pub(crate) fn said(&mut self, expected: u32) {
+        self.urgent = false;
         (self.told, self.due, self.duplicate) = (expected, None, None);
     }
 

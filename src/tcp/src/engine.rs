@@ -4,6 +4,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smoltcp::iface::{Config, Interface, SocketHandle, SocketSet, SocketStorage};
 use smoltcp::phy::{Checksum, Device, DeviceCapabilities, Medium, RxToken, TxToken};
@@ -18,12 +19,43 @@ pub(crate) const BUFFER: usize = 256 * 1024;
 /// The engine's time.
 const NOW: Instant = Instant::from_micros_const(10_000_000);
 
+/// Sockets of connections that are over, with their buffers: to map and to unmap one costs as much
+/// as all else that a short connection needs.
+static SPARE: Mutex<Vec<Socket<'static>>> = Mutex::new(Vec::new());
+/// Number of them at most.
+const SPARES: usize = 8;
+
 /// One connection's smoltcp.
 pub(crate) struct Engine {
     interface: Interface,
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     mtu: usize,
+}
+
+fn spare() -> MutexGuard<'static, Vec<Socket<'static>>> {
+    SPARE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Returns a socket that does nothing yet.
+fn socket() -> Socket<'static> {
+    let ring = |size| SocketBuffer::new(vec![0; size]);
+    let spare = spare().pop();
+    let mut socket = spare.unwrap_or_else(|| Socket::new(ring(BUFFER), ring(1)));
+    socket.set_ack_delay(None);
+    socket
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        let smoltcp::socket::Socket::Tcp(mut socket) = self.sockets.remove(self.handle);
+        // It is closed, and forgets the rest with its next connect or listen.
+        socket.abort();
+        let mut spare = spare();
+        if spare.len() < SPARES {
+            spare.push(socket);
+        }
+    }
 }
 
 /// A packet that waits for the engine, and what is done with those that it sends.
@@ -127,11 +159,8 @@ impl Engine {
                 .add_default_ipv6_route(Ipv6Address::UNSPECIFIED)
                 .map(drop),
         };
-        let ring = |size| SocketBuffer::new(vec![0; size]);
-        let mut socket = Socket::new(ring(BUFFER), ring(1));
-        socket.set_ack_delay(None);
         let mut sockets = SocketSet::new(vec![SocketStorage::EMPTY]);
-        let handle = sockets.add(socket);
+        let handle = sockets.add(socket());
         Engine {
             interface,
             sockets,

@@ -9,8 +9,6 @@ use memtun_sys as sys;
 
 const MAGIC: i32 = 0x6d75 << 12;
 const BITS: i32 = 0xfff;
-/// Where the hop limit stands.
-const HOPS: u32 = 3;
 
 /// Returns what a socket stands for. None means that it is something else.
 pub fn of(fd: i32) -> Option<Kind> {
@@ -30,22 +28,6 @@ pub fn is_marked(fd: i32) -> bool {
 /// What setsockopt(2) fails with.
 pub fn set(fd: i32, kind: Kind) -> Result<(), Errno> {
     let value = MAGIC | kind.bits();
-    sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, value)
-}
-
-/// Returns the hop limit that the program has set, 0 for none.
-pub fn hops(fd: i32) -> u8 {
-    let value = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT).unwrap_or(0);
-    ((value & BITS) >> HOPS) as u8
-}
-
-/// Keeps the hop limit that the program has set.
-///
-/// # Errors
-///
-/// What setsockopt(2) fails with.
-pub fn set_hops(fd: i32, kind: Kind, hops: u8) -> Result<(), Errno> {
-    let value = MAGIC | kind.bits() | i32::from(hops) << HOPS;
     sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_RCVLOWAT, value)
 }
 

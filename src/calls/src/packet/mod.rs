@@ -20,8 +20,11 @@ use crate::host::{self, Host};
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_kernel::policy::Policy as _;
+use memtun_kernel::Permission;
 use memtun_stack::ask::{self, place, What};
 use memtun_stack::sockets::raw::{octets_of, of_octets, set, Action, Bound, Kind, Order};
+use memtun_stack::wire::u32_at;
 use memtun_sys as sys;
 use name::LinkName;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -47,6 +50,15 @@ pub struct Packets<'c, H: Host, M: Memory> {
     pub kind: Kind,
 }
 
+/// What getsockname(2) and getpeername(2) are about.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Names {
+    own: Option<IpAddr>,
+    peer: Option<IpAddr>,
+    /// The identifier or protocol, and the port of the other end.
+    ports: [u16; 2],
+}
+
 /// What becomes of a bind.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Named {
@@ -60,7 +72,8 @@ pub enum Named {
 ///
 /// # Errors
 ///
-/// What making its name and asking the host process fails with.
+/// - EACCES where the net lets nobody of the program's groups send echo requests.
+/// - What making its name and asking the host process fails with.
 pub fn open(
     host: &impl Host,
     socket: BorrowedFd<'_>,
@@ -92,11 +105,52 @@ pub fn open(
         kind,
         bound,
     };
-    let asked = order_to(host, net, &order, &[], &mut []);
-    if asked.is_err() {
+    let mut groups = [0; 8];
+    let asked = order_to(host, net, &order, &[], &mut groups);
+    let opened = asked.and_then(|length| match kind.is_ping() {
+        true if !may_ping(net, &groups[..length]) => Err(Errno(libc::EACCES)),
+        true => hear_errors(host, net, fd, &order),
+        false => Ok(()),
+    });
+    if opened.is_err() {
         let _ = dir.unlink(name.cstr());
     }
-    asked.map(drop)
+    opened
+}
+
+/// May the program send echo requests? `groups` are the first and the last group of users that may
+/// (`ping_init_sock`). Where nobody has written them, and for group 0, that is whoever administers
+/// the net.
+fn may_ping(net: &NetDir, groups: &[u8]) -> bool {
+    let administers = || net.permit_check(Permission::NetAdmin).is_ok();
+    match (u32_at(groups, 0), u32_at(groups, 4)) {
+        (Some(first), Some(last)) => {
+            sys::is_in_groups(first, last) || first == 0 && first <= last && administers()
+        }
+        _ => administers(),
+    }
+}
+
+/// Lets a socket hear of errors: see [`Action::Errors`].
+fn hear_errors(host: &impl Host, net: &NetDir, fd: i32, order: &Order) -> Result<(), Errno> {
+    let mut bound = order.bound;
+    bound.set |= set::ERRORS;
+    let order = Order {
+        action: Action::Errors,
+        bound,
+        ..*order
+    };
+    // The one that it is connected to may be that of a host process that has ended.
+    sys::disconnect(fd)?;
+    order_to(host, net, &order, &[], &mut [])?;
+    let name = NetDir::errors_socket(order.inode)?;
+    let dir = net.open_dir()?;
+    let connected = place::in_directory(dir.raw(), net.path(), &name, |path| {
+        sys::connect_descriptor_path(fd, path)
+    });
+    let _ = dir.unlink(name.cstr());
+    connected?;
+    mark::bind(fd, bound)
 }
 
 /// Gives an order to the host process. Returns how many bytes of the answer stand in `room`.
@@ -131,7 +185,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
     }
 
     fn is_packet(&self) -> bool {
-        self.kind.family == libc::AF_PACKET
+        self.kind.is_packet()
     }
 
     fn order(&self, action: Action, rest: &[&[u8]], room: &mut [u8]) -> Result<usize, Errno> {
@@ -151,7 +205,42 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             kind: self.kind,
             bound,
         };
-        order_to(self.host, self.net()?, &order, rest, room)
+        let net = self.net()?;
+        match order_to(self.host, net, &order, rest, room) {
+            // Another host process has come, which the machine's kernel lets nothing send to a
+            // socket that is connected to that of the last one.
+            Err(Errno(libc::ESTALE | libc::ENOENT)) => {
+                let again = Order {
+                    action: Action::Bind,
+                    bound: self.bound(),
+                    ..order
+                };
+                if again.bound.set & set::ERRORS != 0 {
+                    sys::disconnect(self.fd)?;
+                }
+                order_to(self.host, net, &again, &[], &mut [])?;
+                if again.bound.set & set::ERRORS != 0 {
+                    hear_errors(self.host, net, self.fd, &again)?;
+                }
+                order_to(self.host, net, &order, rest, room)
+            }
+            answer => answer,
+        }
+    }
+
+    /// Lets the socket hear of errors, if it does not yet.
+    fn hear_errors(&self) -> Result<(), Errno> {
+        let bound = self.bound();
+        if bound.set & set::ERRORS != 0 {
+            return Ok(());
+        }
+        let order = Order {
+            action: Action::Errors,
+            inode: sys::fstat(self.fd)?.st_ino,
+            kind: self.kind,
+            bound,
+        };
+        hear_errors(self.host, self.net()?, self.fd, &order)
     }
 
     fn rebind(&self, bound: Bound) -> Result<(), Errno> {
@@ -186,13 +275,12 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         }
         let own = crate::inet::name::read(self.memory, name, length).ok_or(EINVAL)?;
         if own.is_ipv6() != (self.kind.family == libc::AF_INET6) {
-            return Err(Errno(match own.is_ipv6() {
+            return Err(Errno(match own.is_ipv6() || self.kind.is_ping() {
                 true => libc::EAFNOSUPPORT,
                 false => libc::EINVAL,
             }));
         }
-        let octets = octets_of(Some(own.ip()).filter(|own| !own.is_unspecified()));
-        self.order(Action::Own, &[&octets], &mut [])?;
+        self.order_name(Action::Own, Some(own))?;
         Ok(Named::Done)
     }
 
@@ -206,26 +294,120 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         let peer = crate::inet::name::read(self.memory, name, length);
-        let octets = octets_of(peer.map(|peer| peer.ip()));
-        self.order(Action::Connect, &[&octets], &mut []).map(drop)
+        if peer.is_some_and(|peer| peer.is_ipv6() != (self.kind.family == libc::AF_INET6)) {
+            return Err(Errno(libc::EAFNOSUPPORT));
+        }
+        // From now on it hears of errors that it has not asked for.
+        self.hear_errors()?;
+        self.order_name(Action::Connect, peer)
     }
 
-    fn names(&self) -> Result<[Option<IpAddr>; 2], Errno> {
-        let mut bytes = [[0; 16]; 2];
-        self.order(Action::Names, &[], bytes.as_flattened_mut())?;
-        Ok(bytes.map(of_octets))
+    fn order_name(&self, action: Action, name: Option<SocketAddr>) -> Result<(), Errno> {
+        let octets = octets_of(name.map(|name| name.ip()).filter(|ip| !ip.is_unspecified()));
+        let port = name.map_or(0, |name| name.port()).to_ne_bytes();
+        self.order(action, &[&octets, &port], &mut []).map(drop)
     }
 
-    /// getpeername(2): a raw socket tells its other end only where it was connected to a port.
+    fn names(&self) -> Result<Names, Errno> {
+        let mut bytes = [0; 36];
+        self.order(Action::Names, &[], &mut bytes)?;
+        let octets = |at: usize| bytes[at..at + 16].try_into().unwrap_or([0; 16]);
+        let port = |at: usize| u16::from_ne_bytes([bytes[at], bytes[at + 1]]);
+        Ok(Names {
+            own: of_octets(octets(0)),
+            peer: of_octets(octets(16)),
+            ports: [port(32), port(34)],
+        })
+    }
+
+    /// getpeername(2): a socket tells its other end only where it was connected to a port. Stores
+    /// the name for `room` bytes at `name`, and its length at `length`.
     ///
     /// # Errors
     ///
-    /// EOPNOTSUPP for a packet socket, ENOTCONN for a raw one.
-    pub fn peer_name(&self) -> Result<(), Errno> {
-        Err(Errno(match self.is_packet() {
-            true => libc::EOPNOTSUPP,
-            false => libc::ENOTCONN,
-        }))
+    /// EOPNOTSUPP for a packet socket, ENOTCONN for one that has no other end.
+    pub fn peer_name(&self, name: usize, room: usize, length: usize) -> Result<(), Errno> {
+        if self.is_packet() {
+            return Err(Errno(libc::EOPNOTSUPP));
+        }
+        let names = self.names()?;
+        let peer = names.peer.filter(|_| names.ports[1] != 0);
+        let peer = SocketAddr::new(peer.ok_or(Errno(libc::ENOTCONN))?, names.ports[1]);
+        crate::inet::name::write(self.memory, &peer, name, room, length)
+    }
+
+    /// shutdown(2), if it fails.
+    ///
+    /// # Errors
+    ///
+    /// EOPNOTSUPP for a packet socket, ENOTCONN for one that has no other end.
+    pub fn shut_down(&self) -> Result<(), Errno> {
+        match self.is_packet() {
+            true => Err(Errno(libc::EOPNOTSUPP)),
+            false => self.names()?.peer.map(drop).ok_or(Errno(libc::ENOTCONN)),
+        }
+    }
+
+    /// Takes the error that waits, of which the machine's kernel has told. Returns 0 where nothing
+    /// but the queue of errors has grown, and whether there is something in that.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn take_error(&self) -> Result<(i32, bool), Errno> {
+        let mut bytes = [0; 8];
+        self.order(Action::Error, &[], &mut bytes)?;
+        let errno = u32_at(&bytes, 0).unwrap_or(0) as i32;
+        Ok((errno, bytes[4] != 0))
+    }
+
+    /// Has what is in the queue of errors told again.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn tell_again(&self) -> Result<(), Errno> {
+        self.order(Action::Again, &[], &mut []).map(drop)
+    }
+
+    /// Does the socket hear of errors?
+    pub fn hears_errors(&self) -> bool {
+        self.bound().set & set::ERRORS != 0
+    }
+
+    /// Returns the error that the program's next call fails with, if it waits.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn waiting_error(&self) -> Result<Option<Errno>, Errno> {
+        if !self.hears_errors() {
+            return Ok(None);
+        }
+        let told = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_ERROR);
+        if told != Ok(libc::ECONNRESET) {
+            return Ok(None);
+        }
+        let (errno, more) = self.take_error()?;
+        if more {
+            self.tell_again()?;
+        }
+        Ok((errno != 0).then_some(Errno(errno)))
+    }
+
+    /// Takes the oldest element of the queue of errors. Returns how many bytes of `room` it has.
+    ///
+    /// # Errors
+    ///
+    /// EAGAIN when there is none.
+    pub fn take_element(&self, room: &mut [u8]) -> Result<usize, Errno> {
+        if !self.hears_errors() {
+            return Err(Errno(libc::EAGAIN));
+        }
+        let length = self.order(Action::Queued, &[], room)?;
+        let _ = sys::int_option(self.fd, libc::SOL_SOCKET, libc::SO_ERROR);
+        self.tell_again()?;
+        Ok(length)
     }
 
     /// getsockname(2): stores the name for `room` bytes at `name`, and its length at `length`.
@@ -236,12 +418,12 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
     pub fn own_name(&self, name: usize, room: usize, length: usize) -> Result<(), Errno> {
         let bound = self.bound();
         if !self.is_packet() {
-            let [own, _] = self.names()?;
-            let own = own.unwrap_or(match self.kind.family {
+            let names = self.names()?;
+            let own = names.own.unwrap_or(match self.kind.family {
                 libc::AF_INET => Ipv4Addr::UNSPECIFIED.into(),
                 _ => Ipv6Addr::UNSPECIFIED.into(),
             });
-            let own = SocketAddr::new(own, bound.protocol);
+            let own = SocketAddr::new(own, names.ports[0]);
             return crate::inet::name::write(self.memory, &own, name, room, length);
         }
         let link = self.net()?.links_of(bound.ifindex);

@@ -6,8 +6,10 @@ use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::{Errno, Name};
 use memtun_kernel::bpf::{Checker, Instruction, MOST};
-use memtun_stack::sockets::raw::{set, Action};
+use memtun_stack::sockets::raw::{set, Action, Membership, Setting, BY_ADDRESS};
+use memtun_stack::wire::u32_at;
 use memtun_sys::Room;
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
 // Options of packet(7).
@@ -34,6 +36,10 @@ const SOL_RAW: i32 = 255;
 const ICMP_FILTER: i32 = 1;
 /// The only option of ICMPv6.
 const ICMP6_FILTER: i32 = 1;
+/// IPV6_CHECKSUM.
+const CHECKSUM: i32 = 7;
+const MCAST_JOIN_GROUP: i32 = 42;
+const MCAST_LEAVE_GROUP: i32 = 45;
 /// IPV6_HDRINCL.
 const V6_HEADER_INCLUDED: i32 = 36;
 
@@ -83,6 +89,9 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         value: usize,
         length: usize,
     ) -> Result<Outcome, Errno> {
+        let is_raw = !self.kind.is_ping();
+        let is_raw4 = is_raw && self.kind.family == libc::AF_INET;
+        let is_raw6 = is_raw && self.kind.family == libc::AF_INET6;
         match (level, option) {
             (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => self.attach(value, length)?,
             (libc::SOL_SOCKET, libc::SO_DETACH_FILTER) => {
@@ -92,10 +101,24 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT | libc::SO_MAX_PACING_RATE) => {
                 self.int(value, length)?;
             }
+            // The machine's kernel lets nobody but its administrator set it.
+            (libc::SOL_SOCKET, libc::SO_MARK) if !self.is_packet() => {
+                let mark = self.int(value, length)?;
+                self.set(libc::SOL_SOCKET, libc::SO_MARK, mark)?;
+            }
             (libc::SOL_SOCKET, libc::SO_BROADCAST) => {
                 let on = self.int(value, length)? != 0;
                 self.change(set::BROADCAST, on)?;
                 return Ok(Outcome::Kernel);
+            }
+            (libc::SOL_SOCKET, libc::SO_REUSEADDR) if !self.is_packet() => {
+                let on = self.int(value, length)? != 0;
+                let mut bound = self.bound();
+                match on {
+                    true => bound.set &= !set::NOT_SHARED,
+                    false => bound.set |= set::NOT_SHARED,
+                }
+                self.rebind(bound)?;
             }
             (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => self.bind_to_device(value, length)?,
             (libc::SOL_SOCKET, _) => return Ok(Outcome::Kernel),
@@ -103,23 +126,30 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (libc::IPPROTO_IP, _) if self.kind.family == libc::AF_INET => {
                 self.set_ip(option, value, length)?;
             }
+            (libc::IPPROTO_IPV6 | SOL_RAW, CHECKSUM) if is_raw6 => {
+                self.set_checksum(level, value, length)?;
+            }
             (libc::IPPROTO_IPV6, _) if self.kind.family == libc::AF_INET6 => {
                 self.set_ip6(option, value, length)?;
             }
-            (SOL_RAW, ICMP_FILTER) if self.kind.family == libc::AF_INET => {
+            (SOL_RAW, ICMP_FILTER) if is_raw4 => {
+                if self.bound().protocol != libc::IPPROTO_ICMP as u16 {
+                    return Err(Errno(libc::EOPNOTSUPP));
+                }
                 let mut filter = [0; 32];
                 let some = length.min(4);
                 self.memory.read(value, &mut filter[..some])?;
                 self.order(Action::Types, &[&filter], &mut [])?;
             }
-            (libc::IPPROTO_ICMPV6, ICMP6_FILTER) if self.kind.family == libc::AF_INET6 => {
+            (libc::IPPROTO_ICMPV6, ICMP6_FILTER) if is_raw6 => {
+                if self.bound().protocol != libc::IPPROTO_ICMPV6 as u16 {
+                    return Err(Errno(libc::EOPNOTSUPP));
+                }
                 let mut filter = [0; 32];
                 let some = length.min(32);
                 self.memory.read(value, &mut filter[..some])?;
                 self.order(Action::Types, &[&filter], &mut [])?;
             }
-            // Where the checksum is, which ICMPv6 knows.
-            (SOL_RAW, _) if self.kind.family == libc::AF_INET6 => {}
             _ => return Err(Errno(libc::ENOPROTOOPT)),
         }
         Ok(Outcome::Done)
@@ -150,8 +180,17 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             ORIGINAL_DEVICE | COPY_THRESHOLD | RESERVE | LOSS | TIMESTAMP | QDISC_BYPASS
             | IGNORE_OUTGOING => self.int(value, length).map(drop),
             RX_RING | TX_RING | VNET_HEADER | FANOUT => {
+                let what = match option {
+                    RX_RING => {
+                        "PACKET_RX_RING: libpcap and what uses it cannot capture here; \
+                                `memtun capture` can"
+                    }
+                    TX_RING => "PACKET_TX_RING",
+                    FANOUT => "PACKET_FANOUT",
+                    _ => "PACKET_VNET_HDR",
+                };
                 log::warn!(
-                    "descriptor {}: option {option} of packet sockets is not there on the net's interfaces",
+                    "descriptor {}: packet sockets on the net's interfaces have no {what}",
                     self.fd
                 );
                 Err(Errno(libc::EPERM))
@@ -162,13 +201,26 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
 
     fn set_ip(&self, option: i32, value: usize, length: usize) -> Result<(), Errno> {
         let bit = match option {
+            libc::IP_HDRINCL if self.kind.is_ping() => return Err(Errno(libc::ENOPROTOOPT)),
             libc::IP_HDRINCL => set::HEADER_INCLUDED,
             libc::IP_PKTINFO => set::PACKET_INFO,
             libc::IP_RECVTTL => set::HOPS,
             libc::IP_RECVTOS => set::TOS,
-            libc::IP_TTL | libc::IP_MULTICAST_TTL => return self.set_hops(value, length),
-            // What says how packets are sent or which groups are heard is accepted.
-            _ => return Ok(()),
+            libc::IP_ADD_MEMBERSHIP | libc::IP_DROP_MEMBERSHIP => {
+                let joins = option == libc::IP_ADD_MEMBERSHIP;
+                return self.join(joins, self.group_v4(value, length)?);
+            }
+            MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => {
+                return self.join(
+                    option == MCAST_JOIN_GROUP,
+                    self.group_of_any(value, length)?,
+                );
+            }
+            libc::IP_MULTICAST_IF => return self.set_multicast_interface(value, length),
+            _ => {
+                let number = self.int(value, length)?;
+                return self.set(libc::IPPROTO_IP, option, checked_v4(option, number)?);
+            }
         };
         let on = self.int(value, length)? != 0;
         self.change(bit, on)
@@ -176,24 +228,140 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
 
     fn set_ip6(&self, option: i32, value: usize, length: usize) -> Result<(), Errno> {
         let bit = match option {
+            V6_HEADER_INCLUDED if self.kind.is_ping() => return Err(Errno(libc::ENOPROTOOPT)),
             V6_HEADER_INCLUDED => set::HEADER_INCLUDED,
             libc::IPV6_RECVPKTINFO => set::PACKET_INFO,
             libc::IPV6_RECVHOPLIMIT => set::HOPS,
             libc::IPV6_RECVTCLASS => set::TOS,
-            libc::IPV6_UNICAST_HOPS | libc::IPV6_MULTICAST_HOPS => {
-                return self.set_hops(value, length);
+            libc::IPV6_ADD_MEMBERSHIP | libc::IPV6_DROP_MEMBERSHIP => {
+                let joins = option == libc::IPV6_ADD_MEMBERSHIP;
+                return self.join(joins, self.group_v6(value, length)?);
             }
-            _ => return Ok(()),
+            MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP => {
+                return self.join(
+                    option == MCAST_JOIN_GROUP,
+                    self.group_of_any(value, length)?,
+                );
+            }
+            _ => {
+                let number = self.int(value, length)?;
+                return self.set(libc::IPPROTO_IPV6, option, checked_v6(option, number)?);
+            }
         };
         let on = self.int(value, length)? != 0;
         self.change(bit, on)
     }
 
-    fn set_hops(&self, value: usize, length: usize) -> Result<(), Errno> {
-        match self.int(value, length)? {
-            -1 => mark::set_hops(self.fd, self.kind, 0),
-            hops @ 1..=255 => mark::set_hops(self.fd, self.kind, hops as u8),
-            _ => Err(EINVAL),
+    /// Sets an option that the host process knows.
+    fn set(&self, level: i32, option: i32, value: i32) -> Result<(), Errno> {
+        let asks = matches!(
+            (level, option),
+            (libc::IPPROTO_IP, libc::IP_RECVERR) | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        );
+        if asks && value != 0 {
+            self.hear_errors()?;
+        }
+        let setting = Setting {
+            level,
+            option,
+            value,
+        };
+        self.order(Action::Set, &[&setting.to_bytes()], &mut [])
+            .map(drop)
+    }
+
+    fn set_checksum(&self, level: i32, value: usize, length: usize) -> Result<(), Errno> {
+        let at = self.int(value, length)?;
+        let is_icmp = self.bound().protocol == libc::IPPROTO_ICMPV6 as u16;
+        // It has its own place, which only this level refuses to change (`rawv6_setsockopt`).
+        if is_icmp && level == libc::IPPROTO_IPV6 || at > 0 && at & 1 != 0 {
+            return Err(EINVAL);
+        }
+        self.set(libc::IPPROTO_IPV6, CHECKSUM, at.max(-1))
+    }
+
+    fn join(&self, joins: bool, of: Membership) -> Result<(), Errno> {
+        if of.group.is_ipv6() != (self.kind.family == libc::AF_INET6) {
+            return Err(EINVAL);
+        }
+        let action = if joins { Action::Join } else { Action::Leave };
+        self.order(action, &[&of.to_bytes()], &mut []).map(drop)
+    }
+
+    /// Reads `struct ip_mreqn` or `struct ip_mreq`: a group, an interface's address, its index.
+    fn group_v4(&self, value: usize, length: usize) -> Result<Membership, Errno> {
+        let mut request = [0; 12];
+        if length < 8 {
+            return Err(EINVAL);
+        }
+        let some = if length < 12 { 8 } else { 12 };
+        self.memory.read(value, &mut request[..some])?;
+        let address = |at: usize| Ipv4Addr::from([0, 1, 2, 3].map(|i| request[at + i]));
+        let at = address(4);
+        Ok(Membership {
+            index: u32_at(&request, 8).unwrap_or(0),
+            group: address(0).into(),
+            at: (!at.is_unspecified()).then_some(at.into()),
+        })
+    }
+
+    /// Reads `struct ipv6_mreq`: a group, and the index of an interface.
+    fn group_v6(&self, value: usize, length: usize) -> Result<Membership, Errno> {
+        let mut request = [0; 20];
+        if length < request.len() {
+            return Err(EINVAL);
+        }
+        self.memory.read(value, &mut request)?;
+        let mut octets = [0; 16];
+        octets.copy_from_slice(&request[..16]);
+        Ok(Membership {
+            index: u32_at(&request, 16).unwrap_or(0),
+            group: Ipv6Addr::from(octets).into(),
+            at: None,
+        })
+    }
+
+    /// Reads `struct group_req`: the index of an interface, and the name of a group.
+    fn group_of_any(&self, value: usize, length: usize) -> Result<Membership, Errno> {
+        const NAME: usize = 8;
+        let mut index = [0; 4];
+        if length < NAME + 128 {
+            return Err(EINVAL);
+        }
+        self.memory.read(value, &mut index)?;
+        let name = crate::inet::name::read(self.memory, value + NAME, 128).ok_or(EINVAL)?;
+        Ok(Membership {
+            index: u32::from_ne_bytes(index),
+            group: name.ip(),
+            at: None,
+        })
+    }
+
+    /// Sets the interface by which groups are reached: by `struct ip_mreqn`, `struct ip_mreq` or
+    /// an address.
+    fn set_multicast_interface(&self, value: usize, length: usize) -> Result<(), Errno> {
+        let mut at = [0; 4];
+        let index = match length {
+            ..4 => return Err(EINVAL),
+            4..8 => {
+                self.memory.read(value, &mut at)?;
+                0
+            }
+            _ => {
+                self.memory.read(value + 4, &mut at)?;
+                self.group_v4(value, length)?.index
+            }
+        };
+        match (index, at) {
+            (0, [0, 0, 0, 0]) => self.set(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, 0),
+            (0, at) => {
+                let option = libc::IP_MULTICAST_IF | BY_ADDRESS;
+                self.set(libc::IPPROTO_IP, option, i32::from_ne_bytes(at))
+            }
+            (index, _) if self.net()?.knows_index(index) => {
+                self.set(libc::IPPROTO_IP, libc::IP_MULTICAST_IF, index as i32)
+            }
+            _ => Err(Errno(libc::EADDRNOTAVAIL)),
         }
     }
 
@@ -242,6 +410,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
     ///
     /// ENOPROTOOPT for what there is not.
     pub fn get_option(&self, level: i32, option: i32, value: usize) -> Result<Outcome, Errno> {
+        let is_raw6 = self.kind.family == libc::AF_INET6 && !self.kind.is_ping();
         let bound = self.bound();
         let bit = |bit: u16| Outcome::Int(i32::from(bound.set & bit != 0));
         Ok(match (level, option) {
@@ -251,6 +420,13 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 true => Outcome::Int(0),
                 false => Outcome::Int(bound.protocol.into()),
             },
+            (libc::SOL_SOCKET, libc::SO_ERROR) if self.hears_errors() => {
+                Outcome::Int(self.waiting_error()?.map_or(0, |Errno(e)| e))
+            }
+            (libc::SOL_SOCKET, libc::SO_REUSEADDR) if !self.is_packet() => {
+                Outcome::Int(i32::from(bound.set & set::NOT_SHARED == 0))
+            }
+            (libc::SOL_SOCKET, libc::SO_MARK) if !self.is_packet() => self.get(level, option)?,
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => Outcome::Int(1),
             (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => Outcome::Int(-1),
             (libc::SOL_SOCKET, _) => Outcome::Kernel,
@@ -284,14 +460,68 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => bit(set::HOPS),
             (libc::IPPROTO_IP, libc::IP_RECVTOS) => bit(set::TOS),
             (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS) => bit(set::TOS),
-            (libc::IPPROTO_IP, libc::IP_TTL) | (libc::IPPROTO_IPV6, libc::IPV6_UNICAST_HOPS) => {
-                match mark::hops(self.fd) {
-                    0 => Outcome::Int(64),
-                    hops => Outcome::Int(hops.into()),
-                }
+            (libc::IPPROTO_IP, _) if self.kind.family == libc::AF_INET => {
+                self.get(level, option)?
             }
-            (libc::IPPROTO_IP | libc::IPPROTO_IPV6, _) => Outcome::Int(0),
+            (libc::IPPROTO_IPV6 | SOL_RAW, CHECKSUM) if is_raw6 => self.get(level, option)?,
+            (libc::IPPROTO_IPV6, _) if self.kind.family == libc::AF_INET6 => {
+                self.get(level, option)?
+            }
             _ => return Err(Errno(libc::ENOPROTOOPT)),
         })
+    }
+
+    fn get(&self, level: i32, option: i32) -> Result<Outcome, Errno> {
+        let of = Setting {
+            level,
+            option,
+            value: 0,
+        };
+        let mut value = [0; 4];
+        self.order(Action::Get, &[&of.to_bytes()], &mut value)?;
+        Ok(Outcome::Int(i32::from_ne_bytes(value)))
+    }
+}
+
+/// Returns what an option of IPv4 becomes (`do_ip_setsockopt`).
+fn checked_v4(option: i32, value: i32) -> Result<i32, Errno> {
+    let is_right = match option {
+        libc::IP_TTL => value == -1 || (1..=255).contains(&value),
+        libc::IP_MULTICAST_TTL => {
+            return match value {
+                -1 => Ok(1),
+                0..=255 => Ok(value),
+                _ => Err(EINVAL),
+            }
+        }
+        libc::IP_TOS => return Ok(value & 0xff),
+        libc::IP_MTU_DISCOVER => (0..=5).contains(&value),
+        libc::IP_RECVERR | libc::IP_MULTICAST_LOOP | libc::IP_MULTICAST_ALL => {
+            return Ok(i32::from(value != 0));
+        }
+        // The index is in network byte order.
+        libc::IP_UNICAST_IF => return Ok(i32::from_be(value)),
+        _ => true,
+    };
+    match is_right {
+        true => Ok(value),
+        false => Err(EINVAL),
+    }
+}
+
+/// Returns what an option of IPv6 becomes (`do_ipv6_setsockopt`).
+fn checked_v6(option: i32, value: i32) -> Result<i32, Errno> {
+    let is_right = match option {
+        libc::IPV6_UNICAST_HOPS | libc::IPV6_MULTICAST_HOPS | libc::IPV6_TCLASS => {
+            (-1..=255).contains(&value)
+        }
+        libc::IPV6_MTU_DISCOVER => (0..=5).contains(&value),
+        libc::IPV6_RECVERR | libc::IPV6_DONTFRAG => return Ok(i32::from(value != 0)),
+        libc::IPV6_UNICAST_IF => return Ok(i32::from_be(value)),
+        _ => true,
+    };
+    match is_right {
+        true => Ok(value),
+        false => Err(EINVAL),
     }
 }

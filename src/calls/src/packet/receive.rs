@@ -27,8 +27,8 @@ impl Sender {
         &self.bytes[..self.length]
     }
 
-    /// Returns the sender of a copy; `begin` is what it begins with.
-    pub fn of(kind: Kind, head: &Head, begin: &[u8]) -> Sender {
+    /// Returns the sender of a copy.
+    pub fn of(kind: Kind, head: &Head) -> Sender {
         let mut bytes = [0; SocketName::LONGEST];
         let mut put = |from: &[u8]| {
             bytes[..from.len()].copy_from_slice(from);
@@ -46,9 +46,8 @@ impl Sender {
                 put(&name.to_bytes())
             }
             libc::AF_INET => {
-                let source = begin.get(12..16).unwrap_or(&[0; 4]);
-                let source = Ipv4Addr::new(source[0], source[1], source[2], source[3]);
-                put(SocketName::new(&SocketAddr::new(source.into(), 0)).bytes())
+                let source = SocketAddr::new(v4_of(head.addresses[0]).into(), 0);
+                put(SocketName::new(&source).bytes())
             }
             _ => {
                 let source = Ipv6Addr::from(head.addresses[0]);
@@ -59,6 +58,11 @@ impl Sender {
         };
         Sender { bytes, length }
     }
+}
+
+/// Returns an address of IPv4 that is mapped into IPv6.
+fn v4_of(octets: [u8; 16]) -> Ipv4Addr {
+    Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15])
 }
 
 /// Control messages that are appended to those of the kernel's.
@@ -95,6 +99,32 @@ impl<M: Memory> Control<'_, M> {
     }
 }
 
+/// Appends the error of an element of the queue of errors, as [`show`] does with what is known of
+/// the packet.
+///
+/// # Errors
+///
+/// EFAULT where that cannot be written.
+pub fn show_error(
+    memory: &impl Memory,
+    is_v6: bool,
+    error: &[u8],
+    (at, used, room): (usize, usize, usize),
+) -> Result<(usize, bool), Errno> {
+    let mut control = Control {
+        memory,
+        at,
+        used,
+        room,
+        cut: false,
+    };
+    match is_v6 {
+        false => control.put(libc::IPPROTO_IP, libc::IP_RECVERR, error)?,
+        true => control.put(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, error)?,
+    }
+    Ok((control.used, control.cut))
+}
+
 /// Appends what the program wants to know of a copy to the control messages that take `used` bytes
 /// of `room` at `at`. Returns how many bytes are used then, and whether something found no room.
 ///
@@ -104,7 +134,7 @@ impl<M: Memory> Control<'_, M> {
 pub fn show(
     memory: &impl Memory,
     (kind, bound): (Kind, Bound),
-    (head, begin): (&Head, &[u8]),
+    head: &Head,
     (at, used, room): (usize, usize, usize),
 ) -> Result<(usize, bool), Errno> {
     let mut control = Control {
@@ -123,12 +153,12 @@ pub fn show(
             }
         }
         libc::AF_INET => {
-            let address = |at: usize| begin.get(at..at + 4).unwrap_or(&[0; 4]);
             if is(set::PACKET_INFO) {
                 let mut info = [0; 12];
                 info[..4].copy_from_slice(&head.ifindex.to_ne_bytes());
-                info[4..8].copy_from_slice(address(16));
-                info[8..].copy_from_slice(address(16));
+                let to = v4_of(head.addresses[1]).octets();
+                info[4..8].copy_from_slice(&to);
+                info[8..].copy_from_slice(&to);
                 control.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info)?;
             }
             if is(set::HOPS) {

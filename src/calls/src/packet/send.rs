@@ -2,14 +2,14 @@
 #![forbid(unsafe_code)]
 
 use super::name::LinkName;
-use super::{mark, Packets, EINVAL};
+use super::{Packets, EINVAL};
 use crate::host::Host;
 use crate::inet::datagram::{control, Given};
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
 use memtun_shm::layout::InterfaceState;
-use memtun_stack::sockets::raw::{Action, Bound, Sending};
+use memtun_stack::sockets::raw::{Action, Bound, Sending, MACHINES_WAY};
 use memtun_sys::Room;
 use std::net::SocketAddr;
 use std::sync::atomic::Ordering::Relaxed;
@@ -55,20 +55,21 @@ pub struct To {
 }
 
 impl<H: Host, M: Memory> Packets<'_, H, M> {
-    /// Sends a packet. Returns how many bytes the program has sent.
+    /// Sends a packet. Returns how many bytes the program has sent; None where its packets go the
+    /// machine's way, so that the descriptor has to become the machine's socket.
     ///
     /// # Errors
     ///
-    /// - EINVAL, ENXIO, ENETDOWN, EMSGSIZE, EDESTADDRREQ as the kernel's.
+    /// - EINVAL, ENXIO, ENETDOWN, EMSGSIZE, EDESTADDRREQ as the kernel's, and an error that waits.
     /// - What the way of a raw packet fails with.
     pub fn send(
         &self,
         source: &impl Source,
         to: &To,
         queues: &impl Transmits,
-    ) -> Result<usize, Errno> {
+    ) -> Result<Option<usize>, Errno> {
         match self.is_packet() {
-            true => self.send_frame(source, to, queues),
+            true => self.send_frame(source, to, queues).map(Some),
             false => self.send_by_ip(source, to),
         }
     }
@@ -139,7 +140,31 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         Ok(length)
     }
 
-    fn send_by_ip(&self, source: &impl Source, to: &To) -> Result<usize, Errno> {
+    /// Looks at an echo request that is to be sent (`ping_common_sendmsg`).
+    fn check_request(&self, source: &impl Source) -> Result<(), Errno> {
+        const REQUEST_V4: [u8; 2] = [8, 0];
+        const REQUEST_V6: [u8; 2] = [128, 0];
+        let mut header = [0; 8];
+        match source.len() {
+            ..8 => return Err(EINVAL),
+            8..=LONGEST => source.copy(0, &mut header)?,
+            _ => return Err(Errno(libc::EMSGSIZE)),
+        }
+        let wanted = match self.kind.family {
+            libc::AF_INET => REQUEST_V4,
+            _ => REQUEST_V6,
+        };
+        match header.starts_with(&wanted) {
+            true => Ok(()),
+            false => Err(EINVAL),
+        }
+    }
+
+    fn send_by_ip(&self, source: &impl Source, to: &To) -> Result<Option<usize>, Errno> {
+        let is_ping = self.kind.is_ping();
+        if is_ping {
+            self.check_request(source)?;
+        }
         let given = match to.control {
             (0, _) => Given::default(),
             (at, length) => control::given(self.memory, at, length)?,
@@ -152,6 +177,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 let v6 = self.kind.family == libc::AF_INET6;
                 match (v6, name.is_ipv6()) {
                     (false, true) => return Err(Errno(libc::EAFNOSUPPORT)),
+                    (true, false) if is_ping => return Err(Errno(libc::EAFNOSUPPORT)),
                     (true, false) => return Err(EINVAL),
                     _ => Some(name),
                 }
@@ -164,9 +190,9 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         let sending = Sending {
             to: name.map(|name| name.ip()),
             scope: if given.out != 0 { given.out } else { scope },
-            hops: given.hops.unwrap_or_else(|| mark::hops(self.fd)),
-            tos: given.class.unwrap_or(0),
-            checksum: -1,
+            hops: given.hops.unwrap_or(0),
+            tos: given.class,
+            port: name.map_or(0, |name| name.port()),
             from: given.source,
         };
         let length = source.len();
@@ -179,7 +205,15 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             _ => &mut large.insert(Room::new(length)?).bytes()[..length],
         };
         source.copy(0, room)?;
-        self.order(Action::Send, &[&sending.to_bytes(), room], &mut [])?;
-        Ok(length)
+        if let Some(e) = self.waiting_error()? {
+            return Err(e);
+        }
+        let mut answer = [0; 1];
+        let head = sending.to_bytes();
+        let answered = self.order(Action::Send, &[&head, room], &mut answer)?;
+        Ok(match answer[..answered] {
+            [MACHINES_WAY] => None,
+            _ => Some(length),
+        })
     }
 }

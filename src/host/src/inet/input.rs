@@ -110,6 +110,7 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     }
     let cast = |cast: Cast| Meta {
         group_frame: group,
+        hops: [packet.hop_limit, packet.traffic_class],
         ..Meta::new(index, cast)
     };
     if packet.destination.is_multicast() {

@@ -11,6 +11,8 @@ pub struct Meta {
     /// Was its frame for everybody or for a group, whatever its packet says? Such a packet is
     /// taken, and no error follows.
     pub group_frame: bool,
+    /// Hop limit and traffic class that it came with.
+    pub hops: [u8; 2],
 }
 
 impl Meta {
@@ -20,6 +22,7 @@ impl Meta {
             ifindex,
             cast,
             group_frame: false,
+            hops: [64, 0],
         }
     }
 }

@@ -97,14 +97,16 @@ impl Local for Ends {
         of: &Embedded<'_>,
         kind: &IcmpError,
     ) {
+        let net = out.service.net();
+        self.raw.failed(net, meta, offender, of, kind);
         match of.protocol {
-            memtun_ip::protocol::TCP => self.tcp.error(&mut self.sockets, out, meta, of, kind),
+            memtun_ip::protocol::TCP => self.tcp.error(of, kind),
             _ => drop(self.udp.error(&mut self.sockets, meta, offender, of, kind)),
         }
     }
 
-    fn echo_reply(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) {
-        self.udp.echo_reply(&mut self.sockets, out, meta, packet);
+    fn echo_reply(&mut self, _: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) {
+        self.raw.replied(meta, packet);
     }
 }
 
@@ -269,7 +271,8 @@ impl<'n> All<'n> {
             | What::ListenOn
             | What::Path
             | What::Packet
-            | What::Join => {
+            | What::Join
+            | What::Tune => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }

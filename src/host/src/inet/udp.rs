@@ -8,7 +8,6 @@ use super::sockets::names::with_port;
 use super::sockets::target::Listener;
 use super::sockets::Sockets;
 use memtun_abi::Errno;
-use memtun_ip::icmp::echo::Echo;
 use memtun_ip::udp::{self, Datagram};
 use memtun_ip::{protocol, Embedded, Head, IcmpError, Packet};
 use memtun_stack::sockets::{flag, Flow, Protocol, Report};
@@ -239,7 +238,8 @@ impl Udp {
             origin: ICMP + u8::from(kind.v6),
             kind: kind.kind,
             code: kind.code,
-            info: info_of(kind),
+            hops: meta.hops[0],
+            info: kind.told(),
             offender,
             scope: 0,
             number,
@@ -256,40 +256,6 @@ impl Udp {
         };
         let _ = self.give(sockets, row, &listener, &delivery);
         true
-    }
-
-    /// Gives an echo reply to the socket that has sent the request: its identifier is the port.
-    pub fn echo_reply(
-        &mut self,
-        sockets: &mut Sockets,
-        _out: &mut Output<'_, '_>,
-        meta: &Meta,
-        packet: &Packet<'_>,
-    ) {
-        let Some(echo) = Echo::parse(packet) else {
-            return;
-        };
-        let protocol = match packet.protocol {
-            protocol::ICMP6 => Protocol::Icmp6,
-            _ => Protocol::Icmp,
-        };
-        let end = |address: IpAddr, port: u16| {
-            with_port(SocketAddr::new(address, port), port, meta.ifindex)
-        };
-        let delivery = Delivery {
-            flow: Flow {
-                protocol,
-                local: end(packet.destination, echo.id),
-                remote: end(packet.source, 0),
-                ifindex: meta.ifindex,
-                mss: 0,
-                error: 0,
-            },
-            hops: packet.hop_limit,
-            tos: packet.traffic_class,
-            parts: [packet.payload(), &[]],
-        };
-        self.give_one(sockets, &delivery);
     }
 
     /// Sends on a datagram that a program has sent to an alias by itself. Returns false when there
@@ -319,16 +285,6 @@ impl Udp {
         }
         self.room = room;
         going_on
-    }
-}
-
-/// Returns what `ee_info` says of an error.
-fn info_of(kind: &IcmpError) -> u32 {
-    const PARAMETER_PROBLEM: u8 = 12;
-    match (kind.v6, kind.kind) {
-        (true, _) => kind.info,
-        (false, PARAMETER_PROBLEM) => kind.info >> 24,
-        (false, _) => kind.mtu().unwrap_or(0),
     }
 }
 

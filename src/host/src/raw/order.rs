@@ -1,15 +1,14 @@
 //! What programs ask of their packet sockets and raw sockets.
 #![forbid(unsafe_code)]
 
-use super::send::send;
+use super::end::End;
 use super::socket::Socket;
 use super::sockets::{forget, Raw, MOST};
-use crate::engine::route::lookup::Flow;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_kernel::bpf::Instruction;
-use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::raw::{octets_of, of_octets, Action, Order};
+use memtun_stack::sockets::raw::{of_octets, Action, Membership, Order, Setting};
+use memtun_stack::wire::u16_at;
 use std::net::IpAddr;
 
 const EINVAL: Errno = Errno(libc::EINVAL);
@@ -25,12 +24,15 @@ impl Raw {
     /// - What connecting with the program's socket fails with, and what sending fails with.
     pub fn answer(&self, out: &mut Output<'_, '_>, payload: &[u8]) -> Result<Vec<u8>, Errno> {
         let (order, rest) = Order::of_bytes(payload).ok_or(EINVAL)?;
+        let net = out.service.net();
+        let repairs = matches!(order.action, Action::Bind | Action::Errors);
+        if !repairs && self.with(&order, |socket| socket.end.is_deaf())? {
+            return Err(Errno(libc::ESTALE));
+        }
+        let mut answer = Vec::new();
         match order.action {
-            Action::Bind => self.bind(out.service.net(), &order)?,
-            Action::Send => {
-                let names = self.with(&order, |socket| [socket.own, socket.peer]);
-                send(out, &order, names.unwrap_or_default(), rest)?;
-            }
+            Action::Bind => answer = self.bind(out, &order)?,
+            Action::Send => answer = self.send(out, &order, rest)?,
             Action::Filter => {
                 let program = Instruction::each(rest).collect();
                 self.with(&order, |socket| socket.program = program)?;
@@ -42,45 +44,41 @@ impl Raw {
                 }
                 self.with(&order, |socket| socket.unwanted = unwanted)?;
             }
-            Action::Connect => {
-                let peer = of_octets(rest.try_into().map_err(|_| EINVAL)?);
-                // Where there is no own address yet it gets that of the way.
-                let own = match peer {
-                    None => None,
-                    Some(to) => Some(source_towards(out, &order, to)?),
-                };
-                self.with(&order, |socket| {
-                    socket.peer = peer;
-                    socket.own = if peer.is_some() {
-                        socket.own.or(own)
-                    } else {
-                        None
-                    };
-                })?;
-            }
-            Action::Own => {
-                let own = of_octets(rest.try_into().map_err(|_| EINVAL)?);
-                let view = out.view();
-                let of_net = |own: &IpAddr| view.addresses.iter().any(|it| it.local == *own);
-                if !own.iter().all(of_net) {
-                    return Err(Errno(libc::EADDRNOTAVAIL));
-                }
-                self.with(&order, |socket| socket.own = own)?;
-            }
-            Action::Names => {
-                let names = self.with(&order, |socket| [socket.own, socket.peer])?;
-                return Ok(names.map(octets_of).concat());
-            }
+            Action::Connect => self.connect(out, &order, name_of(rest)?)?,
+            Action::Own => self.name(out, &order, name_of(rest)?)?,
+            Action::Names => return self.with(&order, |socket| socket.names()),
             Action::Frame => self.send_frame(out, &order, rest)?,
             Action::Statistics => {
                 let counts = self.with(&order, |socket| std::mem::take(&mut socket.counts))?;
-                return Ok(counts.map(u32::to_ne_bytes).concat());
+                answer = counts.map(u32::to_ne_bytes).concat();
+            }
+            Action::Errors => {
+                let end = End::with_errors(net, order.inode)?;
+                self.with(&order, |socket| {
+                    socket.end = end;
+                    socket.bound = order.bound;
+                })?;
+            }
+            Action::Error => return self.with(&order, |socket| socket.take_error().to_vec()),
+            Action::Queued => return self.with(&order, Socket::take_element)?,
+            Action::Again => self.with(&order, |socket| socket.tell_again(net))?,
+            Action::Set => self.set(out, &order, Setting::of_bytes(rest))?,
+            Action::Get => {
+                let value = self.get(out, &order, Setting::of_bytes(rest))?;
+                return Ok(value.to_ne_bytes().to_vec());
+            }
+            Action::Join | Action::Leave => {
+                let of = Membership::of_bytes(rest).ok_or(EINVAL)?;
+                match order.action {
+                    Action::Join => self.join(out, &order, &of)?,
+                    _ => self.leave(out, &order, &of)?,
+                }
             }
         }
-        if !matches!(order.action, Action::Send | Action::Frame) {
+        if !matches!(order.action, Action::Send | Action::Frame | Action::Again) {
             self.keep(out.service.net());
         }
-        Ok(Vec::new())
+        Ok(answer)
     }
 
     /// Sends a frame of a packet socket that hears everything, and so would hear itself.
@@ -102,14 +100,21 @@ impl Raw {
         }
     }
 
-    fn with<T>(&self, order: &Order, run: impl FnOnce(&mut Socket) -> T) -> Result<T, Errno> {
+    pub(super) fn with<T>(
+        &self,
+        order: &Order,
+        run: impl FnOnce(&mut Socket) -> T,
+    ) -> Result<T, Errno> {
         let mut all = self.lock();
         let mut sockets = all.sockets.iter_mut();
         let socket = sockets.find(|socket| socket.inode == order.inode);
         socket.map(run).ok_or(Errno(libc::ENOENT))
     }
 
-    fn bind(&self, net: &NetDir, order: &Order) -> Result<(), Errno> {
+    /// Takes a new socket, or one that is bound to something else. One of echo requests is told
+    /// which groups of users may have such a one.
+    fn bind(&self, out: &mut Output<'_, '_>, order: &Order) -> Result<Vec<u8>, Errno> {
+        let net = out.service.net();
         let index = order.bound.ifindex;
         if index != 0 && !net.knows_index(index) {
             return Err(Errno(libc::ENODEV));
@@ -126,16 +131,30 @@ impl Raw {
             self.lock().sockets.push(socket);
         }
         self.follow(net);
-        Ok(())
+        Ok(match order.kind.is_ping() {
+            true => groups_of_users(out),
+            false => Vec::new(),
+        })
     }
 }
 
-/// Returns the address from which packets to another one are sent.
-fn source_towards(out: &mut Output<'_, '_>, order: &Order, to: IpAddr) -> Result<IpAddr, Errno> {
-    let way = out.find(&Flow {
-        oif: order.bound.ifindex,
-        protocol: order.bound.protocol as u8,
-        ..Flow::to(to)
-    })?;
-    Ok(way.source)
+/// Returns the first and the last group of users that may send echo requests, as `ping_group_range`
+/// says it; nothing where nobody has written it.
+fn groups_of_users(out: &mut Output<'_, '_>) -> Vec<u8> {
+    let mut sysctls = out.service.state().sysctls.iter();
+    let set = sysctls.find(|it| it.path == b"ipv4/ping_group_range");
+    let text = set.and_then(|set| std::str::from_utf8(&set.value).ok());
+    let numbers = text.unwrap_or_default().split_ascii_whitespace();
+    let numbers = numbers.filter_map(|number| number.parse::<u32>().ok());
+    numbers.flat_map(u32::to_ne_bytes).collect()
+}
+
+/// Reads a name: address and port.
+fn name_of(bytes: &[u8]) -> Result<(Option<IpAddr>, u16), Errno> {
+    let octets: [u8; 16] = bytes
+        .get(..16)
+        .ok_or(EINVAL)?
+        .try_into()
+        .map_err(|_| EINVAL)?;
+    Ok((of_octets(octets), u16_at(bytes, 16).ok_or(EINVAL)?))
 }

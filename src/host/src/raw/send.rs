@@ -1,102 +1,190 @@
 //! What raw sockets send.
 #![forbid(unsafe_code)]
 
+use super::socket::Socket;
+use super::sockets::Raw;
 use crate::engine::route::lookup::Flow;
+use crate::inet::route::Way;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_ip::head::Head;
-use memtun_ip::{checksum, protocol, Packet};
-use memtun_stack::sockets::raw::{set, Order, Sending};
+use memtun_ip::{checksum, icmp, Packet};
+use memtun_stack::sockets::raw::{set, Order, Sending, MACHINES_WAY};
+use memtun_stack::state::View;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// IPPROTO_RAW.
 const RAW: u16 = 255;
 const EINVAL: Errno = Errno(libc::EINVAL);
 
-/// Sends a packet of a raw socket (`raw_sendmsg`, `rawv6_sendmsg`).
-pub(super) fn send(
-    out: &mut Output<'_, '_>,
-    order: &Order,
-    [own, peer]: [Option<IpAddr>; 2],
-    rest: &[u8],
-) -> Result<(), Errno> {
-    let (sending, bytes) = Sending::of_bytes(rest).ok_or(EINVAL)?;
-    let v6 = order.kind.family == libc::AF_INET6;
-    let included = order.bound.set & set::HEADER_INCLUDED != 0 || order.bound.protocol == RAW;
-    let to = sending.to.or(peer).ok_or(Errno(libc::EDESTADDRREQ))?;
-    if to.is_ipv6() != v6 {
-        return Err(EINVAL);
+/// What a socket's packets are made by.
+struct Facts {
+    own: Option<IpAddr>,
+    peer: Option<IpAddr>,
+    id: u16,
+    tos: u8,
+    mark: u32,
+    hops: [Option<u8>; 2],
+    out: [u32; 2],
+    discovery: i32,
+    keeps_whole: bool,
+    checksum: Option<usize>,
+}
+
+impl Facts {
+    fn of(socket: &Socket) -> Facts {
+        Facts {
+            own: socket.own.filter(|own| !own.is_multicast()),
+            peer: socket.peer,
+            id: socket.id,
+            tos: socket.tos(),
+            mark: socket.mark(),
+            hops: [socket.hops(false), socket.hops(true)],
+            out: [socket.out(false), socket.out(true)],
+            discovery: socket.discovery(),
+            keeps_whole: socket.keeps_whole(),
+            checksum: socket.checksum(),
+        }
     }
-    let mut packet;
-    let (from, carried) = match included {
-        true => {
-            packet = bytes.to_vec();
-            match v6 {
-                false => source_of(&packet)?,
-                true => (Ipv6Addr::UNSPECIFIED.into(), order.bound.protocol as u8),
-            }
+}
+
+impl Raw {
+    /// Sends a packet of a raw socket or an echo request (`raw_sendmsg`, `rawv6_sendmsg`,
+    /// `ping_v4_sendmsg`, `ping_v6_sendmsg`). Returns what is answered.
+    pub(super) fn send(
+        &self,
+        out: &mut Output<'_, '_>,
+        order: &Order,
+        rest: &[u8],
+    ) -> Result<Vec<u8>, Errno> {
+        let (sending, bytes) = Sending::of_bytes(rest).ok_or(EINVAL)?;
+        let is_ping = order.kind.is_ping();
+        if is_ping {
+            self.identify(order)?;
         }
-        false => {
-            packet = Vec::new();
-            let any = match v6 {
-                true => Ipv6Addr::UNSPECIFIED.into(),
-                false => Ipv4Addr::UNSPECIFIED.into(),
-            };
-            (
-                sending.from.or(own).unwrap_or(any),
-                order.bound.protocol as u8,
-            )
+        let facts = self.with(order, |socket| Facts::of(socket))?;
+        let v6 = order.kind.family == libc::AF_INET6;
+        let included = !is_ping
+            && (order.bound.set & set::HEADER_INCLUDED != 0 || order.bound.protocol == RAW);
+        let to = sending.to.or(facts.peer).ok_or(Errno(libc::EDESTADDRREQ))?;
+        if to.is_ipv6() != v6 {
+            return Err(EINVAL);
         }
-    };
-    let way = out.find(&Flow {
-        from,
-        oif: match sending.scope {
-            0 => order.bound.ifindex,
-            index => index,
-        },
-        tos: sending.tos,
-        protocol: carried,
-        ..Flow::to(to)
-    })?;
-    if way.is_broadcast() && order.bound.set & set::BROADCAST == 0 {
-        return Err(Errno(libc::EACCES));
-    }
-    if included {
-        if !v6 {
-            complete(&mut packet, way.source, out.next_id() as u16)?;
-        }
-    } else {
-        let source = sending.from.or(own).unwrap_or(way.source);
-        let mut head = Head::new(source, to, carried);
-        head.traffic_class = sending.tos;
-        head.hop_limit = match sending.hops {
-            0 if to.is_multicast() => 1,
-            0 => way.hops,
-            hops => hops,
+        let group = usize::from(to.is_multicast());
+        let carried = match order.bound.protocol {
+            RAW if v6 && !included && sending.port != 0 => sending.port as u8,
+            protocol => protocol as u8,
         };
+        let any: IpAddr = match v6 {
+            true => Ipv6Addr::UNSPECIFIED.into(),
+            false => Ipv4Addr::UNSPECIFIED.into(),
+        };
+        let given = sending.from.or(facts.own);
+        let (from, protocol) = match included {
+            true if !v6 => source_of(bytes)?,
+            true => (any, carried),
+            false => (given.unwrap_or(any), carried),
+        };
+        let tos = sending.tos.unwrap_or(facts.tos);
+        let way = out.find(&Flow {
+            from,
+            oif: match sending.scope {
+                0 => facts.out[group],
+                index => index,
+            },
+            tos,
+            mark: facts.mark,
+            protocol,
+            ..Flow::to(to)
+        });
+        if is_ping && goes_by_machine(out, &way) {
+            return Ok(vec![MACHINES_WAY]);
+        }
+        let way = way?;
+        if way.is_broadcast() && order.bound.set & set::BROADCAST == 0 {
+            return Err(Errno(libc::EACCES));
+        }
+        let net = out.service.net();
+        let too_long = |mtu: u32| {
+            let _ = self.with(order, |socket| socket.too_long(net, to, mtu));
+            Err(Errno(libc::EMSGSIZE))
+        };
+        if included {
+            let mut packet = bytes.to_vec();
+            if packet.len() > way.link_mtu as usize {
+                return too_long(way.link_mtu);
+            }
+            if !v6 {
+                complete(&mut packet, way.source, out.next_id() as u16)?;
+            }
+            return out.send(&packet, Some(&way)).map(|()| Vec::new());
+        }
+        let source = given.unwrap_or(way.source);
+        let mut head = Head::new(source, to, carried);
+        head.traffic_class = tos;
+        let hops = match sending.hops {
+            0 => facts.hops[group],
+            hops => Some(hops),
+        };
+        head.hop_limit = hops.unwrap_or(way.hops);
         if !v6 {
             head.id = out.next_id() as u16;
         }
-        let length = head.length();
-        // What goes in pieces has no mark against it (`__ip_make_skb`).
-        head.dont_fragment &= length + bytes.len() <= way.mtu as usize;
-        packet = vec![0; length];
-        packet.extend_from_slice(bytes);
-        let written = head.write(&mut packet, bytes.len());
-        written.map_err(|_| Errno(libc::EMSGSIZE))?;
-        let at = match (v6, carried) {
-            (true, protocol::ICMP6) => Some(2),
-            _ => usize::try_from(sending.checksum).ok(),
+        let front = head.length();
+        let whole = front + bytes.len();
+        let never = matches!(
+            facts.discovery,
+            libc::IP_PMTUDISC_DO | libc::IP_PMTUDISC_PROBE
+        );
+        let mtu = match facts.discovery {
+            libc::IP_PMTUDISC_PROBE.. => way.link_mtu,
+            _ => way.mtu,
         };
-        if let (true, Some(at)) = (v6, at) {
-            let payload = &mut packet[length..];
+        let fits = whole <= mtu as usize;
+        // INTERFACE does not go in pieces either, unless a router makes them.
+        let kept_whole = never || facts.discovery == libc::IP_PMTUDISC_INTERFACE;
+        if !fits && (kept_whole || facts.keeps_whole) {
+            return too_long(mtu);
+        }
+        // What goes in pieces has no mark against it (`__ip_make_skb`).
+        head.dont_fragment = never || fits && facts.discovery == libc::IP_PMTUDISC_WANT;
+        let mut packet = vec![0; front];
+        packet.extend_from_slice(bytes);
+        if is_ping {
+            let message = &mut packet[front..];
+            message[2..4].fill(0);
+            message[4..6].copy_from_slice(&facts.id.to_be_bytes());
+            let finished = icmp::finish(&mut packet, &head, bytes.len());
+            finished.map_err(|_| Errno(libc::EMSGSIZE))?;
+        } else {
+            let written = head.write(&mut packet, bytes.len());
+            written.map_err(|_| Errno(libc::EMSGSIZE))?;
+        }
+        if let (true, false, Some(at)) = (v6, is_ping, facts.checksum) {
+            let payload = &mut packet[front..];
             payload.get_mut(at..at + 2).ok_or(EINVAL)?.fill(0);
             let sum = checksum::with_pseudo_header(source, to, carried, payload);
             let sum = if sum == 0 { 0xffff } else { sum };
             payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         }
+        out.send(&packet, Some(&way)).map(|()| Vec::new())
     }
-    out.send(&packet, Some(&way))
+}
+
+/// Is it the machine that knows the way?
+fn goes_by_machine(out: &mut Output<'_, '_>, way: &Result<Way, Errno>) -> bool {
+    if out.service.state().view != View::Merged {
+        return false;
+    }
+    let view = out.view();
+    match way {
+        Err(_) => true,
+        Ok(way) if way.is_local() => {
+            let mut own = view.addresses.iter();
+            !own.any(|own| own.local == way.next_hop || own.local == way.source)
+        }
+        Ok(way) => view.interface(way.ifindex).is_none(),
+    }
 }
 
 /// Returns the source and the protocol in a header that the program has made.

@@ -1,17 +1,17 @@
 //! One packet socket or raw socket.
 #![forbid(unsafe_code)]
 
+use super::end::{is_closed, End};
 use crate::inet::meta::Meta;
 use memtun_abi::Errno;
+use memtun_ip::icmp::echo::Echo;
 use memtun_ip::{protocol, Packet};
 use memtun_kernel::bpf::{self, Frame, Instruction};
 use memtun_kernel::net::NetDir;
-use memtun_stack::ask::place;
 use memtun_stack::sockets::raw::{octets_of, Bound, Head, Kind};
-use memtun_sys::{self as sys, Fd};
-use std::collections::VecDeque;
+use memtun_sys as sys;
+use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
-use std::os::fd::AsFd;
 
 /// Most bytes that wait for room in the queue, about as many as SO_RCVBUF allows by default.
 const MOST_WAITING: usize = 212_992;
@@ -39,13 +39,32 @@ pub(super) struct Socket {
     pub(super) counts: [u32; 2],
     /// Is it known to be closed?
     pub(super) closed: bool,
-    end: Fd,
+    /// The identifier of a socket of echo requests, 0 for none yet.
+    pub(super) id: u16,
+    /// The port of the other end, which means nothing but is told.
+    pub(super) port: u16,
+    /// What the program has chosen itself, and keeps when it is disconnected: [`ADDRESS`] and
+    /// [`IDENTIFIER`].
+    pub(super) chosen: u8,
+    /// Options of IP, by level and number.
+    pub(super) options: BTreeMap<(i32, i32), i32>,
+    /// Groups that it has joined, by interface.
+    pub(super) groups: Vec<(u32, IpAddr)>,
+    /// The error that waits.
+    pub(super) error: i32,
+    /// The queue of errors.
+    pub(super) errors: VecDeque<Vec<u8>>,
+    pub(super) end: End,
     waiting: VecDeque<Vec<u8>>,
     bytes: usize,
 }
 
+/// Bits of [`Socket::chosen`]: the own address, and the identifier.
+pub(super) const ADDRESS: u8 = 1;
+pub(super) const IDENTIFIER: u8 = 2;
+
 /// What has become of a copy.
-pub(super) enum Sent {
+enum Sent {
     Done,
     Waits,
     Closed,
@@ -59,26 +78,10 @@ pub(super) struct Seen<'p> {
     pub(super) head: Head,
 }
 
-/// Connects with the socket of a program.
-fn connect(net: &NetDir, inode: u64) -> Result<Fd, Errno> {
-    let end = sys::socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)?;
-    let dir = net.open_dir()?;
-    place::in_directory(
-        dir.raw(),
-        net.path(),
-        &NetDir::packet_socket(inode)?,
-        |path| sys::connect_path(end.as_fd(), path),
-    )?;
-    Ok(end)
-}
-
 impl Socket {
     /// Connects with the socket of a program.
     pub(super) fn new(net: &NetDir, inode: u64, kind: Kind) -> Result<Socket, Errno> {
-        /// Room for what one program does not read.
-        const ROOM: i32 = 1 << 20;
-        let end = connect(net, inode)?;
-        let _ = sys::set_int_option(end.raw(), libc::SOL_SOCKET, libc::SO_SNDBUF, ROOM);
+        let end = End::new(net, inode)?;
         Ok(Socket {
             inode,
             kind,
@@ -89,6 +92,13 @@ impl Socket {
             unwanted: [0; 8],
             counts: [0; 2],
             closed: false,
+            id: 0,
+            port: 0,
+            chosen: 0,
+            options: BTreeMap::new(),
+            groups: Vec::new(),
+            error: 0,
+            errors: VecDeque::new(),
             end,
             waiting: VecDeque::new(),
             bytes: 0,
@@ -97,7 +107,7 @@ impl Socket {
 
     /// Is the program's end still open?
     pub(super) fn is_open(&self, net: &NetDir) -> bool {
-        !self.closed && !matches!(connect(net, self.inode), Err(Errno(libc::ECONNREFUSED)))
+        !self.closed && !is_closed(net, self.inode)
     }
 
     /// Does a packet socket listen to this interface?
@@ -127,33 +137,64 @@ impl Socket {
         self.filtered(data, network, seen.head)
     }
 
+    /// Is it a socket of the family of a packet, that hears the interface and its own address?
+    fn hears(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
+        let family = match packet.is_v6() {
+            true => libc::AF_INET6,
+            false => libc::AF_INET,
+        };
+        let bound = self.bound.ifindex;
+        self.kind.family == family
+            && self.bound.protocol == u16::from(packet.protocol)
+            && (bound == 0 || bound == meta.ifindex)
+            && self.own.is_none_or(|own| own == packet.destination)
+            && !self.closed
+    }
+
     /// Returns the copy that a raw socket gets of a packet for this host.
     pub(super) fn copy_of_packet(
         &mut self,
         meta: &Meta,
         packet: &Packet<'_>,
     ) -> Option<(Head, Vec<u8>)> {
-        let v6 = packet.is_v6();
-        let family = if v6 { libc::AF_INET6 } else { libc::AF_INET };
-        let bound = self.bound.ifindex;
-        let is_for = self.kind.family == family
-            && self.bound.protocol == u16::from(packet.protocol)
-            && (bound == 0 || bound == meta.ifindex)
+        let is_for = !self.kind.is_ping()
+            && self.hears(meta, packet)
             && self.peer.is_none_or(|peer| peer == packet.source)
-            && self.own.is_none_or(|own| own == packet.destination);
-        if !is_for || self.closed || !self.wants_type(packet) {
-            return None;
+            && self.wants_type(packet);
+        match is_for {
+            true if packet.is_v6() => self.copy_of(meta, packet, packet.payload()),
+            true => self.copy_of(meta, packet, packet.bytes()),
+            false => None,
         }
+    }
+
+    /// Returns the copy that a socket of echo requests gets of a reply.
+    pub(super) fn copy_of_reply(
+        &mut self,
+        meta: &Meta,
+        packet: &Packet<'_>,
+    ) -> Option<(Head, Vec<u8>)> {
+        let is_for = self.kind.is_ping()
+            && self.hears(meta, packet)
+            && Echo::parse(packet).is_some_and(|echo| echo.reply && echo.id == self.id);
+        match is_for {
+            true => self.copy_of(meta, packet, packet.payload()),
+            false => None,
+        }
+    }
+
+    fn copy_of(
+        &mut self,
+        meta: &Meta,
+        packet: &Packet<'_>,
+        data: &[u8],
+    ) -> Option<(Head, Vec<u8>)> {
         let octets = |address: IpAddr| octets_of(Some(address));
-        let data = match v6 {
-            true => packet.payload(),
-            false => packet.bytes(),
-        };
         let head = Head {
             ifindex: meta.ifindex,
             link_type: 0,
             packet_type: 0,
-            protocol: if v6 { 0x86dd } else { 0x800 },
+            protocol: if packet.is_v6() { 0x86dd } else { 0x800 },
             address: None,
             length: data.len() as u32,
             kept: data.len() as u32,
@@ -204,12 +245,24 @@ impl Socket {
         Some((head, data[..left].to_vec()))
     }
 
-    /// Sends a copy, or keeps it until there is room.
-    pub(super) fn send(&mut self, head: &Head, bytes: &[u8]) -> Sent {
+    /// Sends a copy, or keeps it until there is room. Returns whether it waits.
+    pub(super) fn give(&mut self, head: &Head, bytes: &[u8]) -> bool {
+        match self.send(head, bytes) {
+            Sent::Done => false,
+            Sent::Waits => true,
+            // Its name is removed when somebody looks for such.
+            Sent::Closed => {
+                self.closed = true;
+                false
+            }
+        }
+    }
+
+    fn send(&mut self, head: &Head, bytes: &[u8]) -> Sent {
         let head = head.to_bytes();
         self.counts[0] = self.counts[0].wrapping_add(1);
         if self.waiting.is_empty() {
-            match sys::send(self.end.as_fd(), &[&head, bytes]) {
+            match self.end.send(&[&head, bytes]) {
                 Ok(_) => return Sent::Done,
                 Err(Errno(libc::EAGAIN | libc::EINTR | libc::ENOBUFS)) => {}
                 Err(Errno(libc::EMSGSIZE)) => {
@@ -231,9 +284,10 @@ impl Socket {
 
     /// Returns what is waited for until there is room; None where nothing waits.
     pub(super) fn waits_for(&self) -> Option<libc::pollfd> {
+        let fd = self.end.descriptor()?;
         let waits = !self.waiting.is_empty() && !self.closed;
-        waits.then(|| libc::pollfd {
-            fd: self.end.raw(),
+        waits.then_some(libc::pollfd {
+            fd,
             events: libc::POLLOUT,
             revents: 0,
         })
@@ -242,7 +296,7 @@ impl Socket {
     /// Sends what waits, as far as there is room.
     pub(super) fn go_on(&mut self) {
         while let Some(copy) = self.waiting.front() {
-            match sys::send(self.end.as_fd(), &[copy]) {
+            match self.end.send(&[copy]) {
                 Err(Errno(libc::EAGAIN | libc::EINTR | libc::ENOBUFS)) => return,
                 sent => self.closed |= sent.is_err(),
             }

@@ -2,13 +2,14 @@
 #![forbid(unsafe_code)]
 
 use super::reading::Reading;
-use super::socket::{Sent, Socket};
+use super::socket::Socket;
 use crate::inet::meta::Meta;
 use memtun_ip::Packet;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::raw;
 use memtun_sys as sys;
 use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -31,6 +32,10 @@ struct Common {
 #[derive(Default)]
 pub(super) struct All {
     pub(super) sockets: Vec<Socket>,
+    /// The last identifier that a socket of echo requests was given.
+    pub(super) last_id: Option<u16>,
+    /// Groups that sockets had joined which are closed.
+    pub(super) left: Vec<(u32, IpAddr)>,
     pub(super) readings: BTreeMap<u32, Arc<Reading>>,
     /// Frames that packet sockets which hear everything have sent, and which of them: they do not
     /// hear themselves.
@@ -79,13 +84,16 @@ impl Raw {
     /// Strikes off the sockets that are closed.
     pub fn strike_off(&self, net: &NetDir) {
         let mut all = self.lock();
-        all.sockets.retain(|socket| {
+        let mut left = std::mem::take(&mut all.left);
+        all.sockets.retain_mut(|socket| {
             let stays = socket.is_open(net);
             if !stays {
                 forget(net, socket.inode);
+                left.append(&mut socket.groups);
             }
             stays
         });
+        all.left = left;
     }
 
     /// Gives copies to those sockets for which `copy` makes one.
@@ -95,24 +103,13 @@ impl Raw {
     ) -> bool {
         let mut all = self.lock();
         let (mut given, mut waits) = (false, false);
-        all.sockets.retain_mut(|socket| {
+        for socket in &mut all.sockets {
             let Some((head, bytes)) = copy(socket) else {
-                return true;
+                continue;
             };
             given = true;
-            match socket.send(&head, &bytes) {
-                Sent::Done => true,
-                Sent::Waits => {
-                    waits = true;
-                    true
-                }
-                // Its name is removed when somebody looks for such.
-                Sent::Closed => {
-                    socket.closed = true;
-                    true
-                }
-            }
-        });
+            waits |= socket.give(&head, &bytes);
+        }
         if waits {
             self.send_later(&mut all);
         }
@@ -122,6 +119,21 @@ impl Raw {
     /// Copies an IP packet for this host to raw sockets. Returns whether one has taken it.
     pub fn received(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
         self.give(|socket| socket.copy_of_packet(meta, packet))
+    }
+
+    /// Gives an echo reply to the newest socket that has sent such a request.
+    pub fn replied(&self, meta: &Meta, packet: &Packet<'_>) {
+        let mut all = self.lock();
+        let mut sockets = all.sockets.iter_mut().rev();
+        let waits = sockets.find_map(|socket| {
+            let (head, bytes) = socket.copy_of_reply(meta, packet)?;
+            let waits = socket.give(&head, &bytes);
+            // One that turns out to be closed has not got it.
+            (!socket.closed).then_some(waits)
+        });
+        if waits == Some(true) {
+            self.send_later(&mut all);
+        }
     }
 
     /// Sends what waits for room, in a thread of its own.

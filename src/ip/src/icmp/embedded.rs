@@ -18,6 +18,8 @@ pub struct Embedded<'p> {
     pub remote: SocketAddr,
     /// What is quoted of the packet's payload, its own header included.
     pub payload: &'p [u8],
+    /// All that is quoted, from the packet's header on.
+    pub quoted: &'p [u8],
 }
 
 impl<'p> Embedded<'p> {
@@ -69,6 +71,7 @@ impl<'p> Embedded<'p> {
             local: SocketAddr::new(source, local),
             remote: SocketAddr::new(destination, remote),
             payload,
+            quoted,
         })
     }
 

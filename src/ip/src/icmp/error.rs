@@ -69,6 +69,15 @@ impl IcmpError {
         }
     }
 
+    /// Returns what `ee_info` of an error queue says of it.
+    pub fn told(&self) -> u32 {
+        match (self.v6, self.kind) {
+            (true, _) => self.info,
+            (false, v4::PARAMETER_PROBLEM) => self.info >> 24,
+            (false, _) => self.mtu().unwrap_or(0),
+        }
+    }
+
     /// Returns the errno that a socket gets, and whether a connected one that has not asked for
     /// errors gets it too, as `icmp_err_convert`, `icmpv6_err_convert` and `__udp4_lib_err` have
     /// it. None of a message that sockets do not hear of.

@@ -33,6 +33,8 @@ pub(super) const HOST: &[u8] = b".memtun-host-";
 pub(super) const PACKETS: &CStr = c".memtun-packets";
 /// The name of a packet socket or a raw one.
 pub(super) const PACKET: &[u8] = b".memtun-packet-";
+/// Names of sockets by which the host process tells such a one of errors.
+pub(super) const ERRORS: &[u8] = b".memtun-errors-";
 /// Begins the name of the host's state; the epoch of the host process follows.
 pub(super) const STACK: &[u8] = b".memtun-stack-";
 /// The directory in which the directories of the net's view are made, see [`NetDir::view_path`].

@@ -11,7 +11,8 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    number_of, numbered, temporary_name, Directory, NetDir, HOST, PACKET, PACKETS, STACK, STATE,
+    number_of, numbered, temporary_name, Directory, NetDir, ERRORS, HOST, PACKET, PACKETS, STACK,
+    STATE,
 };
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
@@ -202,6 +203,16 @@ impl NetDir {
     /// ENAMETOOLONG, which no number leads to.
     pub fn packet_socket(inode: u64) -> Result<PathBuf, Errno> {
         numbered(PACKET, inode)
+    }
+
+    /// Returns the name of the socket by which the host process tells the one with this inode of
+    /// errors, until the program has connected with it.
+    ///
+    /// # Errors
+    ///
+    /// ENAMETOOLONG, which no number leads to.
+    pub fn errors_socket(inode: u64) -> Result<PathBuf, Errno> {
+        numbered(ERRORS, inode)
     }
 
     /// Keeps what the host process knows of packet sockets and raw ones for the next one.

@@ -6,6 +6,7 @@
 use super::{NetDir, SOCKETS};
 use crate::sys::{self, Fd};
 use crate::Errno;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// What is kept of a socket.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -49,6 +50,10 @@ impl NetDir {
     ///
     /// What opening or reading the file fails with.
     pub fn kept_of(&self, inode: u64, kept: Kept) -> Result<Option<u32>, Errno> {
+        // Of the calls that ask, most are on sockets of nets where nobody has set anything.
+        if self.kept.load(Acquire) == 0 {
+            return Ok(None);
+        }
         let Some(file) = self.open_sockets(libc::O_RDONLY)? else {
             return Ok(None);
         };
@@ -68,13 +73,7 @@ impl NetDir {
         let file = match (self.open_sockets(libc::O_RDWR)?, value) {
             (Some(file), _) => file,
             (None, None) => return Ok(()),
-            (None, Some(_)) => {
-                self.open_dir()?.create_plain(SOCKETS)?;
-                match self.open_sockets(libc::O_RDWR)? {
-                    Some(file) => file,
-                    None => return Err(Errno(libc::ENOENT)),
-                }
-            }
+            (None, Some(_)) => self.make_sockets()?,
         };
         let at = match (find(&file, key, |place, _| place == key)?, value) {
             (Some((at, _)), _) => at,
@@ -98,11 +97,7 @@ impl NetDir {
         let file = match (self.open_sockets(libc::O_RDWR)?, joins) {
             (Some(file), _) => file,
             (None, false) => return Ok(false),
-            (None, true) => {
-                self.open_dir()?.create_plain(SOCKETS)?;
-                let file = self.open_sockets(libc::O_RDWR)?;
-                file.ok_or(Errno(libc::ENOENT))?
-            }
+            (None, true) => self.make_sockets()?,
         };
         let known = find(&file, start, |place, value| place == key && value == group)?;
         match (known, joins) {
@@ -111,6 +106,13 @@ impl NetDir {
             (None, true) => write(&file, free(&file, start)?, Some((key, group)))?,
         }
         Ok(true)
+    }
+
+    fn make_sockets(&self) -> Result<Fd, Errno> {
+        self.open_dir()?.create_plain(SOCKETS)?;
+        let file = self.open_sockets(libc::O_RDWR)?;
+        self.kept.store(1, Release);
+        file.ok_or(Errno(libc::ENOENT))
     }
 
     fn open_sockets(&self, flags: i32) -> Result<Option<Fd>, Errno> {

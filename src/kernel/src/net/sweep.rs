@@ -3,9 +3,9 @@
 
 use super::captured::is_capturer_alive;
 use super::{
-    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, FILTER,
-    GONE, HOST, INET, LINK, NEW, PACKET, PACKETS, PRIVATE, SAID, SOCKETS, STACK, STATE, TUNNEL,
-    VIEW,
+    claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, ERRORS,
+    FILTER, GONE, HOST, INET, LINK, NEW, PACKET, PACKETS, PRIVATE, SAID, SOCKETS, STACK, STATE,
+    TUNNEL, VIEW,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -279,9 +279,11 @@ fn is_ours(dir: &Directory, entry: &CStr) -> bool {
     if entry.to_bytes().starts_with(NEW) {
         return true;
     }
-    if [TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK, PACKET]
-        .iter()
-        .any(|kind| number_of(kind, entry).is_some())
+    if [
+        TUNNEL, BELL, FILTER, LINK, GONE, SAID, HOST, STACK, PACKET, ERRORS,
+    ]
+    .iter()
+    .any(|kind| number_of(kind, entry).is_some())
     {
         return true;
     }

@@ -102,8 +102,12 @@ pub extern "C" fn receive_bytes(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> Option<ssize_t> {
-    if flags & libc::MSG_ERRQUEUE != 0 || !may(Extra::Sockets) {
+    if !may(Extra::Sockets) {
         return None;
+    }
+    if flags & libc::MSG_ERRQUEUE != 0 {
+        let is_ours = is_packets(fd) && packets::is_still(fd);
+        return is_ours.then(|| packets::receive_error_bytes(fd, buf, n, name, length));
     }
     if is_packets(fd) {
         let room = netlink::room(length);
@@ -142,6 +146,9 @@ extern "C" fn receive_message(fd: c_int, message: *mut msghdr, flags: c_int) -> 
         return receive_copy(fd, &mut call, flags);
     }
     if flags & libc::MSG_ERRQUEUE != 0 {
+        if is_packets(fd) && packets::is_still(fd) {
+            return Some(packets::receive_error(fd, message));
+        }
         return inet::errors::receive(fd, message);
     }
     let mut call = Receiving::message(message, flags)?;

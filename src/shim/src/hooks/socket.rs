@@ -217,7 +217,7 @@ hooks! {
     }
     fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
         if is_packets(fd) {
-            if let Some(answer) = packets::peer_name(fd) { return answer; }
+            if let Some(answer) = packets::shut_down(fd) { return answer; }
         }
         let answer = real!(shutdown(fd, how));
         if answer == 0 && is_datagrams(fd) { sending::shut_down(fd, how); }
@@ -225,7 +225,7 @@ hooks! {
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
         if is_packets(fd) {
-            if let Some(answer) = packets::peer_name(fd) { return answer; }
+            if let Some(answer) = packets::peer_name(fd, name, length) { return answer; }
         }
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }
         let room = netlink::room(length);

@@ -11,18 +11,19 @@ use super::calls::{call, Descriptor};
 use super::known::{self, Known};
 use crate::errno::{self, fence};
 use crate::table;
-use crate::uaccess::{self, OwnMemory};
+use crate::told::Told;
+use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
-use libc::{c_int, c_uint, epoll_event, iovec, msghdr, pollfd, ssize_t};
+use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
-use memtun_calls::Memory;
+use memtun_calls::packet::receive::show as show_known;
 use memtun_shm::Shelf;
+use memtun_stack::sockets::raw::{set, Bound, Head, Kind};
 use memtun_stack::sockets::{flag, report, Flow, Report};
 use memtun_sys as sys;
-use memtun_sys::inet::SocketName;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
@@ -64,9 +65,33 @@ pub fn take(known: &Known, cookie: u64, report: Report, flow: &Flow, payload: &[
     if entry.is_none_or(|entry| entry.flags & flag::RECEIVES_ERRORS == 0) {
         return;
     }
+    put(cookie, report, flow.remote, payload);
+}
+
+/// Called when a datagram is too long for its path (`ip_local_error`).
+pub fn too_long(known: &Known, cookie: u64, to: SocketAddr, mtu: u32) {
+    let entry = known.table.socket(cookie);
+    if entry.is_none_or(|entry| entry.flags & flag::RECEIVES_ERRORS == 0) {
+        return;
+    }
+    let report = Report {
+        errno: libc::EMSGSIZE as u32,
+        origin: report::LOCAL,
+        kind: 0,
+        code: 0,
+        hops: 0,
+        info: mtu,
+        offender: to.ip(),
+        scope: 0,
+        number: u32::MAX,
+    };
+    put(cookie, report, to, &[]);
+}
+
+fn put(cookie: u64, report: Report, to: SocketAddr, payload: &[u8]) {
     let mut queued = Queued {
         report,
-        to: flow.remote,
+        to,
         length: payload.len().min(LONGEST),
         payload: [0; LONGEST],
     };
@@ -287,75 +312,48 @@ fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> 
     let Some(queued) = QUEUED.find(key) else {
         return Ok(None);
     };
-    // SAFETY: a message is a plain C struct.
-    let mut given = unsafe { uaccess::read(message.cast_const()) }?;
     QUEUED.forget(key);
     if oldest(errors.cookie).is_none() {
         // The error that waits is that of the queue's next element.
         errors.known.table.error(errors.cookie, true);
     }
-    let mut flags = libc::MSG_ERRQUEUE;
-    let mut done = 0;
-    for at in 0..given.msg_iovlen {
-        // SAFETY: an iovec is two plain numbers.
-        let buffer: iovec = unsafe { uaccess::read(given.msg_iov.wrapping_add(at).cast_const()) }?;
-        let some = buffer.iov_len.min(queued.length - done);
-        OwnMemory.write(buffer.iov_base as usize, &queued.payload[done..done + some])?;
-        done += some;
-    }
-    if done < queued.length {
-        flags |= libc::MSG_TRUNC;
-    }
-    let is_v6 = Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6);
-    let shown = |address: SocketAddr| match address {
-        SocketAddr::V4(v4) if is_v6 => SocketAddr::new(v4.ip().to_ipv6_mapped().into(), v4.port()),
-        address => address,
+    let told = Told {
+        report: &queued.report,
+        to: queued.to,
+        payload: &queued.payload[..queued.length],
+        is_v6: Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6),
     };
-    if !given.msg_name.is_null() {
-        let name = SocketName::new(&shown(queued.to));
-        let some = &name.bytes()[..name.bytes().len().min(given.msg_namelen as usize)];
-        OwnMemory.write(given.msg_name as usize, some)?;
-        given.msg_namelen = name.bytes().len() as c_uint;
-    }
-    let control = control(&queued.report, queued.to.is_ipv4());
-    let length = control_length(queued.to.is_ipv4());
-    let some = length.min(given.msg_controllen);
-    if some < length {
-        flags |= libc::MSG_CTRUNC;
-    }
-    let some = if some < 16 { 0 } else { some };
-    let mut control = control;
-    control[..8].copy_from_slice(&(some.min(length) as u64).to_ne_bytes());
-    OwnMemory.write(given.msg_control as usize, &control[..some])?;
-    given.msg_controllen = some;
-    given.msg_flags = flags;
-    uaccess::write(message, &given)?;
-    Ok(Some(done))
+    let head = Head {
+        hops: [queued.report.hops, 0],
+        ..Head::default()
+    };
+    let of = (
+        Kind {
+            family: if told.to.is_ipv4() {
+                libc::AF_INET
+            } else {
+                libc::AF_INET6
+            },
+            kind: libc::SOCK_DGRAM,
+        },
+        wanted_of(fd, told.is_v6),
+    );
+    let before = |control| match queued.report.is_local() {
+        true => Ok((0, false)),
+        false => show_known(&OwnMemory, of, &head, control),
+    };
+    told.give(message, before).map(Some)
 }
 
-/// Bytes of the control message: its head, `struct sock_extended_err`, and who has sent the error.
-fn control_length(v4: bool) -> usize {
-    16 + 16 + if v4 { 16 } else { 28 }
-}
-
-/// The control message of an element (IP_RECVERR, IPV6_RECVERR).
-fn control(report: &Report, v4: bool) -> [u8; 60] {
-    let mut bytes = [0; 60];
-    let (level, kind) = match v4 {
-        true => (libc::IPPROTO_IP, libc::IP_RECVERR),
-        false => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+/// What a socket wants to know of a message besides the error that it tells.
+fn wanted_of(fd: c_int, v6: bool) -> Bound {
+    let (level, option) = match v6 {
+        false => (libc::IPPROTO_IP, libc::IP_RECVTTL),
+        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
     };
-    bytes[8..12].copy_from_slice(&level.to_ne_bytes());
-    bytes[12..16].copy_from_slice(&kind.to_ne_bytes());
-    bytes[16..20].copy_from_slice(&report.errno.to_ne_bytes());
-    bytes[20..23].copy_from_slice(&[report.origin, report.kind, report.code]);
-    bytes[24..28].copy_from_slice(&report.info.to_ne_bytes());
-    let offender = match report.offender {
-        IpAddr::V6(v6) => std::net::SocketAddrV6::new(v6, 0, 0, report.scope).into(),
-        v4 => SocketAddr::new(v4, 0),
-    };
-    let name = SocketName::new(&offender);
-    let some = name.bytes().len().min(60 - 32);
-    bytes[32..32 + some].copy_from_slice(&name.bytes()[..some]);
-    bytes
+    let wants = Descriptor(fd).option(level, option) == Ok(1);
+    Bound {
+        set: if wants { set::HOPS } else { 0 },
+        ..Bound::default()
+    }
 }

@@ -9,16 +9,19 @@ mod receiving;
 
 pub use receiving::{Next, Receiving};
 
+use crate::told::Told;
+
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::inet::parts::{Data, To};
 use crate::table::{self, OwnTunnels};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
-use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t};
+use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::Host as _;
 use memtun_calls::packet::option::Outcome;
+use memtun_calls::packet::receive::show;
 use memtun_calls::packet::send::{self, Transmits};
 use memtun_calls::packet::{mark, open, Named, Packets};
 use memtun_calls::Memory;
@@ -28,7 +31,7 @@ use memtun_kernel::policy::Policy;
 use memtun_kernel::tun::room::Wait;
 use memtun_kernel::Permission;
 use memtun_shm::layout::InterfaceState;
-use memtun_stack::sockets::raw::{Kind, HEAD};
+use memtun_stack::sockets::raw::{octets_of, Element, Head, Kind, HEAD};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -39,21 +42,35 @@ static LINKS: FewLinks = FewLinks::new();
 /// The bits of a socket's type that are no type.
 const FLAGS: c_int = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
 
+/// Bytes of what was sent that an error may quote.
+const LONGEST: usize = 1480;
+
 /// SOCK_PACKET.
 const OLD: c_int = 10;
 
 /// The protocol of a socket of IP that sends what it is given whole (IPPROTO_RAW).
 const WHOLE: c_int = 255;
 
-/// What a program asks for with socket(2), if it is a packet socket or a raw one.
+/// What a program asks for with socket(2), if it is a packet socket, a raw one or one of echo
+/// requests.
 #[inline]
 pub fn wanted(domain: c_int, kind: c_int, protocol: c_int) -> Option<Kind> {
     let socket = kind & !FLAGS;
     let is_it = match domain {
         libc::AF_PACKET => true,
-        libc::AF_INET | libc::AF_INET6 => {
-            socket == libc::SOCK_RAW && (1..=WHOLE).contains(&protocol)
-        }
+        libc::AF_INET | libc::AF_INET6 => match socket {
+            libc::SOCK_RAW => (1..=WHOLE).contains(&protocol),
+            libc::SOCK_DGRAM => {
+                let of_v4 = domain == libc::AF_INET;
+                let echo = if of_v4 {
+                    libc::IPPROTO_ICMP
+                } else {
+                    libc::IPPROTO_ICMPV6
+                };
+                protocol == echo
+            }
+            _ => false,
+        },
         _ => false,
     };
     is_it.then_some(Kind {
@@ -65,7 +82,8 @@ pub fn wanted(domain: c_int, kind: c_int, protocol: c_int) -> Option<Kind> {
 /// Is such a socket to be one of this library's? In a net that has no interface what the machine
 /// allows is the machine's, and so is what it refuses where it is seen. With interfaces a raw
 /// socket that the machine allows is still the machine's where it is seen, because it reaches what
-/// the machine reaches. `refused` says that the machine has not allowed it.
+/// the machine reaches; one of echo requests becomes the machine's when it sends there. `refused`
+/// says that the machine has not allowed it.
 #[cold]
 #[inline(never)]
 pub extern "C" fn are_ours(kind: Kind, refused: bool) -> bool {
@@ -74,7 +92,7 @@ pub extern "C" fn are_ours(kind: Kind, refused: bool) -> bool {
     }
     errno::keep(|| {
         let had_interfaces = crate::net::existing().is_some_and(NetDir::had_interfaces);
-        let is_first = kind.family == libc::AF_PACKET || OwnHost.is_isolated();
+        let is_first = kind.is_packet() || kind.is_ping() || OwnHost.is_isolated();
         refused && OwnHost.is_isolated() || had_interfaces && (refused || is_first)
     })
 }
@@ -86,6 +104,8 @@ pub extern "C" fn are_ours(kind: Kind, refused: bool) -> bool {
 pub extern "C" fn refused(kind: Kind) -> c_int {
     let denied = |net: &NetDir| net.permit_check(Permission::NetAdmin).is_err();
     match kind.kind {
+        // Whoever may send echo requests is found out when the socket is made.
+        _ if kind.is_ping() => 0,
         _ if errno::keep(crate::net::existing).is_some_and(denied) => libc::EPERM,
         libc::SOCK_RAW | libc::SOCK_DGRAM => 0,
         // The kind of old is not there.
@@ -116,8 +136,11 @@ pub extern "C" fn take(fd: c_int, kind: Kind, protocol: c_int) -> c_int {
         Err(e) => {
             // SAFETY: as above.
             let _ = unsafe { sys::close(fd) };
-            log::warn!("a packet socket or a raw one cannot be had: {e}");
-            errno::set(libc::EPERM);
+            let is_denied = kind.is_ping() && e == Errno(libc::EACCES);
+            if !is_denied {
+                log::warn!("a packet socket or a raw one cannot be had: {e}");
+            }
+            errno::set(if is_denied { libc::EACCES } else { libc::EPERM });
             -1
         }
     }
@@ -202,13 +225,70 @@ pub extern "C" fn bind(fd: c_int, name: *const sockaddr, length: socklen_t) -> O
 
 /// Puts a socket of the machine's in the place of the program's.
 fn become_real(fd: c_int, kind: Kind) -> Result<(), Errno> {
-    let protocol = mark::bound(fd).protocol.to_be();
+    let protocol = mark::bound(fd).protocol;
+    let protocol = if kind.is_packet() {
+        protocol.to_be()
+    } else {
+        protocol
+    };
     let real = sys::socket(kind.family, kind.kind, protocol.into())?;
     sys::set_status_flags(real.raw(), sys::status_flags(fd)?)?;
+    if !kind.is_packet() {
+        take_options_over(fd, kind, &real);
+    }
     // SAFETY: the descriptor is the program's, which makes a call on it that needs this.
     unsafe { sys::take_place(real.as_fd(), fd)? };
     table::forget_datagrams(fd);
     Ok(())
+}
+
+/// Sets on the machine's socket what the program has set on its own.
+fn take_options_over(fd: c_int, kind: Kind, real: &sys::Fd) {
+    const OF_ALL: [c_int; 4] = [
+        libc::SO_TIMESTAMP,
+        libc::SO_TIMESTAMPNS,
+        libc::SO_BROADCAST,
+        libc::SO_MARK,
+    ];
+    const OF_V4: [c_int; 6] = [
+        libc::IP_RECVERR,
+        libc::IP_RECVTTL,
+        libc::IP_PKTINFO,
+        libc::IP_MTU_DISCOVER,
+        libc::IP_TTL,
+        libc::IP_TOS,
+    ];
+    const OF_V6: [c_int; 6] = [
+        libc::IPV6_RECVERR,
+        libc::IPV6_RECVHOPLIMIT,
+        libc::IPV6_RECVPKTINFO,
+        libc::IPV6_MTU_DISCOVER,
+        libc::IPV6_UNICAST_HOPS,
+        libc::IPV6_TCLASS,
+    ];
+    let (level, of_ip) = match kind.family {
+        libc::AF_INET => (libc::IPPROTO_IP, OF_V4),
+        _ => (libc::IPPROTO_IPV6, OF_V6),
+    };
+    let Some(call) = call(fd, &OwnMemory) else {
+        return;
+    };
+    for option in of_ip {
+        if let Ok(Outcome::Int(value)) = call.get_option(level, option, 0) {
+            let _ = sys::set_int_option(real.raw(), level, option, value);
+        }
+    }
+    for option in OF_ALL {
+        if let Ok(value @ 1..) = sys::int_option(fd, libc::SOL_SOCKET, option) {
+            let _ = sys::set_int_option(real.raw(), libc::SOL_SOCKET, option, value);
+        }
+    }
+    for option in [libc::SO_RCVTIMEO, libc::SO_SNDTIMEO] {
+        let mut time = [0; size_of::<libc::timeval>()];
+        if sys::inet::option_bytes(fd, libc::SOL_SOCKET, option, &mut time) == Ok(time.len()) {
+            let _ = sys::inet::set_option(real.as_fd(), libc::SOL_SOCKET, option, &time);
+        }
+    }
 }
 
 /// connect(2).
@@ -218,11 +298,31 @@ pub extern "C" fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -
     answer(fd, |call| call.connect(name as usize, length as usize)).map(give)
 }
 
-/// getpeername(2), and shutdown(2), which says the same.
+/// getpeername(2).
 #[cold]
 #[inline(never)]
-pub extern "C" fn peer_name(fd: c_int) -> Option<c_int> {
-    answer(fd, |call| call.peer_name()).map(give)
+pub extern "C" fn peer_name(
+    fd: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Option<c_int> {
+    answer(fd, |call| {
+        // SAFETY: a length is a plain number.
+        let room = unsafe { uaccess::read(length.cast_const()) }?;
+        let room = usize::try_from(room as i32).map_err(|_| Errno(libc::EINVAL))?;
+        call.peer_name(name as usize, room, length as usize)
+    })
+    .map(give)
+}
+
+/// shutdown(2).
+#[cold]
+#[inline(never)]
+pub extern "C" fn shut_down(fd: c_int) -> Option<c_int> {
+    match answer(fd, |call| call.shut_down())? {
+        Ok(()) => None,
+        refused => Some(give(refused)),
+    }
 }
 
 /// getsockname(2).
@@ -312,6 +412,68 @@ pub extern "C" fn queued(fd: c_int, arg: *mut c_void) {
     });
 }
 
+/// Receives from the queue of errors (`ip_recv_error`, `ipv6_recv_error`).
+#[cold]
+#[inline(never)]
+pub extern "C" fn receive_error(fd: c_int, message: *mut msghdr) -> ssize_t {
+    let received = answer(fd, |call| {
+        let mut room = [0; Element::LENGTH + LONGEST];
+        let length = call.take_element(&mut room)?;
+        let read = Element::of_bytes(&room[..length]);
+        let (element, payload) = read.ok_or(Errno(libc::EAGAIN))?;
+        let is_v6 = call.kind.family == libc::AF_INET6;
+        let told = Told {
+            report: &element.report,
+            to: element.to,
+            payload,
+            is_v6,
+        };
+        let head = Head {
+            ifindex: element.ifindex,
+            addresses: [[0; 16], octets_of(Some(element.at))],
+            hops: [element.report.hops, 0],
+            ..Head::default()
+        };
+        let of = (call.kind, mark::bound(fd));
+        let is_local = element.report.is_local();
+        told.give(message, |control| match is_local {
+            true => Ok((0, false)),
+            false => show(&OwnMemory, of, &head, control),
+        })
+    });
+    errno::give(match received {
+        Some(received) => received.map(|length| length as isize),
+        None => Err(Errno(libc::EAGAIN)),
+    })
+}
+
+/// recvfrom(2) from the queue of errors.
+#[cold]
+#[inline(never)]
+pub extern "C" fn receive_error_bytes(
+    fd: c_int,
+    buf: *mut c_void,
+    n: usize,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
+    let mut buffer = iovec {
+        iov_base: buf,
+        iov_len: n,
+    };
+    // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+    let mut message: msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut buffer;
+    message.msg_iovlen = 1;
+    message.msg_name = name.cast();
+    message.msg_namelen = crate::netlink::room(length) as socklen_t;
+    let received = receive_error(fd, &raw mut message);
+    if received >= 0 && !name.is_null() {
+        errno::keep(|| uaccess::write(length, &message.msg_namelen).ok());
+    }
+    received
+}
+
 /// The queues of the net's interfaces.
 struct Queues;
 
@@ -373,5 +535,19 @@ pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<s
             }
         }
     })?;
-    Some(errno::give(sent.map(|n| n as isize)))
+    Some(errno::give(match sent {
+        Ok(Some(sent)) => Ok(sent as isize),
+        Ok(None) => match errno::keep(|| become_real(fd, kind_of(fd))) {
+            Ok(()) => return None,
+            Err(_) => Err(Errno(libc::ENETUNREACH)),
+        },
+        Err(e) => Err(e),
+    }))
+}
+
+fn kind_of(fd: c_int) -> Kind {
+    mark::of(fd).unwrap_or(Kind {
+        family: libc::AF_PACKET,
+        kind: libc::SOCK_RAW,
+    })
 }

@@ -11,7 +11,7 @@ use memtun_abi::Errno;
 use memtun_calls::packet::mark;
 use memtun_calls::packet::receive::{show, Sender};
 use memtun_calls::Memory;
-use memtun_stack::sockets::raw::{Head, Kind, HEAD};
+use memtun_stack::sockets::raw::{Head, HEAD};
 use std::mem::zeroed;
 
 /// Number of the program's buffers that are received into.
@@ -30,6 +30,8 @@ pub struct Receiving {
     /// The program's message, if it has given one.
     given: *mut msghdr,
     control_length: usize,
+    /// The queue of errors has to be told of again, which the next call was not to fail for.
+    again: bool,
 }
 
 /// What a hook does after the kernel's call.
@@ -56,6 +58,7 @@ impl Receiving {
             name,
             given: std::ptr::null_mut(),
             control_length: 0,
+            again: false,
         }
     }
 
@@ -139,6 +142,12 @@ impl Receiving {
     #[cold]
     #[inline(never)]
     pub extern "C" fn judge(&mut self, fd: c_int, stored: ssize_t) -> Next {
+        if stored < 0 && errno::get() == libc::ECONNRESET {
+            return self.fail(fd);
+        }
+        if std::mem::take(&mut self.again) {
+            let _ = super::answer(fd, |call| call.tell_again());
+        }
         if stored < 0 {
             return Next::Give(stored);
         }
@@ -151,28 +160,28 @@ impl Receiving {
         Next::Give(given.unwrap_or(stored) as ssize_t)
     }
 
-    /// Returns the first bytes of what was stored.
-    fn begin(&self, stored: usize) -> [u8; 20] {
-        let (mut begin, mut filled) = ([0; 20], 0);
-        let wanted = begin.len().min(stored);
-        for buffer in &self.buffers[1..self.message.msg_iovlen] {
-            let some = buffer.iov_len.min(wanted - filled);
-            let into = &mut begin[filled..filled + some];
-            if UsedMemory.read(buffer.iov_base as usize, into).is_err() {
-                break;
+    /// The machine's kernel has told that an error waits.
+    fn fail(&mut self, fd: c_int) -> Next {
+        match super::answer(fd, |call| call.take_error()) {
+            // Only the queue of errors has grown, for which no receive fails.
+            Some(Ok((0, more))) => {
+                self.again |= more;
+                Next::Again
             }
-            filled += some;
+            Some(Ok((e, more))) => {
+                if more || self.again {
+                    let _ = super::answer(fd, |call| call.tell_again());
+                }
+                errno::set(e);
+                Next::Give(-1)
+            }
+            _ => Next::Give(-1),
         }
-        begin
     }
 
     fn give(&mut self, fd: c_int, head: &Head, stored: usize) -> Result<usize, Errno> {
-        let kind = mark::of(fd).unwrap_or(Kind {
-            family: libc::AF_PACKET,
-            kind: libc::SOCK_RAW,
-        });
-        let begin = self.begin(stored);
-        let sender = Sender::of(kind, head, &begin);
+        let kind = super::kind_of(fd);
+        let sender = Sender::of(kind, head);
         let (to, room, length) = self.name;
         if !to.is_null() {
             let name = sender.bytes();
@@ -194,7 +203,7 @@ impl Receiving {
                 let (used, cut) = show(
                     &UsedMemory,
                     (kind, mark::bound(fd)),
-                    (head, &begin),
+                    head,
                     (self.message.msg_control as usize, used, self.control_length),
                 )?;
                 after.msg_controllen = used as _;

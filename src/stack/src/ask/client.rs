@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::{Answer, Obstacle, Question, ANSWER, LONGEST};
+use crate::sockets::question::ANSWER as SOCKET_ANSWER;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys::quiet::{may, Extra};
@@ -349,11 +350,22 @@ impl Call<'_> {
             }
         }
         let mut count = 0;
-        let mut room = Room::new(LONGEST + ANSWER + 4)?;
+        let (mut little, mut much);
+        let room = if self.question.what.is_about_socket() {
+            little = [0; ANSWER + SOCKET_ANSWER];
+            &mut little[..]
+        } else {
+            much = Room::new(LONGEST + ANSWER + 4)?;
+            much.bytes()
+        };
+        // No answer is there at once.
+        if let Some(talk) = self.wait(socket, libc::POLLIN)? {
+            return Ok(talk);
+        }
         loop {
             // A host process that never ends its answer must not keep the program.
             self.left(PATIENCE).ok_or(Errno(libc::ETIMEDOUT))?;
-            let n = match sys::receive(socket.as_fd(), room.bytes(), libc::MSG_TRUNC) {
+            let n = match sys::receive(socket.as_fd(), room, libc::MSG_TRUNC) {
                 Ok(0) | Err(Errno(libc::ECONNRESET)) => return Ok(Talk::Lost),
                 Ok(n) => n,
                 Err(Errno(libc::EINTR)) => continue,
@@ -363,7 +375,7 @@ impl Call<'_> {
                 },
                 Err(e) => return Err(e),
             };
-            let packet = room.bytes().get(..n).and_then(Answer::of_bytes);
+            let packet = room.get(..n).and_then(Answer::of_bytes);
             let (answer, payload) = packet.ok_or(Errno(libc::EPROTO))?;
             if answer.id != self.question.id || answer.errno != 0 && !is_errno(answer.errno) {
                 return Err(Errno(libc::EPROTO));

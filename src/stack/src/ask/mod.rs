@@ -67,13 +67,25 @@ pub enum What {
     /// Something about a packet socket or a raw one. The payload is an
     /// [`Order`](crate::sockets::raw::Order).
     Raw = 12,
+    /// A program has set something on a socket of TCP. The payload is a [`SocketQuestion`], whose
+    /// name is the native one of the other end, or none for a socket that listens.
+    ///
+    /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
+    Tune = 13,
 }
 
 impl What {
+    /// Is the answer a [`SocketAnswer`](crate::sockets::question::SocketAnswer)?
+    pub(crate) fn is_about_socket(self) -> bool {
+        use What::*;
+        matches!(self, Bind | Connect | ListenOn | Path | Packet | Join)
+    }
+
     fn of(number: u16) -> Option<What> {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
+            Tune,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -22,6 +22,8 @@ pub struct Report {
     pub kind: u8,
     /// Its code.
     pub code: u8,
+    /// Hop limit of the message.
+    pub hops: u8,
     /// `ee_info`: the MTU.
     pub info: u32,
     /// Who has sent it.
@@ -32,13 +34,21 @@ pub struct Report {
     pub number: u32,
 }
 
+/// SO_EE_ORIGIN_LOCAL.
+pub const LOCAL: u8 = 1;
+
 impl Report {
+    /// Has this host found out the error by itself?
+    pub fn is_local(&self) -> bool {
+        self.origin == LOCAL
+    }
+
     /// Returns the bytes in front of the payload.
     pub fn to_bytes(&self, secret: [u8; 16]) -> [u8; HEAD] {
         let mut bytes = [0; HEAD];
         bytes[..16].copy_from_slice(&secret);
         bytes[16..20].copy_from_slice(&self.errno.to_ne_bytes());
-        bytes[20..23].copy_from_slice(&[self.origin, self.kind, self.code]);
+        bytes[20..24].copy_from_slice(&[self.origin, self.kind, self.code, self.hops]);
         bytes[24..28].copy_from_slice(&self.info.to_ne_bytes());
         bytes[28..32].copy_from_slice(&self.scope.to_ne_bytes());
         match self.offender {
@@ -70,6 +80,7 @@ impl Report {
             origin: head[20],
             kind: head[21],
             code: head[22],
+            hops: head[23],
             info: word(24),
             scope: word(28),
             offender: match head[32] {

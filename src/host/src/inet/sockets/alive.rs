@@ -114,7 +114,7 @@ pub fn is_of(native: &Native, entry: &Entry) -> bool {
 }
 
 /// Has a process a descriptor of the socket of an inode, which it is about to bind?
-fn is_held(pid: u32, inode: u64) -> bool {
+pub fn is_held(pid: u32, inode: u64) -> bool {
     let wanted = format!("socket:[{inode}]");
     let Ok(entries) = std::fs::read_dir(format!("/proc/{pid}/fd")) else {
         return false;

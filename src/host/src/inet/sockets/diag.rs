@@ -32,6 +32,8 @@ const DONE: u16 = 3;
 const ERROR: u16 = 2;
 const REQUEST: usize = 16 + 56;
 const ANY_COOKIE: [u8; 8] = [0xff; 8];
+/// Length in bytes of the room for answers.
+const ROOM: usize = 32 << 10;
 
 /// The way to ask.
 #[derive(Default)]
@@ -39,6 +41,10 @@ pub struct Diag {
     socket: Option<Fd>,
     /// Is there no way by netlink?
     forbidden: bool,
+    /// Number of the last question.
+    number: u32,
+    /// Room for answers.
+    room: Vec<u8>,
 }
 
 impl Diag {
@@ -92,17 +98,32 @@ impl Diag {
         own: SocketAddr,
         other: Option<SocketAddr>,
     ) -> Option<Vec<Native>> {
+        let mut room = std::mem::take(&mut self.room);
+        room.resize(ROOM, 0);
+        let found = self.ask(&mut room, protocol, own, other);
+        self.room = room;
+        found
+    }
+
+    fn ask(
+        &mut self,
+        room: &mut [u8],
+        protocol: Protocol,
+        own: SocketAddr,
+        other: Option<SocketAddr>,
+    ) -> Option<Vec<Native>> {
         let socket = self.socket()?.raw();
-        // What a question before has left is no answer to this one.
-        let mut room = vec![0; 32 << 10];
-        while sys::receive_netlink(socket, &mut room, 0).is_ok() {}
-        let request = request(protocol, own, other);
+        self.number = self.number.wrapping_add(1);
+        let number = self.number;
+        // What a list before has left is in the way of the next.
+        while other.is_none() && sys::receive_netlink(socket, room, 0).is_ok() {}
+        let request = request(protocol, own, other, number);
         if sys::send_netlink(socket, 0, &[&request]).is_err() {
             return self.forbid();
         }
         let mut found = Vec::new();
         loop {
-            let n = match sys::receive_netlink(socket, &mut room, 0) {
+            let n = match sys::receive_netlink(socket, room, 0) {
                 Ok((n, _)) => n.min(room.len()),
                 Err(Errno(libc::EINTR)) => continue,
                 // The kernel answers before it lets go of who asks.
@@ -112,9 +133,15 @@ impl Diag {
             while let Some(head) = rest.get(..16) {
                 let length = u32::from_ne_bytes([head[0], head[1], head[2], head[3]]) as usize;
                 let kind = u16::from_ne_bytes([head[4], head[5]]);
+                let answers = u32::from_ne_bytes([head[8], head[9], head[10], head[11]]);
                 let Some(body) = rest.get(16..length) else {
                     return Some(found);
                 };
+                // What a question before has left is no answer to this one.
+                if answers != number {
+                    rest = rest.get(length.next_multiple_of(4)..).unwrap_or_default();
+                    continue;
+                }
                 match kind {
                     DONE => return Some(found),
                     ERROR => {
@@ -143,14 +170,20 @@ impl Diag {
     }
 }
 
-/// Makes a `struct inet_diag_req_v2`.
-fn request(protocol: Protocol, own: SocketAddr, other: Option<SocketAddr>) -> [u8; REQUEST] {
+/// Makes a `struct inet_diag_req_v2`, the question of this number.
+fn request(
+    protocol: Protocol,
+    own: SocketAddr,
+    other: Option<SocketAddr>,
+    number: u32,
+) -> [u8; REQUEST] {
     let mut bytes = [0; REQUEST];
     bytes[..4].copy_from_slice(&(REQUEST as u32).to_ne_bytes());
     bytes[4..6].copy_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
     let dump = libc::NLM_F_ROOT | libc::NLM_F_MATCH;
     let flags = libc::NLM_F_REQUEST | if other.is_none() { dump } else { 0 };
     bytes[6..8].copy_from_slice(&(flags as u16).to_ne_bytes());
+    bytes[8..12].copy_from_slice(&number.to_ne_bytes());
     let family = if own.is_ipv6() {
         libc::AF_INET6
     } else {

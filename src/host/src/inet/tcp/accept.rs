@@ -12,6 +12,7 @@ use crate::inet::meta::Meta;
 use crate::inet::output::Output;
 use crate::inet::sockets::target::Listener;
 use crate::inet::sockets::Sockets;
+use memtun_abi::Errno;
 use memtun_ip::Packet;
 use memtun_stack::sockets::{Flow, Protocol};
 use memtun_tcp::{Connection, Segment};
@@ -57,28 +58,29 @@ impl Tcp {
         }
         let Ok(way) = out.way(&flow) else { return true };
         let generation = super::live::generation(out);
-        let settings = self.settings(&way);
+        let manner = self.manners.get(&listener.entry.cookie).copied();
+        let manner = manner.unwrap_or_default();
+        let offer = out.view().settings.offer;
+        let settings = self.settings(offer, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
             return true;
         };
-        let (leg, connected) = match reach(sockets, &listener, alias) {
-            Ok((leg, connected)) => (Some(leg), connected),
+        let (reached, connected) = match reach(sockets, &listener, alias) {
+            Ok((leg, own, connected)) => (Some((leg, own)), connected),
             Err(e) => (None, Connected::No(e)),
         };
-        let leg = match (connected, leg) {
-            (Connected::Yes, Some(leg)) => leg,
+        let (leg, own) = match (connected, reached) {
+            (Connected::Yes, Some(reached)) => reached,
             (connected, _) => {
                 sockets.end_flow(alias);
                 // Of what else fails here the other end is to hear nothing: it tries again.
-                let refused = memtun_abi::Errno(libc::ECONNREFUSED);
+                let refused = Errno(libc::ECONNREFUSED);
                 return connected != Connected::No(refused);
             }
         };
-        let own = leg.own_name();
-        let ours = own.is_some_and(|own| sockets.is_ours(Protocol::Tcp, listener.native, own));
-        if !ours {
+        if !sockets.is_ours(Protocol::Tcp, listener.native, own) {
             // Somebody else listens where a program of the net did a moment ago.
             leg.reset();
             sockets.end_flow(alias);
@@ -93,6 +95,7 @@ impl Tcp {
         let legs = self.legs.clone();
         if let (Some(live), Some(legs)) = (self.live(number), legs) {
             live.learn(sockets);
+            live.tune(&manner);
             if let Stage::Running(leg) = &live.stage {
                 // Without events it would hang: it is ended instead.
                 if legs.add(leg, number, live.serial).is_err() {
@@ -104,22 +107,26 @@ impl Tcp {
     }
 }
 
-/// Connects to a socket that listens.
+/// Connects to a socket that listens. Returns the leg with its own name, and how far that came.
 fn reach(
     sockets: &mut Sockets,
     listener: &Listener,
     alias: Ipv4Addr,
-) -> Result<(Leg, Connected), memtun_abi::Errno> {
-    // The port says to the program that it is the host process: nobody else can bind it.
-    let leg = match listener.from_loopback {
-        true => Leg::bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?,
-        false => Leg::bound(&(alias, sockets.ports().plug).into(), true)?,
+) -> Result<(Leg, SocketAddr, Connected), Errno> {
+    let (leg, own) = match listener.from_loopback {
+        true => {
+            let leg = Leg::bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
+            let own = leg.own_name().ok_or(Errno(libc::ENOTCONN))?;
+            // All come from the same address there: who this is, the port tells.
+            sockets.name_v6_leg(Protocol::Tcp, own.port(), Some(alias));
+            (leg, own)
+        }
+        false => {
+            // The port says to the program that it is the host process: nobody else can bind it.
+            let own = (alias, sockets.ports().plug).into();
+            (Leg::bound(&own, true)?, own)
+        }
     };
-    if listener.from_loopback {
-        // All come from the same address there: who this is, the port tells.
-        let port = leg.own_name().map_or(0, |name| name.port());
-        sockets.name_v6_leg(Protocol::Tcp, port, Some(alias));
-    }
     let connected = leg.connect(&listener.native);
-    Ok((leg, connected))
+    Ok((leg, own, connected))
 }

@@ -65,7 +65,8 @@ impl Tcp {
             Err(e) => return refuse(sockets, reply, e.0),
         };
         let now = self.now();
-        let settings = self.settings(&way.1);
+        let offer = out.view().settings.offer;
+        let settings = self.settings(offer, &way.1, &opening.manner);
         let Some(connection) = Connection::connect(flow.local, flow.remote, &settings, now) else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
         };
@@ -81,7 +82,12 @@ impl Tcp {
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
         match self.keep(connection, flow, alias, way, stage) {
-            Some(number) => self.asked.push_back((now + MOMENT, number, self.serial)),
+            Some(number) => {
+                self.asked.push_back((now + MOMENT, number, self.serial));
+                if let Some(live) = self.live(number) {
+                    live.tune(&opening.manner);
+                }
+            }
             None => sockets.end_flow(alias),
         }
         self.flush(sockets, out);
@@ -106,6 +112,7 @@ impl Tcp {
             let Some(open) = sockets.open_listener() else {
                 return false;
             };
+            super::leg::prepare(open);
             match Legs::new(open) {
                 Ok(legs) => {
                     self.legs = Some(std::sync::Arc::new(legs));
@@ -117,28 +124,22 @@ impl Tcp {
         self.legs.is_some()
     }
 
-    /// Accepts programs that were told that they are connected.
+    /// Accepts a program that was told that it is connected. While others wait, there is another
+    /// event.
     pub(super) fn accept_open(&mut self, sockets: &mut Sockets) {
-        /// So many are accepted before others have the lock.
-        const AT_ONCE: usize = 64;
-        for _ in 0..AT_ONCE {
-            let Some(listener) = sockets.open_listener() else {
-                return;
-            };
-            let flags = rustix::net::SocketFlags::NONBLOCK | rustix::net::SocketFlags::CLOEXEC;
-            let Ok(socket) = rustix::net::accept_with(listener, flags) else {
-                return;
-            };
-            let leg = Leg::of(socket);
-            if let Some(leg) = self.adopt(sockets, leg) {
-                leg.reset();
-            }
+        let listener = sockets.open_listener();
+        let Some((leg, other)) = listener.and_then(Leg::accepted) else {
+            return;
+        };
+        if let Some(leg) = self.adopt(sockets, leg, other) {
+            leg.reset();
         }
     }
 
-    /// Finds the connection that a leg is for. Gives back one that is for none, or of others.
-    fn adopt(&mut self, sockets: &mut Sockets, leg: Leg) -> Option<Leg> {
-        let (Some(own), Some(other)) = (leg.own_name(), leg.other_name()) else {
+    /// Finds the connection that a leg is for, whose other end has this name. Gives back one that
+    /// is for none, or of others.
+    fn adopt(&mut self, sockets: &mut Sockets, leg: Leg, other: Option<SocketAddr>) -> Option<Leg> {
+        let (Some(own), Some(other)) = (leg.own_name(), other) else {
             return Some(leg);
         };
         let std::net::IpAddr::V4(alias) = own.ip() else {
@@ -260,7 +261,9 @@ impl Live {
             State::Ended(End::TimedOut) => refused(libc::ETIMEDOUT),
             State::Ended(_) => refused(libc::ECONNREFUSED),
             State::Connecting | State::Accepting => {
-                let soon = self.held.is_some().then_some(SOON);
+                // It looks often at first, and seldom later.
+                let age = now.saturating_sub(self.connection.began());
+                let soon = self.held.is_some().then_some(SOON.max(age / 8));
                 self.again = Some(now + soon.unwrap_or(LOOK));
                 self.stage = Stage::Plugged(opening);
                 return After::Stays;
@@ -280,9 +283,14 @@ impl Live {
         if self.connection.state() != State::Connecting || self.hangs(sockets) {
             return Hanging::Yes;
         }
-        // A socket that had a name before it was asked for is there until it is closed.
-        let there = opening.bind.is_some() || sockets.is_there(opening.native);
-        match self.connection.began() + SLOW > now && there {
+        let age = now.saturating_sub(self.connection.began());
+        let comes = match age < SLOW {
+            // A socket that had a name before it was asked for is there until it is closed.
+            true => opening.bind.is_some() || sockets.is_there(opening.native),
+            // The program may be stopped, or the machine be busy.
+            false => age < PATIENCE && sockets.is_held(opening.asker, opening.entry.inode),
+        };
+        match comes {
             true => Hanging::NotYet,
             false => Hanging::GivenUp,
         }

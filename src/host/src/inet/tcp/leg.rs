@@ -67,10 +67,20 @@ fn errno(e: Native) -> Errno {
     Errno(e.raw_os_error())
 }
 
+/// Sets on a socket what a leg has. One that listens hands it on to those that it accepts.
+pub(super) fn prepare(socket: BorrowedFd<'_>) {
+    // A leg without them is slower or larger, and works.
+    let _ = sockopt::set_tcp_nodelay(socket, true);
+    // Urgent data stands where it was written: it is not told from other data on the wire.
+    let _ = sockopt::set_socket_oobinline(socket, true);
+    let _ = sockopt::set_socket_send_buffer_size(socket, BUFFER);
+    let _ = sockopt::set_socket_recv_buffer_size(socket, BUFFER);
+}
+
 impl Leg {
-    /// Takes a socket that is connected.
-    pub fn of(socket: OwnedFd) -> Leg {
-        let leg = Leg {
+    /// Takes a socket that is prepared.
+    fn of(socket: OwnedFd) -> Leg {
+        Leg {
             socket,
             readable: true,
             writable: true,
@@ -79,14 +89,15 @@ impl Leg {
             written: false,
             ended: false,
             shut: false,
-        };
-        // A leg without them is slower or larger, and works.
-        let _ = sockopt::set_tcp_nodelay(&leg.socket, true);
-        // Urgent data stands where it was written: it is not told from other data on the wire.
-        let _ = sockopt::set_socket_oobinline(&leg.socket, true);
-        let _ = sockopt::set_socket_send_buffer_size(&leg.socket, BUFFER);
-        let _ = sockopt::set_socket_recv_buffer_size(&leg.socket, BUFFER);
-        leg
+        }
+    }
+
+    /// Accepts one, with the name of the program's end, at a listener that is prepared. None where
+    /// nobody has connected.
+    pub fn accepted(listener: BorrowedFd<'_>) -> Option<(Leg, Option<SocketAddr>)> {
+        let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+        let (socket, other) = net::acceptfrom_with(listener, flags).ok()?;
+        Some((Leg::of(socket), other.and_then(name)))
     }
 
     /// Makes one with a name of its own, which others may have, too, if they are `shared`.
@@ -105,6 +116,7 @@ impl Leg {
             sockopt::set_socket_reuseport(&socket, true).map_err(errno)?;
         }
         net::bind(&socket, name).map_err(errno)?;
+        prepare(socket.as_fd());
         Ok(Leg::of(socket))
     }
 
@@ -115,12 +127,19 @@ impl Leg {
         let _ = memtun_sys::set_int_option(raw, libc::IPPROTO_IP, IP_MINTTL, 255);
     }
 
-    /// Begins to connect, and looks how far that came: on the loopback it is decided at once.
+    /// Begins to connect, and looks how far that came: on the loopback it is decided at once, and
+    /// the second call says so.
     pub fn connect(&self, to: &SocketAddr) -> Connected {
-        match net::connect(&self.socket, to) {
-            Ok(()) => Connected::Yes,
-            Err(Native::INPROGRESS | Native::INTR | Native::ALREADY) => self.connected(),
+        let begun = net::connect(&self.socket, to);
+        let is_pending = |e| matches!(e, Native::INPROGRESS | Native::INTR | Native::ALREADY);
+        match begun {
+            Err(e) if is_pending(e) => match net::connect(&self.socket, to) {
+                Ok(()) | Err(Native::ISCONN) => Connected::Yes,
+                Err(e) if is_pending(e) => Connected::NotYet,
+                Err(e) => Connected::No(errno(e)),
+            },
             Err(e) => Connected::No(errno(e)),
+            Ok(()) => Connected::Yes,
         }
     }
 

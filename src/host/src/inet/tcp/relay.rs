@@ -83,6 +83,15 @@ impl Live {
         if plugged && self.hanging(sockets, now) == Hanging::GivenUp {
             self.give_up(now);
         }
+        if self.connection.state() == State::Open {
+            // The program goes on while the other side is answered.
+            match std::mem::replace(&mut self.stage, Stage::Over) {
+                Stage::Asked(opening, reply, until) => {
+                    self.asked(sockets, opening, reply, until, now);
+                }
+                stage => self.stage = stage,
+            }
+        }
         self.poll(out, now);
         loop {
             // Each arm puts the next stage in place of this one.

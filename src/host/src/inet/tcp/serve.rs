@@ -10,13 +10,19 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::SeqCst;
 use std::time::{Duration, Instant};
 
+/// How long this thread sleeps at most after it was woken for a time: less than the timers of TCP,
+/// so that the next of them does not wake it again.
+const NAP: Duration = Duration::from_millis(30);
+/// How long it sleeps at most.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// Serves legs and timers until [`Legs::end`].
 pub fn run(legs: &Legs, shared: &Shared<'_>) {
-    const LONG: Duration = Duration::from_secs(3600);
     let mut events: Vec<Event> = Vec::with_capacity(AT_ONCE);
     let mut ready = Vec::new();
+    let mut most = LONG;
     while !legs.over.load(SeqCst) {
-        let wait = step(legs, shared, &ready).unwrap_or(LONG).min(LONG);
+        let wait = step(legs, shared, &ready, most);
         ready.clear();
         events.clear();
         let time = Timespec {
@@ -36,9 +42,14 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
             }
             continue;
         }
+        if events.is_empty() {
+            // Nobody needs it so early any more.
+            most = (most * 2).min(LONG);
+        }
         for event in &events {
             match event.data.u64() {
                 WAKE => {
+                    most = NAP;
                     let _ = rustix::io::read(&legs.wakes, &mut [0; 8]);
                 }
                 OPEN => ready.push(Ready::Open),
@@ -58,10 +69,14 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
     }
 }
 
-/// Takes events and does what is due. Returns how long there is nothing to do. A mistake here
-/// costs the connections that it concerns, and no others.
-fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready]) -> Option<Duration> {
+/// Takes events and does what is due. Returns how long there is nothing to do, at most `most`. A
+/// mistake here costs the connections that it concerns, and no others.
+fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready], most: Duration) -> Duration {
     let mut all = shared.lock();
+    // What was written before a program shut its socket has come before that.
+    if !ready.is_empty() {
+        all.catch_up();
+    }
     let stepped = catch_unwind(AssertUnwindSafe(|| {
         let (mut out, ends) = all.parts();
         ends.tcp.ready(&mut ends.sockets, &mut out, ready);
@@ -76,8 +91,8 @@ fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready]) -> Option<Duration> {
         }
     };
     all.settle();
-    let far = wait.unwrap_or(Duration::from_secs(3600));
+    let wait = wait.unwrap_or(LONG).min(most);
     // Said under the lock: whoever takes it next knows until when this thread sleeps.
-    legs.sleep_until(Some(Instant::now() + far));
+    legs.sleep_until(Some(Instant::now() + wait));
     wait
 }

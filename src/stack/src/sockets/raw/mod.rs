@@ -10,7 +10,10 @@
 //! dup and SCM_RIGHTS.
 #![forbid(unsafe_code)]
 
+mod parts;
+
 use crate::wire::{u16_at, u32_at};
+pub use parts::{octets_of, of_octets, Element, Membership, Setting, BY_ADDRESS};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// What the program has asked for with socket(2).
@@ -31,6 +34,16 @@ impl Kind {
             _ => 2,
         };
         family | i32::from(self.kind == libc::SOCK_DGRAM) << 2
+    }
+
+    /// Is it a packet socket?
+    pub fn is_packet(self) -> bool {
+        self.family == libc::AF_PACKET
+    }
+
+    /// Is it a socket of echo requests, which the kernel calls a ping socket?
+    pub fn is_ping(self) -> bool {
+        !self.is_packet() && self.kind == libc::SOCK_DGRAM
     }
 
     /// Reads the bits of a mark.
@@ -76,6 +89,10 @@ pub mod set {
     pub const BOUND: u16 = 32;
     /// SO_BROADCAST.
     pub const BROADCAST: u16 = 64;
+    /// Errors reach the socket: see [`Action::Errors`](super::Action::Errors).
+    pub const ERRORS: u16 = 128;
+    /// SO_REUSEADDR was taken away, which these sockets have at first.
+    pub const NOT_SHARED: u16 = 256;
 }
 
 impl Bound {
@@ -110,18 +127,52 @@ pub enum Action {
     /// It sends a packet through IP, which follows: behind a [`Sending`].
     Send = 4,
     /// It receives only what this address has sent, which follows as 16 bytes (zeros for none; one
-    /// of IPv4 is mapped).
+    /// of IPv4 is mapped), with a port of two bytes behind it.
     Connect = 5,
     /// It gets the filter of types of ICMP, which follows.
     Types = 6,
     /// It sends a frame, which follows, by the interface in `bound`: it must not get its own copy.
     Frame = 7,
-    /// It receives only what is sent to this address, and sends from it: as for Connect.
+    /// It receives only what is sent to this address, and sends from it: as for Connect. The
+    /// port is the identifier of a socket of echo requests.
     Own = 8,
     /// It asks for both addresses: the answer is the own one and that of the other end, as for
-    /// Connect.
+    /// Connect, and the ports of both.
     Names = 9,
+    /// It wants to hear of errors. The host process binds a socket to a name
+    /// (`NetDir::errors_socket`), and connects it; the program's is connected to that one then.
+    /// Where the host process disconnects, the machine's kernel tells the program's socket
+    /// ECONNRESET, with all that belongs to an error that waits.
+    Errors = 10,
+    /// It takes the error that waits. The answer is its errno, or 0, and whether there is anything
+    /// in the queue of errors.
+    Error = 11,
+    /// It takes the oldest element of the queue of errors, which is the answer ([`Element`]).
+    Queued = 12,
+    /// There is something in the queue of errors still: it is to be told again.
+    Again = 13,
+    /// It gets an option of IP, which follows as [`Setting`].
+    Set = 14,
+    /// It asks for an option of IP, whose level and number follow. The answer is the value.
+    Get = 15,
+    /// It joins a group, which follows as [`Membership`].
+    Join = 16,
+    /// It leaves a group.
+    Leave = 17,
 }
+
+impl Action {
+    const ALL: [Action; 17] = {
+        use Action::*;
+        [
+            Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names, Errors, Error,
+            Queued, Again, Set, Get, Join, Leave,
+        ]
+    };
+}
+
+/// What is answered to a socket of echo requests whose packets go the machine's way.
+pub const MACHINES_WAY: u8 = 1;
 
 /// A question about a packet socket or a raw one ([`What::Raw`](crate::ask::What::Raw)).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,14 +203,12 @@ impl Order {
 
     /// Reads an order, and what follows it.
     pub fn of_bytes(bytes: &[u8]) -> Option<(Order, &[u8])> {
-        use Action::{Bind, Connect, Filter, Frame, Names, Own, Send, Statistics, Types};
         let (head, rest) = bytes.split_at_checked(ORDER)?;
-        let actions = [
-            Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names,
-        ];
         let long = |at: usize| Some(u64::from_ne_bytes(head[at..at + 8].try_into().ok()?));
         let order = Order {
-            action: *actions.iter().find(|action| **action as u8 == head[0])?,
+            action: *Action::ALL
+                .iter()
+                .find(|action| **action as u8 == head[0])?,
             kind: Kind::of_bits(head[1].into()),
             inode: long(8)?,
             bound: Bound::of_word(long(16)?),
@@ -175,12 +224,12 @@ pub struct Sending {
     pub to: Option<IpAddr>,
     /// The interface of the destination's IPv6 address of a link, or that of the control messages.
     pub scope: u32,
-    /// Hop limit, 0 for the usual one.
+    /// Hop limit that the program has said with the packet, 0 for none.
     pub hops: u8,
-    /// Type of service.
-    pub tos: u8,
-    /// Where the checksum of IPv6 is (IPV6_CHECKSUM), and -1 for none.
-    pub checksum: i16,
+    /// Type of service that it has said.
+    pub tos: Option<u8>,
+    /// The port of the destination, which a raw socket of IPv6 may name as protocol.
+    pub port: u16,
     /// The source address, where the program has given one.
     pub from: Option<IpAddr>,
 }
@@ -218,8 +267,9 @@ impl Sending {
         bytes[0] = put_address(&mut bytes[16..32], self.to);
         bytes[3] = put_address(&mut bytes[32..], self.from);
         bytes[1] = self.hops;
-        bytes[2] = self.tos;
-        bytes[4..6].copy_from_slice(&self.checksum.to_ne_bytes());
+        bytes[2] = self.tos.unwrap_or(0);
+        bytes[4..6].copy_from_slice(&self.port.to_ne_bytes());
+        bytes[6] = u8::from(self.tos.is_some());
         bytes[8..12].copy_from_slice(&self.scope.to_ne_bytes());
         bytes
     }
@@ -232,30 +282,15 @@ impl Sending {
             from: address_of(head[3], &head[32..]),
             scope: u32_at(head, 8)?,
             hops: head[1],
-            tos: head[2],
-            checksum: i16::from_ne_bytes([head[4], head[5]]),
+            tos: (head[6] != 0).then_some(head[2]),
+            port: u16::from_ne_bytes([head[4], head[5]]),
         };
         Some((sending, rest))
     }
 }
 
-/// Returns an address as orders have it; zeros for none.
-pub fn octets_of(address: Option<IpAddr>) -> [u8; 16] {
-    match address {
-        None => [0; 16],
-        Some(IpAddr::V4(address)) => address.to_ipv6_mapped().octets(),
-        Some(IpAddr::V6(address)) => address.octets(),
-    }
-}
-
-/// Reads an address of an order. None means none, or the one that stands for any.
-pub fn of_octets(octets: [u8; 16]) -> Option<IpAddr> {
-    let address = IpAddr::V6(octets.into()).to_canonical();
-    (!address.is_unspecified()).then_some(address)
-}
-
 /// What stands in front of each copy.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head {
     /// The interface.
     pub ifindex: u32,
@@ -273,7 +308,7 @@ pub struct Head {
     pub kept: u32,
     /// Where the network header is, counted from the link header.
     pub network: u16,
-    /// Source and destination of an IP packet, for a raw socket of IPv6.
+    /// Source and destination of an IP packet, for sockets of IP; one of IPv4 is mapped.
     pub addresses: [[u8; 16]; 2],
     /// Its hop limit and traffic class.
     pub hops: [u8; 2],
@@ -331,6 +366,7 @@ impl Head {
 
 #[cfg(test)]
 mod tests {
+    use super::super::report::Report;
     use super::*;
 
     #[test]
@@ -365,12 +401,31 @@ mod tests {
         };
         assert_eq!(Head::of_bytes(&head.to_bytes()), Some(head));
         assert_eq!(Head::of_bytes(&[0; HEAD]), None);
+        let element = Element {
+            report: Report {
+                errno: 113,
+                origin: 2,
+                kind: 3,
+                code: 1,
+                hops: 63,
+                info: 7,
+                offender: [10, 0, 0, 2].into(),
+                scope: 0,
+                number: 5,
+            },
+            to: ([10, 0, 0, 3], 4).into(),
+            at: [10, 0, 0, 1].into(),
+            ifindex: 2,
+        };
+        let mut bytes = element.to_bytes().to_vec();
+        bytes.push(9);
+        assert_eq!(Element::of_bytes(&bytes), Some((element, &[9][..])));
         let sending = Sending {
             to: Some([10, 0, 0, 1].into()),
             scope: 4,
             hops: 1,
-            tos: 8,
-            checksum: -1,
+            tos: Some(8),
+            port: 9,
             from: Some(std::net::Ipv6Addr::LOCALHOST.into()),
         };
         assert_eq!(
