@@ -221,6 +221,7 @@ impl Connection {
         self.acknowledged(segment, now, emit);
         if !segment.is_empty() {
             self.data(segment, now, emit);
+            self.wire.ahead = self.answers.ahead();
             if self.answers.is_urgent() {
                 self.acknowledge(now, emit);
             }
