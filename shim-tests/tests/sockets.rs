@@ -16,11 +16,7 @@ macro_rules! awaiting {
 }
 
 awaiting! {
-    fastd
     lossy
-    n2n
-    openvpn_loopback
-    transfers
 }
 
 #[test]
@@ -39,14 +35,19 @@ macro_rules! pairs {
 pairs! {
     asyncio
     basic
+    fastd
+    n2n
     ocserv
+    openvpn_loopback
     openvpn_tap
     openvpn_tcp
     openvpn_tls
     openvpn_udp
     pings
     ssh
+    ssh_tun
     tap
     tinc
+    transfers
     vtund
 }

@@ -2,6 +2,7 @@
 //! generation.
 #![forbid(unsafe_code)]
 
+use crate::engine::route::lookup::LOOPBACK;
 use crate::message::conf::{self, Of};
 use crate::World;
 use memtun_ip::ethernet::Mac;
@@ -76,7 +77,7 @@ pub struct View {
     pub generation: u64,
     /// The net's own interfaces.
     pub interfaces: Vec<Interface>,
-    /// Their addresses.
+    /// Their addresses, and those that were given to the net's loopback.
     pub addresses: Vec<Address>,
     /// The neighbours that the state has for them.
     pub neighbours: Vec<Neighbour>,
@@ -102,7 +103,8 @@ impl View {
         let interfaces: Vec<Interface> = links.map(|link| interface(world, link)).collect();
         let own = |index: u32| interfaces.iter().any(|it| it.index == index);
         let addresses = world.state.addresses.iter();
-        let addresses = addresses.filter(|it| own(it.index)).copied().collect();
+        let is_own = |it: &&Address| own(it.index) || is_of_loopback(it.index, it.local);
+        let addresses = addresses.filter(is_own).copied().collect();
         let neighbours = world.state.neighbours.iter();
         let neighbours = neighbours.filter(|it| own(it.index) || it.index == 0);
         View {
@@ -180,6 +182,12 @@ impl View {
     pub fn is_tentative(address: &Address) -> bool {
         address.flags & libc::IFA_F_TENTATIVE != 0 && address.flags & libc::IFA_F_OPTIMISTIC == 0
     }
+}
+
+/// Is it an address that was given to the net's loopback, and is reached by any interface? Those
+/// that a loopback has by itself are the machine's.
+pub(super) fn is_of_loopback(index: u32, address: IpAddr) -> bool {
+    index == LOOPBACK && !address.to_canonical().is_loopback()
 }
 
 fn interface(world: &World<'_>, link: &Link) -> Interface {

@@ -117,17 +117,13 @@ fn quietly<T>(
 
 fn step(
     fd: c_int,
-    name: *const sockaddr,
-    length: socklen_t,
+    read: impl FnOnce(&OwnMemory) -> Option<SocketAddr>,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>, SocketAddr) -> Result<Step, Errno>,
 ) -> Result<Step, Errno> {
     errno::keep(|| {
-        fence(|| {
-            let named = name::read(&OwnMemory, name as usize, length as usize);
-            match (known::get(), named) {
-                (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
-                _ => Ok(Step::Machine),
-            }
+        fence(|| match (known::get(), read(&OwnMemory)) {
+            (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
+            _ => Ok(Step::Machine),
         })
     })
 }
@@ -143,7 +139,8 @@ pub extern "C" fn before_bind(
     to: &mut SocketName,
 ) -> Before {
     let bind = |call: &Inet<'_, Descriptor, OwnHost>, name| call.bind(name, failed);
-    before(step(fd, name, length, bind), to)
+    let read = |memory: &OwnMemory| name::read_own(memory, name as usize, length as usize);
+    before(step(fd, read, bind), to)
 }
 
 /// May another native name do, after bind(2) has failed?
@@ -162,7 +159,8 @@ pub extern "C" fn before_connect(
     to: &mut SocketName,
 ) -> Before {
     let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
-    before(step(fd, name, length, connect), to)
+    let read = |memory: &OwnMemory| name::read(memory, name as usize, length as usize);
+    before(step(fd, read, connect), to)
 }
 
 /// Does connect(2) end a connection (AF_UNSPEC)?

@@ -108,13 +108,20 @@ pub struct InetState {
     pub own_rows: AtomicU32,
     /// Number of rows of [`Rows::Sockets`] that may be in use.
     pub socket_rows: AtomicU32,
+    /// Number of sockets that stand for any address, and are bound to an alias natively.
+    pub fallbacks: AtomicU32,
     /// Number of errors that were raised for sockets.
     pub raises: AtomicU32,
     /// Bytes of [`Rows::Sockets`] that have memory behind them.
     pub kept_sockets: AtomicU64,
     /// Bytes of [`Rows::Flows`] that have memory behind them.
     pub kept_flows: AtomicU64,
+    /// What IP and the protocols above it have counted.
+    pub counters: [AtomicU64; COUNTERS],
 }
+
+/// Number of counters of IP and the protocols above it.
+pub const COUNTERS: usize = 128;
 
 impl InetState {
     /// Returns the word that says how many bytes of the rows have memory behind them; None for

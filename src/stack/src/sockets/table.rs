@@ -87,6 +87,11 @@ impl Table {
         }
     }
 
+    /// Returns the state itself, in which is counted.
+    pub fn state(&self) -> &InetState {
+        &self.state
+    }
+
     /// Returns what a datagram of the host process begins with that is no program's, see
     /// [`Report`](super::Report).
     pub fn secret(&self) -> [u8; 16] {
@@ -288,6 +293,28 @@ impl Table {
         Some(match own.address {
             IpAddr::V4(address) => (address, port).into(),
             IpAddr::V6(address) => std::net::SocketAddrV6::new(address, port, 0, own.scope).into(),
+        })
+    }
+
+    /// Has a socket that stands for any address this port of the net, while natively it is bound to
+    /// an alias? The machine's loopback leads elsewhere then.
+    pub fn is_apart(&self, protocol: Protocol, port: u16) -> bool {
+        let is_it = |entry: &Entry| {
+            entry.flags & flag::FALLBACK != 0
+                && entry.protocol == protocol
+                && entry.local.port() == port
+        };
+        self.state.fallbacks.load(Acquire) != 0 && self.entries().any(|entry| is_it(&entry))
+    }
+
+    /// Returns the socket of the net that has exactly this native name.
+    pub fn of_native(&self, protocol: Protocol, native: SocketAddr) -> Option<Entry> {
+        let address = native_v4(native.ip())?;
+        self.entries().find(|entry| {
+            let bound = entry.native;
+            entry.protocol == protocol
+                && bound.port() == native.port()
+                && native_v4(bound.ip()) == Some(address)
         })
     }
 

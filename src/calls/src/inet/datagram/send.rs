@@ -9,6 +9,7 @@ use memtun_abi::Errno;
 use memtun_ip::{ethernet, fragment::Fragments, protocol, udp, Head, NoRoom};
 use memtun_kernel::tun::Source;
 use memtun_stack::ask::{self, What};
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::question::{
     set, PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire,
 };
@@ -40,6 +41,9 @@ pub trait Transmits {
     /// - ENODEV, ENETDOWN, where there is no such interface or its link is down.
     /// - EOPNOTSUPP, EACCES, where this process cannot and the host process has to.
     fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno>;
+    /// Notes that a datagram of a socket to a name is too long for its path, whose MTU is this, and
+    /// that the socket has forbidden pieces.
+    fn too_long(&self, cookie: u64, to: SocketAddr, mtu: u32);
     /// Returns the ways that this process keeps.
     fn ways(&self) -> &Ways;
 }
@@ -116,7 +120,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         };
-        if is_loopback(&to) || is_any(&to) || to.port() == 0 || !self.table.is_active() {
+        if is_any(&to) || to.port() == 0 || !self.table.is_active() {
+            return Ok(Sent::Machine);
+        }
+        if is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port()) {
             return Ok(Sent::Machine);
         }
         let from = From {
@@ -304,6 +311,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             segment => segment,
         };
         if data.len() + counted > LONGEST {
+            // IPv6 looks at the path first.
+            if destination.is_ipv6() && matches!(way.pieces, Pieces::ByNobody | Pieces::Probe) {
+                by.too_long(way.from.cookie, way.from.to, path.mtu);
+            }
             return Err(TOO_LONG.into());
         }
         let most = ethernet::HEADER + front + step.min(data.len());
@@ -343,7 +354,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         head.dont_fragment = match way.pieces {
             Pieces::ByAll => false,
             Pieces::BySender => fits,
-            Pieces::ByNobody | Pieces::Probe if !fits => return Err(TOO_LONG.into()),
+            Pieces::ByNobody | Pieces::Probe if !fits => {
+                by.too_long(way.from.cookie, way.from.to, path.mtu);
+                return Err(TOO_LONG.into());
+            }
             Pieces::ByNobody | Pieces::Probe => true,
         };
         let pieces = total / mtu.max(1);
@@ -373,7 +387,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if path.copy {
             self.hand_over(path, true, &packet[..length])?;
         }
+        counters::requested(self.table.state(), &packet[..length]);
         if fits {
+            counters::transmitted(self.table.state(), &packet[..length]);
             let start = ethernet::HEADER - link.len();
             return self.transmit(path, &room[start..ethernet::HEADER + length], length, by);
         }
@@ -388,7 +404,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let front = link.len();
         piece[..front].copy_from_slice(link);
         let mut pieces = Fragments::of(&packet[..length], mtu, id)?;
+        let v6 = head.destination.is_ipv6();
+        counters::count(
+            self.table.state(),
+            counters::of(v6, Counter::FragOks, Counter::V6FragOks),
+        );
         while let Some(some) = pieces.next(&mut piece[front..])? {
+            let each = counters::of(v6, Counter::FragCreates, Counter::V6FragCreates);
+            counters::count(self.table.state(), each);
+            counters::transmitted(self.table.state(), &piece[front..front + some]);
             self.transmit(path, &piece[..front + some], some, by)?;
         }
         Ok(())

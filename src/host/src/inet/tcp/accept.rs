@@ -67,9 +67,10 @@ impl Tcp {
         let settings = self.settings(offer, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
-        let (Some(connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
+        let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
             return true;
         };
+        self.control.give(&mut connection, out);
         let from = (alias, sockets.ports().plug).into();
         // One that hears nothing of IPv4 is looked for when a leg connects.
         let asked = !listener.from_loopback;
