@@ -153,6 +153,9 @@ impl Answers {
     /// an end of its own, which carries the answer (tcp_fin enters ping-pong mode).
     pub(crate) fn ended(&mut self, first: bool, now: Duration) {
         self.talks |= first;
+        // Blocks are forgotten with the end (tcp_fin resets what is said by SACK).
+        self.duplicate = None;
+        self.ahead.clear();
         match first {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),

@@ -32,6 +32,7 @@ use std::time::Duration;
 pub(crate) use leaving::Piece;
 pub(crate) use news::Ack;
 
+use crate::segment::before;
 use board::Board;
 use buffer::Buffer;
 use chrono::Chrono;
@@ -100,6 +101,8 @@ pub(crate) struct Sender {
     short_end: u32,
     /// Short segments do not wait (TCP_NODELAY).
     no_delay: bool,
+    /// The number after the last urgent byte.
+    urgent: Option<u32>,
     /// The first number after the SYN.
     first: u32,
     /// For how long there was something to say, and for how long no window for it.
@@ -146,6 +149,18 @@ impl Sender {
     /// So many bytes of options stand in each segment.
     pub(crate) fn set_options(&mut self, bytes: usize) {
         self.options = bytes;
+    }
+
+    /// Whether an acknowledgement is older than the other side's largest window (RFC 5961).
+    pub(crate) fn is_ancient(&self, acknowledgement: u32) -> bool {
+        let acknowledged = self.oldest.wrapping_sub(self.first);
+        let window = self.peer_most.min(acknowledged);
+        before(acknowledgement, self.oldest.wrapping_sub(window))
+    }
+
+    /// What was written last is urgent.
+    pub(crate) fn press(&mut self) {
+        self.urgent = Some(self.end());
     }
 
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
