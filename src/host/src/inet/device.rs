@@ -119,6 +119,9 @@ impl Reader {
             if settled.is_err() {
                 log::error!("packets found a mistake in memtun");
             }
+            let gone = all.inet.ends.tcp.take_gone();
+            drop(all);
+            drop(gone);
         }
     }
 

@@ -132,12 +132,7 @@ impl Tcp {
 
     /// Finds the connection that a leg is for, whose other end has this name. Gives back one that
     /// is for none, or of others.
-    fn adopt(
-        &mut self,
-        sockets: &mut Sockets,
-        leg: Leg,
-        other: Option<SocketAddr>,
-    ) -> Option<Leg> {
+    fn adopt(&mut self, sockets: &mut Sockets, leg: Leg, other: Option<SocketAddr>) -> Option<Leg> {
         let (Some(own), Some(other)) = (leg.own_name(), other) else {
             return Some(leg);
         };

@@ -33,6 +33,8 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    /// Connections that are over.
+    gone: Vec<Box<Live>>,
 }
 
 /// What stands behind a pair of names.
@@ -53,6 +55,7 @@ impl Default for Tcp {
             serial: 0,
             began: Instant::now(),
             seed: 0,
+            gone: Vec::new(),
         }
     }
 }
@@ -174,5 +177,12 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
+        self.gone.push(live);
+    }
+
+    /// Takes out the connections that are over. Their legs are closed when they are dropped, which
+    /// takes a while: others should have the lock by then.
+    pub fn take_gone(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.gone)
     }
 }

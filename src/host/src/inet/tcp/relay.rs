@@ -153,8 +153,9 @@ impl Live {
         match self.connection.state() {
             State::Ended(End::Aborted) => return After::Over,
             State::Ended(End::Closed) if self.connection.is_read() => {
-                leg.shut();
-                // What the program writes now has nobody to go to; it sees so when it does.
+                // The leg is closed. What the program writes now has nobody to go to; it sees so
+                // when it does.
+                self.stage = Stage::Running(leg);
                 return After::Over;
             }
             State::Ended(End::Closed) => {}
@@ -216,7 +217,8 @@ impl Live {
                 Some(Moved::End | Moved::Broken) => return Side::Broken,
             }
         }
-        if self.connection.is_read() {
+        // A leg that is about to be closed says the same by that.
+        if self.connection.is_read() && self.connection.state() == State::Open {
             leg.shut();
         }
         Side::Whole
