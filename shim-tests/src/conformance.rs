@@ -1,6 +1,7 @@
 //! What the tests ask for: the transcript of a program in one world, and whether it is that of the
 //! other world.
 
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -108,7 +109,40 @@ fn turn(program: &str) -> Option<MutexGuard<'static, ()>> {
 /// Asserts that the program prints under the shim what it prints on the kernel, and leaves nothing
 /// behind in its net.
 pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
+    assert_shim_is_as_kernel_beside(program, variant, || ());
+}
+
+/// What another process of the machine has: sockets that listen on a port of all addresses.
+pub fn listeners(port: u16) -> impl Sized {
+    let all = [
+        SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
+        SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
+    ];
+    // Where somebody else has it already, that serves as well.
+    all.map(|name| TcpListener::bind(name).ok())
+}
+
+/// What another process of the machine has left: a connection between addresses of the loopback
+/// that is over a moment ago (TIME_WAIT), whose own port this is.
+pub fn past_connection(port: u16) -> impl Sized {
+    let made = || -> std::io::Result<()> {
+        let listener = TcpListener::bind((Ipv4Addr::new(127, 5, 5, 5), port))?;
+        let other = TcpStream::connect(listener.local_addr()?)?;
+        drop(listener.accept()?);
+        drop(other);
+        Ok(())
+    };
+    made().ok()
+}
+
+/// Does the same as [`assert_shim_is_as_kernel`], while the machine has what `beside` makes.
+pub fn assert_shim_is_as_kernel_beside<B>(
+    program: &str,
+    variant: Variant,
+    beside: impl FnOnce() -> B,
+) {
     let _turn = turn(program);
+    let _beside = beside();
     let expected: Arc<str> = match sides::kernel_missing() {
         None => kernel_transcript(program, variant),
         Some(why) => {

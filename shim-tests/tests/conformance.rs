@@ -171,6 +171,32 @@ macro_rules! uncompared {
 
 shim_tests::kernel_only!(uncompared);
 
+/// Others on the machine have ports that the programs want for any address.
+mod beside {
+    use shim_tests::build::Variant::Plain;
+    use shim_tests::conformance::{assert_shim_is_as_kernel_beside, listeners, past_connection};
+
+    #[test]
+    fn tcp_accept() {
+        assert_shim_is_as_kernel_beside("tcp_accept", Plain, || listeners(8080));
+    }
+
+    #[test]
+    fn tcp_accept6() {
+        assert_shim_is_as_kernel_beside("tcp_accept6", Plain, || listeners(8080));
+    }
+
+    #[test]
+    fn tcp_bind() {
+        assert_shim_is_as_kernel_beside("tcp_bind", Plain, || past_connection(5000));
+    }
+
+    #[test]
+    fn tcp_bind6() {
+        assert_shim_is_as_kernel_beside("tcp_bind6", Plain, || past_connection(5000));
+    }
+}
+
 #[test]
 fn every_program_is_listed() {
     shim_tests::conformance::assert_listed(&[LISTED, KERNEL_ONLY].concat());

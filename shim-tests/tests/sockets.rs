@@ -19,7 +19,6 @@ awaiting! {
     fastd
     lossy
     n2n
-    openvpn_loopback
     transfers
 }
 
@@ -40,6 +39,7 @@ pairs! {
     asyncio
     basic
     ocserv
+    openvpn_loopback
     openvpn_tap
     openvpn_tcp
     openvpn_tls

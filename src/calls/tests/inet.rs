@@ -363,6 +363,7 @@ fn a_datagram_is_heard_from_the_host_process_alone() {
         origin: 2,
         kind: 3,
         code: 3,
+        hops: 63,
         info: 0,
         offender: "10.9.0.2".parse().expect("an address"),
         scope: 0,

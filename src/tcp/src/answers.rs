@@ -67,6 +67,11 @@ impl Answers {
         self.due = Some(now);
     }
 
+    /// Up to where was acknowledged.
+    pub(crate) fn told(&self) -> u32 {
+        self.told
+    }
+
     pub(crate) fn due(&self) -> Option<Duration> {
         self.due
     }

@@ -37,13 +37,22 @@ impl Connection {
     }
 
     /// What the other side's SYN says.
-    pub(crate) fn learn(&mut self, segment: &Segment<'_>) {
+    pub(crate) fn learn(&mut self, segment: &Segment<'_>, now: Duration) {
         const DEFAULT: u16 = 536;
+        const LEAST: u16 = 48;
+        let agreed = self.wire.says.answering(segment);
+        if agreed.timestamps {
+            self.wire.stamps.begin(segment, now);
+        }
+        if !segment.has(ACK) {
+            // What answers it says no more than both ends understand.
+            self.wire.says = agreed;
+        }
         let said = segment.maximum().filter(|&said| said != 0);
-        self.most = said.unwrap_or(DEFAULT).max(48);
+        self.most = said.unwrap_or(DEFAULT).max(LEAST);
         self.theirs = segment.sequence;
-        self.sacks = segment.permits_sacks();
-        match segment.scale() {
+        self.sacks = agreed.selective;
+        match segment.scale().filter(|_| agreed.scale.is_some()) {
             Some(scale) => self.scale = scale,
             None => {
                 self.scale = 0;
@@ -57,19 +66,25 @@ impl Connection {
     }
 
     /// Gives the engine a packet as it is.
-    pub(crate) fn give(&mut self, packet: &[u8], emit: &mut Emit<'_>) {
+    pub(crate) fn give(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         let Connection {
             engine,
             wire,
             scratch,
             ..
         } = self;
-        engine.input(packet, scratch, &mut |packet| wire.leave(packet, emit));
+        engine.input(packet, scratch, &mut |packet| wire.leave(packet, now, emit));
     }
 
     /// Tells the engine that data, or a flag, came in that place: in a packet as short as can be,
     /// which acknowledges what the engine has sent, the SYN and perhaps the FIN.
-    fn tell(&mut self, flags: u8, sequence: u32, data: &[u8], emit: &mut Emit<'_>) {
+    fn tell(
+        &mut self,
+        flags: u8,
+        (sequence, data): (u32, &[u8]),
+        now: Duration,
+        emit: &mut Emit<'_>,
+    ) {
         let first = self.wire.first.unwrap_or_default();
         let mut packet = std::mem::take(&mut self.spare);
         let plain = Plain {
@@ -83,20 +98,20 @@ impl Connection {
         };
         head(&plain, data.len(), &mut packet);
         packet.extend_from_slice(data);
-        self.give(&packet, emit);
+        self.give(&packet, now, emit);
         self.spare = packet;
     }
 
     /// What answers our SYN.
     fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         if segment.has(SYN) {
-            self.learn(segment);
+            self.learn(segment, now);
         }
-        self.give(packet, emit);
+        self.give(packet, now, emit);
         match self.engine.state() {
             Engines::Closed => self.end(End::Refused),
             Engines::Established => {
-                self.engines_turn(emit);
+                self.engines_turn(now, emit);
                 self.open(now);
                 self.answers.owe(now);
             }
@@ -114,8 +129,7 @@ impl Connection {
     ) {
         if segment.has(SYN) && !segment.has(ACK) {
             if segment.sequence == self.theirs {
-                self.wire.count += 1;
-                emit(&self.wire.syn);
+                self.wire.again(now, emit);
             } else {
                 self.challenge(now, emit);
             }
@@ -124,16 +138,18 @@ impl Connection {
         let expected = self.expected();
         if segment.has(RST) {
             if segment.sequence == expected {
-                self.give(packet, emit);
+                self.give(packet, now, emit);
                 self.end(End::Reset);
+            } else if self.is_inside(segment.sequence) {
+                self.challenge(now, emit);
             }
             return;
         }
         if segment.acknowledgement != self.wire.next || !segment.has(ACK) {
             // Answered with a RST, if that.
-            return self.give(packet, emit);
+            return self.give(packet, now, emit);
         }
-        self.tell(0, expected, &[], emit);
+        self.tell(0, (expected, &[]), now, emit);
         match self.engine.state() {
             Engines::SynReceived => {}
             Engines::Closed | Engines::Listen => self.end(End::Reset),
@@ -159,10 +175,10 @@ impl Connection {
         emit: &mut Emit<'_>,
     ) {
         let expected = self.expected();
-        let inside = before(segment.sequence, self.wire.edge) || segment.sequence == expected;
+        let inside = before(segment.sequence, self.wire.told) || segment.sequence == expected;
         if segment.has(RST) {
             if segment.sequence == expected {
-                self.give(packet, emit);
+                self.give(packet, now, emit);
                 self.end(if self.engine.state() == Engines::TimeWait {
                     End::Closed
                 } else {
@@ -173,6 +189,16 @@ impl Connection {
             }
             return;
         }
+        // An acknowledgement that was overtaken says nothing wrong (tcp_disordered_ack).
+        let harmless = segment.is_empty()
+            && segment.sequence == expected
+            && segment.acknowledgement == self.sender.oldest();
+        if self.wire.stamps.is_old(segment, now) && !harmless {
+            return match segment.payload {
+                [] => self.challenge(now, emit),
+                _ => self.acknowledge(now, emit),
+            };
+        }
         if segment.has(SYN) {
             return self.challenge(now, emit);
         }
@@ -182,7 +208,12 @@ impl Connection {
         if before(self.wire.next, segment.acknowledgement) {
             return self.challenge(now, emit);
         }
+        let told = self.answers.told();
+        self.wire.stamps.hear(segment, told, now);
         self.heard = now;
+        if let Some(keepalive) = &mut self.keepalive {
+            keepalive.hear();
+        }
         if segment.is_empty() && (before(segment.sequence, expected) || !inside) {
             // Somebody asks whether we are still here, or is mistaken.
             return self.challenge(now, emit);
@@ -191,7 +222,7 @@ impl Connection {
         if !segment.is_empty() {
             self.data(segment, now, emit);
             if self.answers.is_urgent() {
-                self.acknowledge(emit);
+                self.acknowledge(now, emit);
             }
         }
     }
@@ -215,9 +246,9 @@ impl Connection {
             (self.unacknowledged, self.progress) = (oldest, now);
         }
         if self.sender.is_finished() && !self.finished {
-            self.engines_turn(emit);
+            self.engines_turn(now, emit);
             self.finished = true;
-            self.tell(0, self.expected(), &[], emit);
+            self.tell(0, (self.expected(), &[]), now, emit);
         }
     }
 
@@ -225,7 +256,7 @@ impl Connection {
     fn data(&mut self, segment: &Segment<'_>, now: Duration, emit: &mut Emit<'_>) {
         let (from, size) = (segment.sequence, segment.payload.len() as u32);
         let to = from.wrapping_add(size);
-        let (expected, edge) = (self.expected(), self.wire.edge);
+        let (expected, edge) = (self.expected(), self.wire.told);
         if self.has_heard_all() {
             self.answers.came_again(from, to, now);
             return;
@@ -247,7 +278,7 @@ impl Connection {
             self.answers.owe(now);
         } else if before(expected, from) {
             if self.answers.admits(from, to) {
-                self.tell(0, from, segment.payload, emit);
+                self.tell(0, (from, segment.payload), now, emit);
                 self.answers.came_ahead(from, to, now);
             } else {
                 self.answers.owe(now);
@@ -256,10 +287,16 @@ impl Connection {
             if before(from, expected) {
                 self.answers.came_again(from, expected, now);
             }
-            self.tell(0, from, segment.payload, emit);
+            self.tell(0, (from, segment.payload), now, emit);
             self.answers.came(self.expected(), size, now);
         }
         self.finish(now, emit);
+    }
+
+    /// Whether a number lies in the window that was said.
+    fn is_inside(&self, sequence: u32) -> bool {
+        let window = self.wire.window.into();
+        sequence.wrapping_sub(self.expected()) < window
     }
 
     fn has_heard_all(&self) -> bool {
@@ -275,7 +312,7 @@ impl Connection {
         if self.end_at == Some(expected) && !self.has_heard_all() {
             self.end_at = None;
             let first = self.engine.state() == Engines::Established;
-            self.tell(FIN, expected, &[], emit);
+            self.tell(FIN, (expected, &[]), now, emit);
             self.answers.ended(first, now);
         }
     }

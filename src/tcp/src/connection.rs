@@ -9,6 +9,8 @@ use smoltcp::socket::tcp::State as Engines;
 
 use crate::answers::Answers;
 use crate::engine::Engine;
+use crate::keepalive::{Keepalive, Turn};
+use crate::offer::Offer;
 use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
 use crate::sender::{Piece, Sender};
 use crate::wait::Wait;
@@ -42,6 +44,8 @@ pub struct Settings {
     pub hop_limit: u8,
     /// Type of service or traffic class.
     pub service: u8,
+    /// What its SYN says beside the largest segment.
+    pub offer: Offer,
 }
 
 /// How a connection has ended.
@@ -100,8 +104,11 @@ pub struct Connection {
     /// By how much the other side's windows are scaled, and whether it understands blocks.
     pub(super) scale: u8,
     pub(super) sacks: bool,
-    /// The largest segment that the other side takes.
+    /// The largest segment that the other side takes, and that the program wants (TCP_MAXSEG).
     pub(super) most: u16,
+    clamp: u16,
+    pub(super) keepalive: Option<Keepalive>,
+    patience: Option<Duration>,
     pub(super) scratch: Vec<u8>,
     pub(super) spare: Vec<u8>,
     options: Vec<u8>,
@@ -150,7 +157,7 @@ impl Connection {
             settings.maximum.clamp(48, most)
         };
         let engine = make(mtu)?;
-        let mut wire = Wire::new(mtu, maximum, (settings.seed >> 32) as u16);
+        let mut wire = Wire::new(mtu, maximum, settings.offer, settings.seed);
         wire.hop_limit = settings.hop_limit.max(1);
         wire.service = settings.service;
         Some(Connection {
@@ -176,6 +183,9 @@ impl Connection {
             scale: 0,
             sacks: false,
             most: 536,
+            clamp: maximum,
+            keepalive: None,
+            patience: None,
             scratch: Vec::new(),
             spare: Vec::new(),
             options: Vec::new(),
@@ -207,8 +217,8 @@ impl Connection {
             Engine::listen(ends.0, mtu, settings.seed)
         })?;
         connection.state = State::Accepting;
-        connection.learn(&segment);
-        connection.give(packet, &mut |_| {});
+        connection.learn(&segment, now);
+        connection.give(packet, now, &mut |_| {});
         (connection.engine.state() == Engines::SynReceived).then_some(connection)
     }
 
@@ -241,8 +251,9 @@ impl Connection {
 
     /// The largest segment that is sent (TCP_MAXSEG).
     pub fn maximum(&self) -> u16 {
-        let most = self.wire.mtu - ip_header(self.local) - 20;
-        self.most.min(most as u16)
+        let most = (self.wire.mtu - ip_header(self.local) - 20) as u16;
+        let whole = self.most.min(most).min(self.clamp);
+        whole - (self.wire.stamps.length() as u16).min(whole - 8)
     }
 
     /// When it began.
@@ -304,37 +315,34 @@ impl Connection {
     }
 
     /// Lets the engine say what it has to.
-    pub(super) fn engines_turn(&mut self, emit: &mut Emit<'_>) {
+    pub(super) fn engines_turn(&mut self, now: Duration, emit: &mut Emit<'_>) {
         let Connection {
             engine,
             wire,
             scratch,
             ..
         } = self;
-        engine.output(scratch, &mut |packet| wire.leave(packet, emit));
+        engine.output(scratch, &mut |packet| wire.leave(packet, now, emit));
+    }
+
+    /// The options of a segment that leaves now. They are put back afterwards.
+    fn options_of_segment(&mut self, now: Duration) -> Vec<u8> {
+        let mut options = std::mem::take(&mut self.options);
+        options.clear();
+        self.wire.stamps.option(now, &mut options);
+        if self.sacks {
+            let most = match options.is_empty() {
+                true => BLOCKS,
+                false => BLOCKS - 1,
+            };
+            self.answers.option(most, &mut options);
+        }
+        options
     }
 
     /// An acknowledgement leaves.
-    pub(super) fn acknowledge(&mut self, emit: &mut Emit<'_>) {
-        self.engines_turn(emit);
-        let expected = self.expected();
-        let mut options = std::mem::take(&mut self.options);
-        options.clear();
-        if self.sacks {
-            self.answers.option(BLOCKS, &mut options);
-        }
-        let plain = Plain {
-            source: self.local,
-            destination: self.remote,
-            sequence: self.wire.next,
-            acknowledgement: expected,
-            flags: ACK,
-            window: self.wire.window_at(expected),
-            options: &options,
-        };
-        self.wire.send(&plain, (&[], &[]), emit);
-        self.answers.said(expected);
-        self.options = options;
+    pub(super) fn acknowledge(&mut self, now: Duration, emit: &mut Emit<'_>) {
+        self.say(ACK, self.wire.next, now, emit);
     }
 
     /// An answer that tells the other side where we are, at most two in a second.
@@ -346,7 +354,7 @@ impl Connection {
             return;
         }
         self.challenged = Some(now);
-        self.acknowledge(emit);
+        self.acknowledge(now, emit);
     }
 
     pub(super) fn open(&mut self, now: Duration) {
@@ -354,7 +362,9 @@ impl Connection {
         let trip = (self.tries <= 1).then(|| now.saturating_sub(self.began));
         let first = self.wire.first.unwrap_or_default().wrapping_add(1);
         self.sender.begin(first, trip, self.tries, now);
-        self.answers.begin(self.expected());
+        let expected = self.expected();
+        self.answers.begin(expected);
+        self.wire.open(expected);
         self.state = State::Open;
         self.heard = now;
         self.progress = now;
@@ -380,23 +390,19 @@ impl Connection {
 
     /// Sends data that may leave, and an answer that is due. Returns whether that was all.
     fn output(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
-        self.engines_turn(emit);
+        self.engines_turn(now, emit);
         let expected = self.expected();
         if self.wire.has_opened(expected) {
             self.answers.owe(now);
         }
-        let mut options = std::mem::take(&mut self.options);
-        options.clear();
-        if self.sacks {
-            self.answers.option(BLOCKS, &mut options);
-        }
+        let options = self.options_of_segment(now);
         let Connection {
             sender,
             wire,
             answers,
             ..
         } = self;
-        sender.set_options(options.len());
+        sender.set_options(options.len() - wire.stamps.length());
         let mut plain = Plain {
             source: self.local,
             destination: self.remote,
@@ -419,7 +425,7 @@ impl Connection {
         self.wire.next = self.sender.next();
         self.options = options;
         if self.answers.is_due(now) {
-            self.acknowledge(emit);
+            self.acknowledge(now, emit);
         }
         all
     }
@@ -440,13 +446,15 @@ impl Connection {
                     self.end(End::TimedOut);
                     return true;
                 }
-                self.output(now, emit)
+                let all = self.output(now, emit);
+                self.keep_alive(now, emit);
+                all
             }
             // The RST, or the last acknowledgement.
             State::Ended(End::Closed | End::Aborted) => {
-                self.engines_turn(emit);
+                self.engines_turn(now, emit);
                 if self.answers.is_due(now) && self.state == State::Ended(End::Closed) {
-                    self.acknowledge(emit);
+                    self.acknowledge(now, emit);
                 }
                 true
             }
@@ -456,7 +464,7 @@ impl Connection {
 
     fn given_up(&self, now: Duration) -> bool {
         let since = self.progress.max(self.heard);
-        self.sender.waits() && now.saturating_sub(since) >= GIVE_UP
+        self.sender.waits() && now.saturating_sub(since) >= self.patience.unwrap_or(GIVE_UP)
     }
 
     fn waits(&self) -> &'static [u64] {
@@ -478,7 +486,7 @@ impl Connection {
     fn handshake(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
         if self.engine.state() == Engines::SynReceived && self.state == State::Connecting {
             // Both ends have connected at once.
-            self.engines_turn(emit);
+            self.engines_turn(now, emit);
         }
         if now < self.tries_at() {
             return true;
@@ -492,10 +500,9 @@ impl Connection {
         self.tried_at = now;
         if self.tries == 1 {
             self.began = now;
-            self.engines_turn(emit);
+            self.engines_turn(now, emit);
         } else {
-            self.wire.count += 1;
-            emit(&self.wire.syn);
+            self.wire.again(now, emit);
         }
         true
     }
@@ -506,11 +513,19 @@ impl Connection {
             State::Connecting | State::Accepting => Some(self.tries_at()),
             State::Open => {
                 let waits = self.sender.waits();
-                let give_up = waits.then(|| self.progress.max(self.heard) + GIVE_UP);
-                [self.sender.timer_at(), self.answers.due(), give_up]
-                    .into_iter()
-                    .flatten()
-                    .min()
+                let patience = self.patience.unwrap_or(GIVE_UP);
+                let give_up = waits.then(|| self.progress.max(self.heard) + patience);
+                let keepalive = self.keepalive.filter(|_| self.may_ask());
+                let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
+                [
+                    self.sender.timer_at(),
+                    self.answers.due(),
+                    give_up,
+                    keepalive,
+                ]
+                .into_iter()
+                .flatten()
+                .min()
             }
             State::Ended(_) => None,
         }
@@ -573,6 +588,8 @@ impl Connection {
             (count, result)
         });
         self.read = self.read.wrapping_add(count as u32);
+        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
+        self.wire.read(read);
         result.ok()
     }
 
@@ -649,6 +666,72 @@ impl Connection {
             self.wire.mtu = mtu;
             self.sender.set_size(self.maximum().into());
         }
+    }
+
+    /// Asks a silent peer whether it is still there: after so long, with so much time between two
+    /// probes, and so often.
+    pub fn set_keepalive(&mut self, times: Option<(Duration, Duration, u32)>) {
+        self.keepalive = times.map(Keepalive::new);
+    }
+
+    /// Gives up data that stays without an answer for so long (TCP_USER_TIMEOUT).
+    pub fn set_patience(&mut self, patience: Option<Duration>) {
+        self.patience = patience;
+    }
+
+    /// Sends what is shorter than a segment although something is on its way (TCP_NODELAY).
+    pub fn set_no_delay(&mut self, no_delay: bool) {
+        self.sender.set_no_delay(no_delay);
+    }
+
+    /// Hop limit, and type of service or traffic class, of what is sent from now on.
+    pub fn set_header(&mut self, hop_limit: u8, service: u8) {
+        (self.wire.hop_limit, self.wire.service) = (hop_limit.max(1), service);
+    }
+
+    /// Asks the peer whether it is still there, or gives it up.
+    fn keep_alive(&mut self, now: Duration, emit: &mut Emit<'_>) {
+        let asks = self.may_ask();
+        let (heard, patience) = (self.heard, self.patience);
+        let Some(keepalive) = self.keepalive.as_mut().filter(|_| asks) else {
+            return;
+        };
+        match keepalive.turn(heard, patience, now) {
+            Turn::Nothing => {}
+            Turn::Probe => {
+                let before = self.wire.next.wrapping_sub(1);
+                self.say(ACK, before, now, emit);
+            }
+            Turn::Over => {
+                self.say(RST | ACK, self.wire.next, now, emit);
+                self.wire.silent = true;
+                self.end(End::TimedOut);
+            }
+        }
+    }
+
+    /// Whether nothing is on its way that has to be answered anyhow.
+    fn may_ask(&self) -> bool {
+        self.state == State::Open && self.pending() == 0 && !self.sender.waits()
+    }
+
+    /// A packet without data leaves.
+    fn say(&mut self, flags: u8, sequence: u32, now: Duration, emit: &mut Emit<'_>) {
+        self.engines_turn(now, emit);
+        let expected = self.expected();
+        let options = self.options_of_segment(now);
+        let plain = Plain {
+            source: self.local,
+            destination: self.remote,
+            sequence,
+            acknowledgement: expected,
+            flags,
+            window: self.wire.window_at(expected),
+            options: &options,
+        };
+        self.wire.send(&plain, (&[], &[]), emit);
+        self.answers.said(expected);
+        self.options = options;
     }
 
     /// What remains for a minute. None where nothing has to.

@@ -11,6 +11,9 @@
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
 //! | `engine` | smoltcp behind five functions |
 //! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
+//! | `keepalive` | whether a silent peer is still there |
+//! | `offer` | what a SYN says |
+//! | `stamps` | timestamps |
 //! | `wire` | what leaves the engine, made Linux's: options of SYN, identification, PMTU |
 //! | `loss` | what was sent and when: SACK, RACK, tail loss probes, which the engine has not |
 //! | [`connection`] | all of these together, with the rules for segments that do not fit |
@@ -39,13 +42,17 @@ mod arriving;
 pub mod connection;
 pub mod demux;
 mod engine;
+mod keepalive;
+mod offer;
 pub mod segment;
 mod sender;
+mod stamps;
 pub mod wait;
 mod wire;
 
 pub use connection::{Connection, End, Settings, State};
 pub use demux::{Demux, Pair};
+pub use offer::Offer;
 pub use segment::{reset_for, Segment};
 pub use wait::{Verdict, Wait};
 

@@ -88,20 +88,7 @@ impl<'a> Segment<'a> {
 
     /// Each option's kind and data. Ends at the first that is malformed.
     pub fn options(&self) -> impl Iterator<Item = (u8, &'a [u8])> {
-        let mut rest = self.options;
-        std::iter::from_fn(move || loop {
-            match rest {
-                [] | [0, ..] => return None,
-                [1, tail @ ..] => rest = tail,
-                [kind, length, ..] => {
-                    let length = usize::from(*length);
-                    let data = rest.get(2..length)?;
-                    rest = &rest[length..];
-                    return Some((*kind, data));
-                }
-                _ => return None,
-            }
-        })
+        options(self.options)
     }
 
     /// The largest segment that the sender of this SYN takes.
@@ -125,6 +112,17 @@ impl<'a> Segment<'a> {
         self.options().any(|(kind, _)| kind == 4)
     }
 
+    /// When it left by the sender's clock, and what that has last heard of the other one.
+    pub(crate) fn timestamps(&self) -> Option<(u32, u32)> {
+        self.options().find_map(|(kind, data)| match (kind, data) {
+            (8, &[a, b, c, d, e, f, g, h]) => Some((
+                u32::from_be_bytes([a, b, c, d]),
+                u32::from_be_bytes([e, f, g, h]),
+            )),
+            _ => None,
+        })
+    }
+
     /// What the receiver has beyond the acknowledgement number: from, to.
     pub(crate) fn sacks(&self) -> impl Iterator<Item = (u32, u32)> + 'a {
         let word = |bytes: &[u8]| {
@@ -137,6 +135,23 @@ impl<'a> Segment<'a> {
             .flat_map(|(_, data)| data.chunks_exact(8))
             .map(move |block| (word(&block[..4]), word(&block[4..])))
     }
+}
+
+/// The same for the options' bytes.
+pub(crate) fn options(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
+    std::iter::from_fn(move || loop {
+        match rest {
+            [] | [0, ..] => return None,
+            [1, tail @ ..] => rest = tail,
+            [kind, length, ..] => {
+                let length = usize::from(*length);
+                let data = rest.get(2..length)?;
+                rest = &rest[length..];
+                return Some((*kind, data));
+            }
+            _ => return None,
+        }
+    })
 }
 
 /// Source, destination, and the bytes from the TCP header on.

@@ -1,8 +1,12 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
-use crate::segment::{head, seal, Plain, ACK, HEADER, RST, SYN};
+use crate::engine::BUFFER;
+use crate::offer::Offer;
+use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN};
+use crate::stamps::{self, Stamps};
 use crate::Emit;
+use std::time::Duration;
 
 /// What is known of the packets that have left.
 pub(crate) struct Wire {
@@ -20,6 +24,9 @@ pub(crate) struct Wire {
     pub(crate) mtu: usize,
     /// The largest segment that we say we take.
     pub(crate) maximum: u16,
+    /// What our SYN says beside that.
+    pub(crate) says: Offer,
+    pub(crate) stamps: Stamps,
     /// The number of a RST that acknowledges nothing.
     pub(crate) bare_reset: Option<u32>,
     /// No RST leaves: the other end knows of no connection.
@@ -32,13 +39,16 @@ pub(crate) struct Wire {
     engines_shift: u8,
     shift: u8,
     /// The same number as it was last told.
-    told: u32,
+    pub(crate) told: u32,
+    /// The largest window that is said, whatever the engine takes, and from where on it counts.
+    limit: u32,
+    limit_from: u32,
     identification: u16,
     packet: Vec<u8>,
 }
 
 impl Wire {
-    pub(crate) fn new(mtu: usize, maximum: u16, identification: u16) -> Wire {
+    pub(crate) fn new(mtu: usize, maximum: u16, says: Offer, seed: u64) -> Wire {
         Wire {
             first: None,
             next: 0,
@@ -47,6 +57,8 @@ impl Wire {
             count: 0,
             mtu,
             maximum,
+            says,
+            stamps: Stamps::new((seed >> 16) as u32),
             silent: false,
             bare_reset: None,
             hop_limit: 64,
@@ -55,14 +67,16 @@ impl Wire {
             engines_shift: 0,
             shift: 0,
             told: 0,
-            identification,
+            limit: says.window,
+            limit_from: 0,
+            identification: (seed >> 32) as u16,
             packet: Vec::new(),
         }
     }
 
     /// One packet of the engine's. Its SYNs and RSTs leave; of its acknowledgements only what they
     /// allow is taken, because those that leave are ours.
-    pub(crate) fn leave(&mut self, packet: &mut Vec<u8>, emit: &mut Emit<'_>) {
+    pub(crate) fn leave(&mut self, packet: &mut Vec<u8>, now: Duration, emit: &mut Emit<'_>) {
         let four = packet[0] >> 4 == 4;
         let at = if four { 20 } else { 40 };
         let Some(tcp) = packet.get(at..).filter(|tcp| tcp.len() >= HEADER) else {
@@ -81,13 +95,18 @@ impl Wire {
                     packet[at + 8..at + 12].fill(0);
                     packet[at + 13] = RST;
                     packet[at + 14..at + 16].fill(0);
+                } else if self.stamps.agreed {
+                    packet.truncate(at + HEADER);
+                    self.stamps.option(now, packet);
+                    packet[at + 12] = ((HEADER + stamps::LENGTH) as u8 / 4) << 4;
+                    set_length(packet, at);
                 }
             }
         } else if flags & SYN != 0 {
             let sequence = word(&tcp[4..]);
             self.first.get_or_insert(sequence);
             self.next = sequence.wrapping_add(1);
-            self.options_of_syn(packet, at);
+            self.options_of_syn(packet, at, now);
         } else {
             let window = u32::from(u16::from_be_bytes([tcp[14], tcp[15]]));
             self.edge = word(&tcp[8..]).wrapping_add(window << self.engines_shift);
@@ -111,7 +130,12 @@ impl Wire {
     /// The SYN and ACK is answered: what its window has allowed counts.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.edge = expected.wrapping_add(self.window.into());
-        self.told = self.edge;
+    }
+
+    /// The connection is open, and the other side knows the window that our SYN has said.
+    pub(crate) fn open(&mut self, expected: u32) {
+        self.told = expected.wrapping_add(self.window.into());
+        self.limit_from = expected;
     }
 
     /// Whether the window has become so much larger that the other side should know
@@ -125,9 +149,25 @@ impl Wire {
 
     /// The window that is said with this acknowledgement.
     pub(crate) fn window_at(&self, expected: u32) -> u16 {
-        let room = self.edge.wrapping_sub(expected);
-        let room = if (room as i32) < 0 { 0 } else { room };
-        u16::try_from(room >> self.shift).unwrap_or(u16::MAX)
+        let positive = |room: u32| if (room as i32) < 0 { 0 } else { room };
+        let room = positive(self.edge.wrapping_sub(expected));
+        let limit = self.limit_from.wrapping_add(self.limit);
+        // Linux rounds its own measure up; what there is no room for is not said.
+        let limit = positive(limit.wrapping_sub(expected)).div_ceil(1 << self.shift);
+        u16::try_from(limit.min(room >> self.shift)).unwrap_or(u16::MAX)
+    }
+
+    /// The program has read up to here; what it has is no burden any more. A window that grows has
+    /// become larger by what has come.
+    pub(crate) fn read(&mut self, read: u32) {
+        let count = read.wrapping_sub(self.limit_from);
+        self.limit_from = read;
+        if self.says.grows {
+            self.limit = self
+                .limit
+                .saturating_add(count.saturating_mul(2))
+                .min(BUFFER as u32);
+        }
     }
 
     /// A packet of an open connection leaves, with data or without.
@@ -165,49 +205,70 @@ impl Wire {
         }
     }
 
-    /// The options of a SYN in Linux's order, our largest segment, and Linux's first window.
-    fn options_of_syn(&mut self, packet: &mut Vec<u8>, at: usize) {
-        let old: Vec<u8> = packet[at + HEADER..].to_vec();
-        let view = crate::Segment {
-            options: &old,
-            payload: &[],
-            source: ([0, 0, 0, 0], 0).into(),
-            destination: ([0, 0, 0, 0], 0).into(),
-            sequence: 0,
-            acknowledgement: 0,
-            flags: 0,
-            window: 0,
-        };
-        let (mut sack, mut scale) = (false, None);
-        for (kind, data) in view.options() {
-            match (kind, data) {
-                (3, &[shift]) => scale = Some(shift),
-                (4, _) => sack = true,
-                _ => {}
-            }
-        }
+    /// The options of a SYN in Linux's order, and Linux's first window.
+    fn options_of_syn(&mut self, packet: &mut Vec<u8>, at: usize, now: Duration) {
+        let old = packet[at + HEADER..].to_vec();
+        let scales = options(&old).find_map(|option| match option {
+            (3, &[shift]) => Some(shift),
+            _ => None,
+        });
         packet.truncate(at + HEADER);
         packet.extend([2, 4]);
         packet.extend(self.maximum.to_be_bytes());
-        if sack {
+        let says = self.says;
+        if says.timestamps {
+            packet.extend(match says.selective {
+                true => [4, 2],
+                false => [1, 1],
+            });
+            packet.extend(self.stamps.bare(now));
+        } else if says.selective {
             packet.extend([1, 1, 4, 2]);
         }
+        // The engine has a scale of its own, by which what it says is read.
         (self.engines_shift, self.shift) = (0, 0);
-        if let Some(shift) = scale {
+        if let (Some(shift), Some(engines)) = (says.scale, scales) {
             packet.extend([1, 3, 3, shift]);
-            (self.engines_shift, self.shift) = (shift, shift);
+            (self.engines_shift, self.shift) = (engines, shift);
         }
         let length = packet.len() - at;
         packet[at + 12] = (length as u8 / 4) << 4;
-        let window = u16::MAX - u16::MAX % self.maximum.max(1);
-        packet[at + 14..at + 16].copy_from_slice(&window.to_be_bytes());
-        self.window = window;
-        if at == 20 {
-            let total = packet.len() as u16;
-            packet[2..4].copy_from_slice(&total.to_be_bytes());
-        } else {
-            packet[4..6].copy_from_slice(&(length as u16).to_be_bytes());
+        let stamps = match says.timestamps && packet[at + 13] & ACK != 0 {
+            true => stamps::LENGTH as u32,
+            false => 0,
+        };
+        let window = says.first_window(u32::from(self.maximum).saturating_sub(stamps));
+        self.window = u16::try_from(window).unwrap_or(u16::MAX);
+        packet[at + 14..at + 16].copy_from_slice(&self.window.to_be_bytes());
+        set_length(packet, at);
+    }
+
+    /// The SYN leaves again.
+    pub(crate) fn again(&mut self, now: Duration, emit: &mut Emit<'_>) {
+        let at = match self.syn.first() {
+            Some(first) if first >> 4 == 6 => 40,
+            _ => 20,
+        };
+        // Its timestamp lies behind the largest segment.
+        let place = at + HEADER + 8;
+        if self.says.timestamps && self.syn.len() >= place + 4 {
+            let value = self.stamps.clock(now);
+            self.syn[place..place + 4].copy_from_slice(&value.to_be_bytes());
+            seal(&mut self.syn, at);
         }
+        self.count += 1;
+        emit(&self.syn);
+    }
+}
+
+/// Writes into the header of IP how long the packet is.
+fn set_length(packet: &mut [u8], at: usize) {
+    if at == 20 {
+        let total = packet.len() as u16;
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+    } else {
+        let length = packet.len() as u16 - 40;
+        packet[4..6].copy_from_slice(&length.to_be_bytes());
     }
 }
 

@@ -27,12 +27,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ///
     /// What bind(2) fails with, and what asking fails with.
     pub fn bind(&self, name: SocketAddr, failed: i32) -> Result<Step, Errno> {
-        if is_loopback(&name) || !self.table.is_active() {
+        if !self.table.is_active() {
             return Ok(Step::Machine);
         }
         let Some(kind) = self.kind().filter(|kind| fits(kind, &name)) else {
             return Ok(Step::Machine);
         };
+        // Only beside one that the machine does not know of the net says who has it.
+        if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {
+            return Ok(Step::Machine);
+        }
         let question = SocketQuestion {
             failed: failed as u32,
             ..self.question(kind, Some(name))?

@@ -6,6 +6,7 @@ use memtun_abi::Errno;
 use memtun_kernel::net::{Kept, NetDir};
 use memtun_stack::ask::{self, What};
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion, ANSWER};
+use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{flag, Entry, Protocol, Table};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
@@ -228,6 +229,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             source,
             native: (native.port() != 0).then_some(native),
             name,
+            tuning: match kind.protocol {
+                Protocol::Tcp => self.tuning(),
+                _ => Tuning::default(),
+            },
         })
     }
 

@@ -70,12 +70,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ///
     /// What connect(2) fails with at once, and what asking fails with.
     pub fn connect(&self, name: SocketAddr, pending: &Pending) -> Result<Step, Errno> {
-        if is_loopback(&name) || is_any(&name) || !self.table.is_active() {
+        if is_any(&name) || !self.table.is_active() {
             return Ok(Step::Machine);
         }
         let Some(kind) = self.kind() else {
             return Ok(Step::Machine);
         };
+        if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {
+            return Ok(Step::Machine);
+        }
         if name.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(Step::Machine);
         }

@@ -24,5 +24,6 @@ pub mod descriptor;
 pub mod name;
 pub mod names;
 pub mod option;
+pub mod tuning;
 
 pub use call::{Inet, Kind, Native};

@@ -4,7 +4,7 @@
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_sys::inet::SocketName;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// Longest name that the kernel takes, in bytes: `struct sockaddr_storage`.
 const LONGEST: usize = 128;
@@ -19,6 +19,23 @@ pub fn read(memory: &impl Memory, at: usize, length: usize) -> Option<SocketAddr
     let some = length.min(bytes.len());
     memory.read(at, &mut bytes[..some]).ok()?;
     SocketName::of_bytes(&bytes[..some])?.address()
+}
+
+/// Reads a name that is given to bind(2): one of no family that stands for any address is one of
+/// AF_INET (`__inet_bind`).
+pub fn read_own(memory: &impl Memory, at: usize, length: usize) -> Option<SocketAddr> {
+    const OF_V4: usize = 16;
+    let mut bytes = [0; OF_V4];
+    if let Some(name) = read(memory, at, length) {
+        return Some(name);
+    }
+    if at == 0 || !(OF_V4..=LONGEST).contains(&length) {
+        return None;
+    }
+    memory.read(at, &mut bytes).ok()?;
+    let (family, port) = (&bytes[..2], u16::from_be_bytes([bytes[2], bytes[3]]));
+    let is_any = family == [0, 0] && bytes[4..8] == [0; 4];
+    is_any.then(|| (Ipv4Addr::UNSPECIFIED, port).into())
 }
 
 /// Stores a name where the kernel has stored another one, into `room` bytes, and its length.
@@ -58,6 +75,16 @@ pub fn is_any(name: &SocketAddr) -> bool {
             Some(v4) => v4.is_unspecified(),
             None => v6.is_unspecified(),
         },
+    }
+}
+
+/// Returns the name of who speaks by an alias that stands for any address: on the machine's
+/// loopback that is one of the loopback's.
+pub fn of_loopback(name: SocketAddr) -> SocketAddr {
+    match name {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => (Ipv4Addr::LOCALHOST, v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => (Ipv6Addr::LOCALHOST, v6.port()).into(),
+        name => name,
     }
 }
 

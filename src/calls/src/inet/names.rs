@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native};
-use super::name::{is_any, is_for, is_loopback, of_family};
+use super::name::{is_any, is_for, is_loopback, of_family, of_loopback};
 use crate::host::Host;
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{flag, Flow, Protocol};
@@ -81,6 +81,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                     known => {
                         let named = || self.table.name_of(protocol, *native);
                         let name = known.map(|entry| entry.local).or_else(named);
+                        let reached = |name: &SocketAddr| match is_any(name) {
+                            true => self.reached_by(protocol, peer),
+                            false => None,
+                        };
+                        let name = name.map(|name| reached(&name).unwrap_or(name));
                         // A connection that did not come, or was ended by the program, leaves it
                         // its port.
                         name.map(|name| match protocol {
@@ -92,6 +97,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
         }?;
         Some(of_family(family, name))
+    }
+
+    /// Returns the name by which a socket of this net has reached this one: its native name says
+    /// no more than that it has any address.
+    fn reached_by(&self, protocol: Protocol, peer: Option<SocketAddr>) -> Option<SocketAddr> {
+        self.table.of_native(protocol, peer?)?.remote
     }
 
     /// Returns what getpeername(2) says in place of this native name; None for what the machine's
@@ -116,7 +127,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let protocol = self.protocol()?;
         let name = match self.flow_at(protocol, native) {
             Some(flow) => flow.remote,
-            None => self.table.name_of(protocol, *native)?,
+            None => of_loopback(self.table.name_of(protocol, *native)?),
         };
         Some(of_family(family_of(native), name))
     }
@@ -145,7 +156,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
                 _ => Accepted::Foreign,
             },
-            Some(_) => match self.table.name_of(Protocol::Tcp, *peer) {
+            Some(_) => match self.table.name_of(Protocol::Tcp, *peer).map(of_loopback) {
                 Some(name)
                     if is_for(family, &name) && self.table.is_of_net(Protocol::Tcp, *peer) =>
                 {
@@ -156,8 +167,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             None => {
                 let own = own().and_then(|own| native_v4(own.ip()));
                 match own.and_then(|own| self.table.what(own)) {
-                    Some(_) => Accepted::Foreign,
-                    None => Accepted::Machine,
+                    Some(_) if self.reached_by(Protocol::Tcp, Some(*peer)).is_none() => {
+                        Accepted::Foreign
+                    }
+                    _ => Accepted::Machine,
                 }
             }
         }

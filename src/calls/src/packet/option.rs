@@ -101,6 +101,11 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT | libc::SO_MAX_PACING_RATE) => {
                 self.int(value, length)?;
             }
+            // The machine's kernel lets nobody but its administrator set it.
+            (libc::SOL_SOCKET, libc::SO_MARK) if !self.is_packet() => {
+                let mark = self.int(value, length)?;
+                self.set(libc::SOL_SOCKET, libc::SO_MARK, mark)?;
+            }
             (libc::SOL_SOCKET, libc::SO_BROADCAST) => {
                 let on = self.int(value, length)? != 0;
                 self.change(set::BROADCAST, on)?;
@@ -175,8 +180,17 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             ORIGINAL_DEVICE | COPY_THRESHOLD | RESERVE | LOSS | TIMESTAMP | QDISC_BYPASS
             | IGNORE_OUTGOING => self.int(value, length).map(drop),
             RX_RING | TX_RING | VNET_HEADER | FANOUT => {
+                let what = match option {
+                    RX_RING => {
+                        "PACKET_RX_RING: libpcap and what uses it cannot capture here; \
+                                `memtun capture` can"
+                    }
+                    TX_RING => "PACKET_TX_RING",
+                    FANOUT => "PACKET_FANOUT",
+                    _ => "PACKET_VNET_HDR",
+                };
                 log::warn!(
-                    "descriptor {}: option {option} of packet sockets is not there on the net's interfaces",
+                    "descriptor {}: packet sockets on the net's interfaces have no {what}",
                     self.fd
                 );
                 Err(Errno(libc::EPERM))
@@ -412,6 +426,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (libc::SOL_SOCKET, libc::SO_REUSEADDR) if !self.is_packet() => {
                 Outcome::Int(i32::from(bound.set & set::NOT_SHARED == 0))
             }
+            (libc::SOL_SOCKET, libc::SO_MARK) if !self.is_packet() => self.get(level, option)?,
             (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => Outcome::Int(1),
             (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => Outcome::Int(-1),
             (libc::SOL_SOCKET, _) => Outcome::Kernel,

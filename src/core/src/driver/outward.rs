@@ -90,6 +90,8 @@ pub(crate) struct Sender<'s> {
 }
 
 impl Transmits for Sender<'_> {
+    // A driver hears of it by the call that fails.
+    fn too_long(&self, _cookie: u64, _to: std::net::SocketAddr, _mtu: u32) {}
     fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno> {
         let link = self.outward.link(self.net, ifindex)?;
         let way = Transmit {

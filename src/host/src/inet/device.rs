@@ -3,16 +3,16 @@
 #![forbid(unsafe_code)]
 
 use super::ground::Ground;
-use super::readers::{Reader, Reading};
+use super::readers::{Place, Reader, Reading};
 use super::{All, Shared};
 use memtun_kernel::net::NoTunnels;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry};
 use memtun_shm::Mapped;
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::Relaxed;
-use std::sync::Arc;
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 /// How long a reader sleeps at most: an interface whose program was killed wakes nobody.
@@ -57,15 +57,17 @@ impl All<'_> {
             };
             let cursor = skip(&interface);
             let reading = Arc::new(Reading {
+                index,
                 interface,
                 over: AtomicBool::new(false),
+                next: AtomicU64::new(cursor.number()),
+                place: Mutex::new(Place {
+                    cursor,
+                    packet: Vec::new(),
+                }),
             });
             readers.active.insert(index, reading.clone());
-            readers.fresh.push(Reader {
-                index,
-                reading,
-                cursor,
-            });
+            readers.fresh.push(Reader(reading));
         }
     }
 }
@@ -83,51 +85,51 @@ fn skip(interface: &Mapped<InterfaceState>) -> Cursor {
     cursor
 }
 
-impl Reader {
-    /// Reads until the interface or its last address is gone, or the host process ends.
-    pub fn run(mut self, shared: &Shared<'_>) {
-        let mut packet = Vec::new();
-        while !self.reading.is_over() {
-            let log = self.reading.interface.log();
-            let mut entry = log.read(&mut self.cursor, &mut packet);
-            if entry == Entry::Empty {
-                let next = self.cursor.number();
-                let reading = &*self.reading;
-                let nothing_new =
-                    || reading.interface.log.next().number() <= next && !reading.is_over();
-                self.reading.interface.log.sleep(NAP, nothing_new);
-                continue;
+impl All<'_> {
+    /// Takes what programs have written until now, so that what comes next counts as later.
+    pub fn catch_up(&mut self) {
+        /// Number of packets of one interface that may be before others.
+        const MOST: usize = 256;
+        let readings = self.inet.readers.active.values();
+        let behind: Vec<_> = readings.filter(|it| it.is_behind()).cloned().collect();
+        for reading in behind {
+            reading.take_some(self, MOST);
+        }
+    }
+}
+
+impl Reading {
+    /// Takes at most so many packets.
+    fn take_some(&self, all: &mut All<'_>, most: usize) {
+        let place = self.place.lock();
+        let mut place = place.unwrap_or_else(PoisonError::into_inner);
+        let Place { cursor, packet } = &mut *place;
+        let log = self.interface.log();
+        for _ in 0..most {
+            if self.is_over() {
+                break;
             }
-            let mut all = shared.lock();
-            for _ in 0..AT_ONCE {
-                match entry {
-                    Entry::Packet(_) => self.take(&mut all, &packet),
-                    Entry::Lost(count) => log::debug!("{count} packets came too fast"),
-                    Entry::Empty => break,
-                }
-                entry = match self.reading.is_over() {
-                    true => Entry::Empty,
-                    false => log.read(&mut self.cursor, &mut packet),
-                };
-            }
-            // What was read last must not be lost.
-            if let Entry::Packet(_) = entry {
-                self.take(&mut all, &packet);
-            }
-            // What many packets bring about is done once.
-            let settled = catch_unwind(AssertUnwindSafe(|| all.settle()));
-            if settled.is_err() {
-                log::error!("packets found a mistake in memtun");
+            match log.read(cursor, packet) {
+                Entry::Packet(_) => self.take(all, packet),
+                Entry::Lost(count) => log::debug!("{count} packets came too fast"),
+                Entry::Empty => break,
             }
             let gone = all.inet.ends.tcp.take_gone();
             drop(all);
             drop(gone);
         }
+        self.next.store(cursor.number(), SeqCst);
+        drop(place);
+        // What many packets bring about is done once.
+        let settled = catch_unwind(AssertUnwindSafe(|| all.settle()));
+        if settled.is_err() {
+            log::error!("packets found a mistake in memtun");
+        }
     }
 
     /// Takes one packet. One that finds a mistake here is lost, and nothing more.
     fn take(&self, all: &mut All<'_>, packet: &[u8]) {
-        if self.reading.interface.ifindex.load(Relaxed) != self.index {
+        if self.interface.ifindex.load(Relaxed) != self.index {
             return;
         }
         let taken = catch_unwind(AssertUnwindSafe(|| all.receive(self.index, packet)));
@@ -136,6 +138,21 @@ impl Reader {
                 "a packet of {} bytes found a mistake in memtun",
                 packet.len()
             );
+        }
+    }
+}
+
+impl Reader {
+    /// Reads until the interface or its last address is gone, or the host process ends.
+    pub fn run(self, shared: &Shared<'_>) {
+        let Reader(reading) = self;
+        while !reading.is_over() {
+            if reading.is_behind() {
+                reading.take_some(&mut shared.lock(), AT_ONCE);
+            } else {
+                let nothing_new = || !reading.is_behind() && !reading.is_over();
+                reading.interface.log.sleep(NAP, nothing_new);
+            }
         }
     }
 }

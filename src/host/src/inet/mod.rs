@@ -100,7 +100,7 @@ impl Local for Ends {
         let net = out.service.net();
         self.raw.failed(net, meta, offender, of, kind);
         match of.protocol {
-            memtun_ip::protocol::TCP => self.tcp.error(&mut self.sockets, out, meta, of, kind),
+            memtun_ip::protocol::TCP => self.tcp.error(of, kind),
             _ => drop(self.udp.error(&mut self.sockets, meta, offender, of, kind)),
         }
     }
@@ -271,7 +271,8 @@ impl<'n> All<'n> {
             | What::ListenOn
             | What::Path
             | What::Packet
-            | What::Join => {
+            | What::Join
+            | What::Tune => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }

@@ -7,6 +7,7 @@ use super::output::{Output, Way};
 use super::sockets::asker::Asker;
 use super::sockets::bind::Kind;
 use super::sockets::connect::Connected;
+use super::sockets::manner::Manner;
 use super::sockets::names::plain;
 use super::sockets::ports::Range;
 use super::{All, Ends, Local};
@@ -16,6 +17,7 @@ use memtun_abi::Errno;
 use memtun_ip::{protocol, Packet};
 use memtun_stack::ask::{Question, What};
 use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion};
+use std::net::SocketAddr;
 
 impl All<'_> {
     /// Answers a question about a socket, now or later.
@@ -31,6 +33,7 @@ impl All<'_> {
     ) -> Result<(), Replaced> {
         self.service.turn()?;
         self.follow();
+        self.catch_up();
         if question.what == What::Packet {
             let sent = self.send_packet(payload);
             reply.give(sent.as_ref().map_err(|e| *e));
@@ -48,7 +51,18 @@ impl All<'_> {
         };
         let answer = match question.what {
             What::Bind => self.bind(&asker),
-            What::ListenOn => self.inet.ends.sockets.listen(&asker),
+            What::ListenOn => {
+                self.inet.ends.tcp.note(asked.cookie, Manner::of(&asked));
+                self.inet.ends.sockets.listen(&asker)
+            }
+            What::Tune => {
+                let manner = Manner::of(&asked);
+                match asked.name {
+                    Some(peer) => self.tune(peer, manner),
+                    None => self.inet.ends.tcp.note(asked.cookie, manner),
+                }
+                Ok(SocketAnswer::Done)
+            }
             What::Path => self.path(&asker),
             What::Join => self.join(&asked),
             _ => match self.connect(&asker) {
@@ -80,6 +94,15 @@ impl All<'_> {
             service.consult(&mut |world| kind = Kind::of(world, address));
             kind
         })
+    }
+
+    /// A program has set something on a socket that is connected to this.
+    fn tune(&mut self, peer: SocketAddr, manner: Manner) {
+        let (_, ends) = self.parts();
+        if let Some(flow) = ends.sockets.flow_of_leg(peer) {
+            ends.tcp.tune(&flow, &manner);
+            self.settle();
+        }
     }
 
     fn path(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {

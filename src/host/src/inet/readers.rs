@@ -5,9 +5,9 @@ use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::Cursor;
 use memtun_shm::Mapped;
 use std::collections::BTreeMap;
-use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::SeqCst;
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64};
+use std::sync::{Arc, Mutex};
 
 /// The interfaces that are read.
 #[derive(Default)]
@@ -19,10 +19,22 @@ pub struct Readers {
     pub(super) seen: Option<u64>,
 }
 
-/// What a reader and its thread share.
+/// An interface that is read, by its own thread or by whoever needs to have what was written.
 pub(super) struct Reading {
+    pub(super) index: u32,
     pub(super) interface: Mapped<InterfaceState>,
     pub(super) over: AtomicBool,
+    /// Taken by who has the host's lock.
+    pub(super) place: Mutex<Place>,
+    /// The number of the next packet.
+    pub(super) next: AtomicU64,
+}
+
+/// How far an interface is read.
+pub(super) struct Place {
+    pub(super) cursor: Cursor,
+    /// The packet that was read last.
+    pub(super) packet: Vec<u8>,
 }
 
 impl Reading {
@@ -35,14 +47,15 @@ impl Reading {
     pub(super) fn is_over(&self) -> bool {
         self.over.load(SeqCst) || self.interface.is_gone()
     }
+
+    /// Is there something that nobody has taken?
+    pub(super) fn is_behind(&self) -> bool {
+        self.interface.log.next().number() > self.next.load(SeqCst)
+    }
 }
 
 /// The reader of one interface, which a thread runs.
-pub struct Reader {
-    pub(super) index: u32,
-    pub(super) reading: Arc<Reading>,
-    pub(super) cursor: Cursor,
-}
+pub struct Reader(pub(super) Arc<Reading>);
 
 impl Readers {
     /// Is an interface read?

@@ -238,6 +238,7 @@ impl Udp {
             origin: ICMP + u8::from(kind.v6),
             kind: kind.kind,
             code: kind.code,
+            hops: meta.hops[0],
             info: kind.told(),
             offender,
             scope: 0,

@@ -2,10 +2,12 @@
 //! generation.
 #![forbid(unsafe_code)]
 
+use crate::engine::route::lookup::LOOPBACK;
 use crate::message::conf::{self, Of};
 use crate::World;
 use memtun_ip::ethernet::Mac;
 use memtun_stack::{Address, Link, Neighbour};
+use memtun_tcp::Offer;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// An interface of the net.
@@ -64,6 +66,8 @@ pub struct Settings {
     pub ignores_mtu: bool,
     /// The smallest MTU of a path that is believed.
     pub smallest_mtu: u32,
+    /// What a SYN offers.
+    pub offer: Offer,
 }
 
 /// The net of one generation.
@@ -73,7 +77,7 @@ pub struct View {
     pub generation: u64,
     /// The net's own interfaces.
     pub interfaces: Vec<Interface>,
-    /// Their addresses.
+    /// Their addresses, and those that were given to the net's loopback.
     pub addresses: Vec<Address>,
     /// The neighbours that the state has for them.
     pub neighbours: Vec<Neighbour>,
@@ -99,7 +103,8 @@ impl View {
         let interfaces: Vec<Interface> = links.map(|link| interface(world, link)).collect();
         let own = |index: u32| interfaces.iter().any(|it| it.index == index);
         let addresses = world.state.addresses.iter();
-        let addresses = addresses.filter(|it| own(it.index)).copied().collect();
+        let is_own = |it: &&Address| own(it.index) || is_of_loopback(it.index, it.local);
+        let addresses = addresses.filter(is_own).copied().collect();
         let neighbours = world.state.neighbours.iter();
         let neighbours = neighbours.filter(|it| own(it.index) || it.index == 0);
         View {
@@ -179,6 +184,12 @@ impl View {
     }
 }
 
+/// Is it an address that was given to the net's loopback, and is reached by any interface? Those
+/// that a loopback has by itself are the machine's.
+pub(super) fn is_of_loopback(index: u32, address: IpAddr) -> bool {
+    index == LOOPBACK && !address.to_canonical().is_loopback()
+}
+
 fn interface(world: &World<'_>, link: &Link) -> Interface {
     let of = Of::Link(link);
     let v4 = |name: &str| conf::v4(world.state, of, name);
@@ -209,6 +220,37 @@ fn interface(world: &World<'_>, link: &Link) -> Interface {
     }
 }
 
+/// What sockets of TCP offer on which nothing was set. What the net has not set is the machine's.
+fn offer(world: &World<'_>) -> Offer {
+    let text = |path: &str| {
+        let set = world.state.sysctls.iter();
+        let set = set.map(|it| (&it.path[..], &it.value[..]));
+        let own = set
+            .filter(|it| it.0 == path.as_bytes())
+            .map(|it| it.1)
+            .next();
+        let own = own.and_then(|value| std::str::from_utf8(value).ok());
+        own.map(str::to_owned).unwrap_or_else(|| machines(path))
+    };
+    let is_on = |path: &str| text(path).trim() != "0";
+    let buffers = text("ipv4/tcp_rmem");
+    let mut buffers = buffers.split_whitespace().map(|it| it.parse().unwrap_or(0));
+    let (_, first, most) = (buffers.next(), buffers.next(), buffers.next());
+    let usual = Offer {
+        timestamps: is_on("ipv4/tcp_timestamps"),
+        selective: is_on("ipv4/tcp_sack"),
+        scale: is_on("ipv4/tcp_window_scaling").then_some(0),
+        ..Offer::default()
+    };
+    let most = most.unwrap_or(6_291_456);
+    usual.of_buffer(first.unwrap_or(131_072), Some(most))
+}
+
+/// What the machine has set.
+fn machines(path: &str) -> String {
+    std::fs::read_to_string(format!("/proc/sys/net/{path}")).unwrap_or_default()
+}
+
 fn settings(world: &World<'_>) -> Settings {
     let number = |path: &str, default: i64| world.setting(path.as_bytes()).unwrap_or(default);
     let at_least_0 = |path: &str, default: i64| number(path, default).max(0) as u64;
@@ -236,5 +278,6 @@ fn settings(world: &World<'_>) -> Settings {
         ],
         ignores_mtu: number("ipv4/ip_no_pmtu_disc", 0) == 1,
         smallest_mtu: at_least_0("ipv4/route/min_pmtu", 552) as u32,
+        offer: offer(world),
     }
 }

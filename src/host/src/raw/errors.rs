@@ -92,6 +92,7 @@ impl Socket {
                 origin: ICMP + u8::from(kind.v6),
                 kind: kind.kind,
                 code: kind.code,
+                hops: meta.hops[0],
                 info: kind.told(),
                 offender,
                 scope: meta.ifindex,
@@ -102,7 +103,6 @@ impl Socket {
                 to: SocketAddr::new(of.remote.ip(), 0),
                 at: of.local.ip(),
                 ifindex: meta.ifindex,
-                hops: meta.hops,
             };
             let whole = self.bound.set & set::HEADER_INCLUDED != 0;
             self.queue(&element, if whole { of.quoted } else { of.payload });
@@ -130,6 +130,7 @@ impl Socket {
             origin: LOCAL,
             kind: 0,
             code: 0,
+            hops: 0,
             info: mtu,
             offender: nobody,
             scope: 0,
@@ -140,7 +141,6 @@ impl Socket {
             to: SocketAddr::new(to, self.port),
             at: nobody,
             ifindex: 0,
-            hops: [0; 2],
         };
         self.queue(&element, &[]);
         self.tell(net);

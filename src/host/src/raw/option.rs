@@ -88,6 +88,11 @@ impl Socket {
         }
     }
 
+    /// The mark of what is sent (SO_MARK).
+    pub(super) fn mark(&self) -> u32 {
+        self.set_value(libc::SOL_SOCKET, libc::SO_MARK).unwrap_or(0) as u32
+    }
+
     /// Where the checksum is that the kernel completes, counted from behind the header of IPv6.
     pub(super) fn checksum(&self) -> Option<usize> {
         let set = self.set_value(V6, CHECKSUM);

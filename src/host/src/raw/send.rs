@@ -23,6 +23,7 @@ struct Facts {
     peer: Option<IpAddr>,
     id: u16,
     tos: u8,
+    mark: u32,
     hops: [Option<u8>; 2],
     out: [u32; 2],
     discovery: i32,
@@ -37,6 +38,7 @@ impl Facts {
             peer: socket.peer,
             id: socket.id,
             tos: socket.tos(),
+            mark: socket.mark(),
             hops: [socket.hops(false), socket.hops(true)],
             out: [socket.out(false), socket.out(true)],
             discovery: socket.discovery(),
@@ -91,6 +93,7 @@ impl Raw {
                 index => index,
             },
             tos,
+            mark: facts.mark,
             protocol,
             ..Flow::to(to)
         });

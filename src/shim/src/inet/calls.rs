@@ -16,6 +16,7 @@ use memtun_calls::inet::call::Step;
 use memtun_calls::inet::connect::{is_replaced, Pending};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
+use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_sys::inet::{self, SocketName};
@@ -116,17 +117,13 @@ fn quietly<T>(
 
 fn step(
     fd: c_int,
-    name: *const sockaddr,
-    length: socklen_t,
+    read: impl FnOnce(&OwnMemory) -> Option<SocketAddr>,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>, SocketAddr) -> Result<Step, Errno>,
 ) -> Result<Step, Errno> {
     errno::keep(|| {
-        fence(|| {
-            let named = name::read(&OwnMemory, name as usize, length as usize);
-            match (known::get(), named) {
-                (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
-                _ => Ok(Step::Machine),
-            }
+        fence(|| match (known::get(), read(&OwnMemory)) {
+            (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
+            _ => Ok(Step::Machine),
         })
     })
 }
@@ -142,7 +139,8 @@ pub extern "C" fn before_bind(
     to: &mut SocketName,
 ) -> Before {
     let bind = |call: &Inet<'_, Descriptor, OwnHost>, name| call.bind(name, failed);
-    before(step(fd, name, length, bind), to)
+    let read = |memory: &OwnMemory| name::read_own(memory, name as usize, length as usize);
+    before(step(fd, read, bind), to)
 }
 
 /// May another native name do, after bind(2) has failed?
@@ -161,7 +159,8 @@ pub extern "C" fn before_connect(
     to: &mut SocketName,
 ) -> Before {
     let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
-    before(step(fd, name, length, connect), to)
+    let read = |memory: &OwnMemory| name::read(memory, name as usize, length as usize);
+    before(step(fd, read, connect), to)
 }
 
 /// Does connect(2) end a connection (AF_UNSPEC)?
@@ -396,6 +395,8 @@ pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
 pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     if is_noted(level, option) {
         note_option(fd);
+    } else if is_shown(level, option) {
+        note_tuning(fd);
     }
     if level == libc::IPPROTO_IPV6
         && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
@@ -408,6 +409,12 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
 #[inline(never)]
 extern "C" fn note_option(fd: c_int) {
     quietly(fd, |call| call.changed().ok());
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn note_tuning(fd: c_int) {
+    quietly(fd, |call| call.tuned().ok());
 }
 
 #[cold]

@@ -12,12 +12,15 @@ use super::known::{self, Known};
 use crate::errno::{self, fence};
 use crate::table;
 use crate::told::Told;
+use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
 use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
+use memtun_calls::packet::receive::show as show_known;
 use memtun_shm::Shelf;
+use memtun_stack::sockets::raw::{set, Bound, Head, Kind};
 use memtun_stack::sockets::{flag, report, Flow, Report};
 use memtun_sys as sys;
 use std::net::SocketAddr;
@@ -62,9 +65,33 @@ pub fn take(known: &Known, cookie: u64, report: Report, flow: &Flow, payload: &[
     if entry.is_none_or(|entry| entry.flags & flag::RECEIVES_ERRORS == 0) {
         return;
     }
+    put(cookie, report, flow.remote, payload);
+}
+
+/// Called when a datagram is too long for its path (`ip_local_error`).
+pub fn too_long(known: &Known, cookie: u64, to: SocketAddr, mtu: u32) {
+    let entry = known.table.socket(cookie);
+    if entry.is_none_or(|entry| entry.flags & flag::RECEIVES_ERRORS == 0) {
+        return;
+    }
+    let report = Report {
+        errno: libc::EMSGSIZE as u32,
+        origin: report::LOCAL,
+        kind: 0,
+        code: 0,
+        hops: 0,
+        info: mtu,
+        offender: to.ip(),
+        scope: 0,
+        number: u32::MAX,
+    };
+    put(cookie, report, to, &[]);
+}
+
+fn put(cookie: u64, report: Report, to: SocketAddr, payload: &[u8]) {
     let mut queued = Queued {
         report,
-        to: flow.remote,
+        to,
         length: payload.len().min(LONGEST),
         payload: [0; LONGEST],
     };
@@ -296,5 +323,37 @@ fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> 
         payload: &queued.payload[..queued.length],
         is_v6: Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6),
     };
-    told.give(message, |_| Ok((0, false))).map(Some)
+    let head = Head {
+        hops: [queued.report.hops, 0],
+        ..Head::default()
+    };
+    let of = (
+        Kind {
+            family: if told.to.is_ipv4() {
+                libc::AF_INET
+            } else {
+                libc::AF_INET6
+            },
+            kind: libc::SOCK_DGRAM,
+        },
+        wanted_of(fd, told.is_v6),
+    );
+    let before = |control| match queued.report.is_local() {
+        true => Ok((0, false)),
+        false => show_known(&OwnMemory, of, &head, control),
+    };
+    told.give(message, before).map(Some)
+}
+
+/// What a socket wants to know of a message besides the error that it tells.
+fn wanted_of(fd: c_int, v6: bool) -> Bound {
+    let (level, option) = match v6 {
+        false => (libc::IPPROTO_IP, libc::IP_RECVTTL),
+        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
+    };
+    let wants = Descriptor(fd).option(level, option) == Ok(1);
+    Bound {
+        set: if wants { set::HOPS } else { 0 },
+        ..Bound::default()
+    }
 }

@@ -57,6 +57,11 @@ impl Transmits for Queues {
             _ => Err(refusal.errno),
         }
     }
+    fn too_long(&self, cookie: u64, to: SocketAddr, mtu: u32) {
+        if let Some(known) = known::get() {
+            errors::too_long(known, cookie, to, mtu);
+        }
+    }
     fn ways(&self) -> &Ways {
         &WAYS
     }

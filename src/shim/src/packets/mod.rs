@@ -431,7 +431,7 @@ pub extern "C" fn receive_error(fd: c_int, message: *mut msghdr) -> ssize_t {
         let head = Head {
             ifindex: element.ifindex,
             addresses: [[0; 16], octets_of(Some(element.at))],
-            hops: element.hops,
+            hops: [element.report.hops, 0],
             ..Head::default()
         };
         let of = (call.kind, mark::bound(fd));

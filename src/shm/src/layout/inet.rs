@@ -108,6 +108,8 @@ pub struct InetState {
     pub own_rows: AtomicU32,
     /// Number of rows of [`Rows::Sockets`] that may be in use.
     pub socket_rows: AtomicU32,
+    /// Number of sockets that stand for any address, and are bound to an alias natively.
+    pub fallbacks: AtomicU32,
     /// Number of errors that were raised for sockets.
     pub raises: AtomicU32,
     /// Bytes of [`Rows::Sockets`] that have memory behind them.

@@ -67,6 +67,11 @@ pub enum What {
     /// Something about a packet socket or a raw one. The payload is an
     /// [`Order`](crate::sockets::raw::Order).
     Raw = 12,
+    /// A program has set something on a socket of TCP. The payload is a [`SocketQuestion`], whose
+    /// name is the native one of the other end, or none for a socket that listens.
+    ///
+    /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
+    Tune = 13,
 }
 
 impl What {
@@ -80,6 +85,7 @@ impl What {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
+            Tune,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -18,6 +18,7 @@
 //! | [`question`] | what programs ask the host process about sockets, and the answers |
 //! | [`raw`] | packet sockets and raw sockets |
 //! | [`report`] | what the host process tells a socket of an error that came by ICMP |
+//! | [`tuning`] | what a program has set on a socket of TCP |
 //! | [`shown`] | what is shown of a socket that the machine's kernel lists |
 #![forbid(unsafe_code)]
 
@@ -28,6 +29,7 @@ pub mod report;
 pub mod row;
 pub mod shown;
 pub mod table;
+pub mod tuning;
 
 pub use report::Report;
 pub use table::Table;

@@ -2,6 +2,7 @@
 //! and of its answer ([`ask`](crate::ask)).
 #![forbid(unsafe_code)]
 
+use super::tuning::{Tuning, TUNING};
 use super::Protocol;
 use memtun_abi::Errno;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -71,12 +72,16 @@ pub struct SocketQuestion {
     /// The name that the program gave. For [`What::ListenOn`](crate::ask::What::ListenOn) there
     /// is none.
     pub name: Option<SocketAddr>,
+    /// What the program has set, of a socket of TCP.
+    pub tuning: Tuning,
 }
 
 /// Length in bytes of a question about a socket.
-pub const QUESTION: usize = 48 + 3 * NAME;
+pub const QUESTION: usize = NAMES + 3 * NAME + TUNING;
 /// Length in bytes of the longest answer.
 pub const ANSWER: usize = 8 + 2 * NAME + 48;
+/// Where the names begin in a question.
+const NAMES: usize = 48;
 /// Length in bytes of a name.
 const NAME: usize = 24;
 
@@ -139,15 +144,18 @@ impl SocketQuestion {
         }
         let source = self.source.map(|source| SocketAddr::new(source, 0));
         for (at, name) in [source, self.native, self.name].into_iter().enumerate() {
-            put_name(&mut bytes[48 + at * NAME..][..NAME], name);
+            put_name(&mut bytes[NAMES + at * NAME..][..NAME], name);
         }
+        bytes[QUESTION - TUNING..].copy_from_slice(&self.tuning.to_bytes());
         bytes
     }
 
     /// Reads a question. None means that it is none.
     pub fn of_bytes(bytes: &[u8]) -> Option<SocketQuestion> {
         let bytes = bytes.get(..QUESTION)?;
-        let name = |at: usize| name_of(&bytes[48 + at * NAME..][..NAME]);
+        let name = |at: usize| name_of(&bytes[NAMES + at * NAME..][..NAME]);
+        let mut tuning = [0; TUNING];
+        tuning.copy_from_slice(&bytes[QUESTION - TUNING..]);
         Some(SocketQuestion {
             cookie: long(bytes, 0),
             inode: long(bytes, 8),
@@ -164,6 +172,7 @@ impl SocketQuestion {
             source: name(0).map(|name| name.ip()),
             native: name(1),
             name: name(2),
+            tuning: Tuning::of_bytes(&tuning),
         })
     }
 }

@@ -22,6 +22,8 @@ pub struct Report {
     pub kind: u8,
     /// Its code.
     pub code: u8,
+    /// Hop limit of the message.
+    pub hops: u8,
     /// `ee_info`: the MTU.
     pub info: u32,
     /// Who has sent it.
@@ -46,7 +48,7 @@ impl Report {
         let mut bytes = [0; HEAD];
         bytes[..16].copy_from_slice(&secret);
         bytes[16..20].copy_from_slice(&self.errno.to_ne_bytes());
-        bytes[20..23].copy_from_slice(&[self.origin, self.kind, self.code]);
+        bytes[20..24].copy_from_slice(&[self.origin, self.kind, self.code, self.hops]);
         bytes[24..28].copy_from_slice(&self.info.to_ne_bytes());
         bytes[28..32].copy_from_slice(&self.scope.to_ne_bytes());
         match self.offender {
@@ -78,6 +80,7 @@ impl Report {
             origin: head[20],
             kind: head[21],
             code: head[22],
+            hops: head[23],
             info: word(24),
             scope: word(28),
             offender: match head[32] {

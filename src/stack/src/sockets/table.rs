@@ -291,6 +291,28 @@ impl Table {
         })
     }
 
+    /// Has a socket that stands for any address this port of the net, while natively it is bound to
+    /// an alias? The machine's loopback leads elsewhere then.
+    pub fn is_apart(&self, protocol: Protocol, port: u16) -> bool {
+        let is_it = |entry: &Entry| {
+            entry.flags & flag::FALLBACK != 0
+                && entry.protocol == protocol
+                && entry.local.port() == port
+        };
+        self.state.fallbacks.load(Acquire) != 0 && self.entries().any(|entry| is_it(&entry))
+    }
+
+    /// Returns the socket of the net that has exactly this native name.
+    pub fn of_native(&self, protocol: Protocol, native: SocketAddr) -> Option<Entry> {
+        let address = native_v4(native.ip())?;
+        self.entries().find(|entry| {
+            let bound = entry.native;
+            entry.protocol == protocol
+                && bound.port() == native.port()
+                && native_v4(bound.ip()) == Some(address)
+        })
+    }
+
     /// Is this the native name of a socket of the net? Whoever is on the machine can bind a socket
     /// to an alias, so an alias alone says nothing about who speaks.
     pub fn is_of_net(&self, protocol: Protocol, native: SocketAddr) -> bool {

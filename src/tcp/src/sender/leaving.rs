@@ -108,7 +108,10 @@ impl Sender {
         let fin = self.closing && count == left;
         let taken = count + u32::from(fin);
         let inside = self.edge().wrapping_sub(self.next);
-        let fits = taken > 0 && (inside as i32) > 0 && taken <= inside;
+        // RFC 896, as Minshall changes it: one short segment may be on its way (tcp_nagle_test).
+        let waits = before(self.oldest, self.short_end) && !self.no_delay;
+        let holds = count < self.segment() && !fin && waits;
+        let fits = taken > 0 && (inside as i32) > 0 && taken <= inside && !holds;
         fits.then_some((count, fin))
     }
 
@@ -123,6 +126,9 @@ impl Sender {
             self.timer = Some(now + self.trip.timeout());
         }
         self.board.push(self.next, end, now);
+        if count < self.segment() {
+            self.short_end = end;
+        }
         self.next = end;
         self.fin_sent |= fin;
         self.sent_at = Some(now);

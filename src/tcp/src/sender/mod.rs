@@ -85,6 +85,10 @@ pub(crate) struct Sender {
     fired: u32,
     sent_at: Option<Duration>,
     used_until: u32,
+    /// The number after the last segment that was shorter than it could be.
+    short_end: u32,
+    /// Short segments do not wait (TCP_NODELAY).
+    no_delay: bool,
 }
 
 impl Sender {
@@ -102,7 +106,7 @@ impl Sender {
             self.window.size = 1;
         }
         (self.oldest, self.next, self.high) = (first, first, first);
-        self.used_until = first;
+        (self.used_until, self.short_end) = (first, first);
         if let Some(trip) = trip {
             self.trip.measure(trip, now);
         }
@@ -117,6 +121,10 @@ impl Sender {
     /// So many bytes of options stand in each segment.
     pub(crate) fn set_options(&mut self, bytes: usize) {
         self.options = bytes;
+    }
+
+    pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
+        self.no_delay = no_delay;
     }
 
     pub(crate) fn oldest(&self) -> u32 {

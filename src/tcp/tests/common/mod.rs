@@ -3,9 +3,10 @@
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::time::Duration;
 
-use memtun_tcp::{Connection, Settings, State};
+use memtun_tcp::{Connection, Segment, Settings, State};
 
 pub const MILLI: Duration = Duration::from_millis(1);
 
@@ -59,6 +60,7 @@ pub fn settings(seed: u64) -> Settings {
         seed,
         hop_limit: 64,
         service: 0,
+        offer: memtun_tcp::Offer::default(),
     }
 }
 
@@ -217,4 +219,38 @@ pub fn transfer(world: &mut World, total: usize) -> Duration {
     }
     assert_eq!(read, total);
     world.now - began
+}
+
+pub fn here() -> SocketAddr {
+    "10.0.0.1:1000".parse().expect("an address")
+}
+
+pub fn there() -> SocketAddr {
+    "10.0.0.2:2000".parse().expect("an address")
+}
+
+pub fn polled(connection: &mut Connection, now: Duration) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    while !connection.poll(now, &mut |packet| out.push(packet.to_vec())) {}
+    out
+}
+
+pub fn given(connection: &mut Connection, packet: &[u8], now: Duration) -> Vec<Vec<u8>> {
+    let mut out = Vec::new();
+    connection.segment(packet, now, &mut |packet| out.push(packet.to_vec()));
+    out
+}
+
+/// Sequence, acknowledgement, flags, length of data.
+pub fn shown(packets: &[Vec<u8>]) -> Vec<(u32, u32, u8, usize)> {
+    let show = |packet: &Vec<u8>| {
+        let segment = Segment::parse(packet).expect("a segment with the right checksum");
+        (
+            segment.sequence,
+            segment.acknowledgement,
+            segment.flags,
+            segment.payload.len(),
+        )
+    };
+    packets.iter().map(show).collect()
 }

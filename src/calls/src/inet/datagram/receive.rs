@@ -3,7 +3,7 @@
 
 use crate::host::Host;
 use crate::inet::call::{Inet, Native};
-use crate::inet::name::{is_for, of_family};
+use crate::inet::name::{is_for, of_family, of_loopback};
 use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{Flow, Protocol, Report};
 use std::net::SocketAddr;
@@ -62,7 +62,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             SocketAddr::V4(_) => libc::AF_INET,
             SocketAddr::V6(_) => libc::AF_INET6,
         };
-        let name = self.table.name_of(Protocol::Udp, *sender);
+        let name = self.table.name_of(Protocol::Udp, *sender).map(of_loopback);
         let name = name.filter(|name| is_for(family, name));
         match name.filter(|_| self.table.is_of_net(Protocol::Udp, *sender)) {
             Some(name) => Heard::From(of_family(family, name), None),
@@ -70,13 +70,14 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
-    /// Only a socket that hears any address hears the machine.
+    /// Only a socket that hears any address hears the machine, though natively it may be bound to
+    /// the alias that stands for that.
     fn heard_of_machine(&self) -> Heard {
         let own = self.socket.own_name().ok();
         let alias = own.and_then(|own| native_v4(own.ip()));
         match alias.and_then(|alias| self.table.what(alias)) {
-            Some(_) => Heard::Skipped,
-            None => Heard::Machine,
+            Some(Alias::Own(_) | Alias::Flow(_)) => Heard::Skipped,
+            Some(Alias::AnyV4 | Alias::AnyV6) | None => Heard::Machine,
         }
     }
 }

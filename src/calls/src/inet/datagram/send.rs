@@ -40,6 +40,9 @@ pub trait Transmits {
     /// - ENODEV, ENETDOWN, where there is no such interface or its link is down.
     /// - EOPNOTSUPP, EACCES, where this process cannot and the host process has to.
     fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno>;
+    /// Notes that a datagram of a socket to a name is too long for its path, whose MTU is this, and
+    /// that the socket has forbidden pieces.
+    fn too_long(&self, cookie: u64, to: SocketAddr, mtu: u32);
     /// Returns the ways that this process keeps.
     fn ways(&self) -> &Ways;
 }
@@ -116,7 +119,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         };
-        if is_loopback(&to) || is_any(&to) || to.port() == 0 || !self.table.is_active() {
+        if is_any(&to) || to.port() == 0 || !self.table.is_active() {
+            return Ok(Sent::Machine);
+        }
+        if is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port()) {
             return Ok(Sent::Machine);
         }
         let from = From {
@@ -343,7 +349,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         head.dont_fragment = match way.pieces {
             Pieces::ByAll => false,
             Pieces::BySender => fits,
-            Pieces::ByNobody | Pieces::Probe if !fits => return Err(TOO_LONG.into()),
+            Pieces::ByNobody | Pieces::Probe if !fits => {
+                by.too_long(way.from.cookie, way.from.to, path.mtu);
+                return Err(TOO_LONG.into());
+            }
             Pieces::ByNobody | Pieces::Probe => true,
         };
         let pieces = total / mtu.max(1);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;
+use super::manner::Manner;
 use super::names::{native, own_of, plain, with_port};
 use super::ports::Range;
 use super::verdict::Verdict;
@@ -41,6 +42,8 @@ pub struct Opening {
     pub entry: Entry,
     /// The process that asks.
     pub asker: u32,
+    /// What the program has set.
+    pub manner: Manner,
 }
 
 impl Opening {
@@ -176,6 +179,7 @@ impl Sockets {
             mtu: way.mtu,
             entry,
             asker: asker.pid,
+            manner: Manner::of(question),
         }))
     }
 

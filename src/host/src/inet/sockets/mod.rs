@@ -19,6 +19,7 @@ pub mod bind;
 pub mod connect;
 pub mod diag;
 pub mod ends;
+pub mod manner;
 pub mod names;
 pub mod native;
 pub mod open;
@@ -30,6 +31,8 @@ pub mod target;
 pub mod verdict;
 pub mod writer;
 
+use crate::engine::route::lookup::LOOPBACK;
+use crate::inet::view::is_of_loopback;
 use crate::service::Service;
 use alive::is_of;
 use diag::Native;
@@ -74,14 +77,16 @@ pub struct Address {
     pub tentative: bool,
 }
 
-/// Returns the net's own addresses that stand on interfaces of its own.
+/// Returns the net's own addresses: those on interfaces of its own, and those that were given to
+/// its loopback.
 fn own_addresses(state: &State) -> Vec<Address> {
     let own = |index: u32| {
         let mut links = state.links.iter();
         let link = links.find(|link| link.index == index);
         link.is_some_and(|link| !link.declared && link.notified.is_some())
     };
-    let addresses = state.addresses.iter().filter(|it| own(it.index));
+    let addresses = state.addresses.iter();
+    let addresses = addresses.filter(|it| own(it.index) || is_of_loopback(it.index, it.local));
     addresses
         .map(|it| Address {
             index: it.index,
@@ -99,7 +104,7 @@ impl Sockets {
     /// active, with the last one it is so no more.
     pub fn follow(&mut self, service: &Service<'_>) {
         self.own = own_addresses(service.state());
-        let active = !self.own.is_empty();
+        let active = self.own.iter().any(|own| own.index != LOOPBACK);
         if active && self.open.is_none() {
             match Open::new(service.net()) {
                 Ok(open) => self.open = Some(open),
@@ -191,6 +196,15 @@ impl Sockets {
         self.openings.push_back((cookie, alias));
         if self.openings.len() > MOST {
             self.openings.pop_front();
+        }
+    }
+
+    /// Returns the flow of a connection whose leg has this native name.
+    pub fn flow_of_leg(&self, native: SocketAddr) -> Option<Flow> {
+        let table = self.open.as_ref()?.writer.table();
+        match memtun_stack::sockets::table::native_v4(native.ip()) {
+            Some(alias) => table.flow(alias),
+            None => table.flow_of_v6_port(Protocol::Tcp, native.port()),
         }
     }
 

@@ -2,14 +2,14 @@
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;
-use super::names::{native, own_of, plain, score, with_port};
+use super::names::{native, native_protocol, own_of, plain, score, with_port};
 use super::verdict::{Out, Verdict};
 use super::Sockets;
 use crate::engine::route::lookup::Flow as Query;
 use crate::inet::output::Output;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, Path, SocketAnswer, SocketQuestion, Wire};
-use memtun_stack::sockets::{Entry, Flow, Protocol};
+use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
 use memtun_stack::state::View;
 use std::net::{IpAddr, SocketAddr};
 
@@ -48,11 +48,16 @@ impl Sockets {
     ) -> Result<Verdict, Errno> {
         let view = out.service.state().view;
         let to = plain(to);
-        let v4_loopback = matches!(to.ip(), IpAddr::V4(v4) if v4.is_loopback());
-        if !self.active || to.ip().is_unspecified() || to.ip().is_loopback() || v4_loopback {
+        if !self.active || to.ip().is_unspecified() {
             return Ok(Verdict::Machine);
         }
         let question = asker.question;
+        if to.ip().is_loopback() {
+            return Ok(match self.is_apart(question.protocol, to) {
+                true => Verdict::Local(to.ip()),
+                false => Verdict::Machine,
+            });
+        }
         let of_link = matches!(to, SocketAddr::V6(to) if to.ip().is_unicast_link_local());
         let (_, given) = self.own_end(question.cookie);
         let from = question.source.map(|source| source.to_canonical());
@@ -94,6 +99,22 @@ impl Sockets {
             multicast,
             way,
         }))
+    }
+
+    /// Does an address of the loopback lead to a socket of this net that stands for any address,
+    /// and is bound to an alias because the machine has refused its port? What has the very address
+    /// on the machine comes first.
+    fn is_apart(&mut self, protocol: Protocol, to: SocketAddr) -> bool {
+        let from = SocketAddr::new(to.ip(), 0);
+        let target = self.target(protocol, to, from, 0);
+        if !target.is_some_and(|target| target.entry.flags & flag::FALLBACK != 0) {
+            return false;
+        }
+        let Some(open) = &mut self.open else {
+            return false;
+        };
+        let there = open.diag.exact(native_protocol(protocol), to, from);
+        !there.is_some_and(|there| there.own.ip() == to.ip() && there.other.port() == 0)
     }
 
     /// Answers a socket that sends datagrams to a name.

@@ -141,9 +141,16 @@ impl Open {
     }
 
     /// Does a native socket that the table does not know have this port of an address of the net:
-    /// one that was accepted, or that is being closed?
+    /// one that was accepted, or that is being closed? Beside those a socket with SO_REUSEADDR may
+    /// be bound, because they do not listen.
     pub fn is_native_taken(&mut self, name: &Name, port: u16) -> bool {
-        let natives = self.diag.of_port(native_protocol(name.protocol), port);
+        if name.protocol == Protocol::Tcp && name.reuse {
+            return false;
+        }
+        let mut ports = self.writer.standing_for(port_kind(name.protocol), port);
+        ports.push(port);
+        let of_port = |port| self.diag.of_port(native_protocol(name.protocol), port);
+        let natives: Vec<Native> = ports.into_iter().flat_map(of_port).collect();
         natives.iter().any(|native| {
             let is_known = native.cookie != 0 && self.writer.socket(native.cookie).is_some();
             let is_known = is_known && native.state != TIME_WAIT;
@@ -186,7 +193,7 @@ impl Open {
             }
         };
         let shares = self.shares(name, net.port(), cookie);
-        let stays = any && !failed && !shares;
+        let stays = any && !failed && !shares && !self.is_foreign(name, net.port());
         let address: IpAddr = match (any, stays) {
             (true, true) if v6 => Ipv6Addr::UNSPECIFIED.into(),
             (true, true) => net.ip(),
@@ -252,6 +259,24 @@ impl Open {
             .into_iter()
             .any(|row| self.is_alive(row, Duration::ZERO))
             || !self.diag.of_port(Protocol::Udp, port).is_empty()
+    }
+
+    /// Does a socket of TCP that is not of the net stand for any address natively, and would share
+    /// the port with one of this name? The kernel would give each what is for the other.
+    fn is_foreign(&mut self, name: &Name, port: u16) -> bool {
+        /// States of sockets that have a name and no connection: TCP_CLOSE, TCP_LISTEN and
+        /// TCP_BOUND_INACTIVE.
+        const NAMED: [u8; 3] = [7, 10, 13];
+        if name.protocol != Protocol::Tcp || !(name.reuse || name.reuse_port) {
+            return false;
+        }
+        let natives = self.diag.of_port(Protocol::Tcp, port);
+        natives.iter().any(|native| {
+            let any = native.own.ip().to_canonical().is_unspecified();
+            any && NAMED.contains(&native.state)
+                && native.cookie != 0
+                && self.writer.socket(native.cookie).is_none()
+        })
     }
 
     /// Can this native port stand for that port of the net? It can stand for one only.

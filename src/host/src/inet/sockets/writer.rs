@@ -7,7 +7,7 @@ use memtun_abi::Errno;
 use memtun_shm::layout::{Rows, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
 use memtun_stack::sockets::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use memtun_stack::sockets::table::Alias;
-use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table, ANY_V4};
+use memtun_stack::sockets::{flag, Entry, Flow, Own, Ports, Protocol, Table, ANY_V4};
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
@@ -75,6 +75,7 @@ impl Writer {
                 writer.clear::<OWN_WORDS>(Rows::Own, at as usize);
             }
         }
+        writer.table.mapped().fallbacks.store(0, Relaxed);
         let rows = writer.table.mapped().socket_rows.load(Relaxed) as usize;
         for at in 0..rows.min(Rows::Sockets.count()) {
             let entry = writer.table.entry_at(at);
@@ -239,6 +240,9 @@ impl Writer {
     // ---- sockets ----
 
     fn note(&mut self, at: usize, entry: &Entry) {
+        if entry.flags & flag::FALLBACK != 0 {
+            self.table.mapped().fallbacks.fetch_add(1, Release);
+        }
         self.by_cookie.insert(entry.cookie, at);
         let key = (entry.protocol, entry.local.port());
         let rows = self.by_port.entry(key).or_default();
@@ -248,6 +252,9 @@ impl Writer {
     }
 
     fn unnote(&mut self, at: usize, entry: &Entry) {
+        if entry.flags & flag::FALLBACK != 0 {
+            self.table.mapped().fallbacks.fetch_sub(1, Release);
+        }
         if self.by_cookie.get(&entry.cookie) == Some(&at) {
             self.by_cookie.remove(&entry.cookie);
         }
@@ -399,6 +406,20 @@ impl Writer {
     /// Returns what a port stands for.
     pub fn translated(&self, kind: PortKind, port: u16) -> Option<u32> {
         self.place_of_port(kind, port).0.map(|(_, value)| value)
+    }
+
+    /// Returns the native ports that stand for this one of the net's, besides itself.
+    pub fn standing_for(&self, kind: PortKind, port: u16) -> Vec<u16> {
+        let all = (0..Rows::Ports.count()).filter_map(|place| {
+            let [word] = self.table.mapped().row::<1>(Rows::Ports, place)?;
+            let word = word.load(Relaxed);
+            let native = (word >> 32) as u16;
+            let is_it = Translated::key(kind, native) == (word >> 32) as u32
+                && word as u32 == u32::from(port)
+                && ![0, REMOVED].contains(&word);
+            is_it.then_some(native)
+        });
+        all.collect()
     }
 
     /// Returns the place and the value of a port, and a place where it can stand.

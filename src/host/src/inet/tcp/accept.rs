@@ -58,7 +58,10 @@ impl Tcp {
         }
         let Ok(way) = out.way(&flow) else { return true };
         let generation = super::live::generation(out);
-        let settings = self.settings(&way);
+        let manner = self.manners.get(&listener.entry.cookie).copied();
+        let manner = manner.unwrap_or_default();
+        let offer = out.view().settings.offer;
+        let settings = self.settings(offer, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
@@ -92,6 +95,7 @@ impl Tcp {
         let legs = self.legs.clone();
         if let (Some(live), Some(legs)) = (self.live(number), legs) {
             live.learn(sockets);
+            live.tune(&manner);
             if let Stage::Running(leg) = &live.stage {
                 // Without events it would hang: it is ended instead.
                 if legs.add(leg, number, live.serial).is_err() {

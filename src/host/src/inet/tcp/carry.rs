@@ -3,7 +3,7 @@
 
 use super::connect::Hanging;
 use super::links::{Link, Tcp};
-use super::live::{send, After, Stage};
+use super::live::{After, Stage};
 use super::relay;
 use crate::inet::meta::{Cast, Meta};
 use crate::inet::output::Output;
@@ -66,14 +66,7 @@ impl Tcp {
     }
 
     /// Hears of an error that came by ICMP.
-    pub fn error(
-        &mut self,
-        _sockets: &mut Sockets,
-        out: &mut Output<'_, '_>,
-        _meta: &Meta,
-        of: &Embedded<'_>,
-        kind: &IcmpError,
-    ) {
+    pub fn error(&mut self, of: &Embedded<'_>, kind: &IcmpError) {
         let Some(number) = self.links.find(&Pair::new(of.local, of.remote)) else {
             return;
         };

@@ -65,7 +65,8 @@ impl Tcp {
             Err(e) => return refuse(sockets, reply, e.0),
         };
         let now = self.now();
-        let settings = self.settings(&way.1);
+        let offer = out.view().settings.offer;
+        let settings = self.settings(offer, &way.1, &opening.manner);
         let Some(connection) = Connection::connect(flow.local, flow.remote, &settings, now) else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
         };
@@ -81,7 +82,12 @@ impl Tcp {
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
         match self.keep(connection, flow, alias, way, stage) {
-            Some(number) => self.asked.push_back((now + MOMENT, number, self.serial)),
+            Some(number) => {
+                self.asked.push_back((now + MOMENT, number, self.serial));
+                if let Some(live) = self.live(number) {
+                    live.tune(&opening.manner);
+                }
+            }
             None => sockets.end_flow(alias),
         }
         self.flush(sockets, out);

@@ -4,9 +4,10 @@
 use super::legs::Legs;
 use super::live::{Generation, Live, Stage};
 use crate::inet::output::Way;
+use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::Sockets;
 use memtun_stack::sockets::Flow;
-use memtun_tcp::{Connection, Demux, Pair, Settings, Wait};
+use memtun_tcp::{Connection, Demux, Offer, Pair, Settings, Wait};
 use std::collections::{HashMap, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
@@ -30,6 +31,8 @@ pub struct Tcp {
     pub(super) fresh: Option<Arc<Legs>>,
     /// A number for each connection, so that a late event of a leg finds no other one.
     pub(super) serial: u32,
+    /// What was set on sockets that listen, by their cookies.
+    pub(super) manners: HashMap<u64, Manner>,
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
@@ -53,6 +56,7 @@ impl Default for Tcp {
             legs: None,
             fresh: None,
             serial: 0,
+            manners: HashMap::new(),
             began: Instant::now(),
             seed: 0,
             gone: Vec::new(),
@@ -67,7 +71,7 @@ impl Tcp {
     }
 
     /// What a new connection is told.
-    pub(super) fn settings(&mut self, way: &Way) -> Settings {
+    pub(super) fn settings(&mut self, usual: Offer, way: &Way, manner: &Manner) -> Settings {
         // splitmix64: each connection has numbers of its own.
         if self.seed == 0 {
             self.seed = memtun_sys::random();
@@ -78,10 +82,31 @@ impl Tcp {
         seed = (seed ^ (seed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         Settings {
             mtu: way.mtu as usize,
-            maximum: 0,
+            maximum: manner.maximum(),
             seed: seed ^ (seed >> 31),
-            hop_limit: way.hops.max(1),
-            service: 0,
+            hop_limit: manner.hops(way.hops),
+            service: manner.service,
+            offer: manner.offer(usual),
+        }
+    }
+
+    /// Remembers what was set on a socket that listens.
+    pub fn note(&mut self, cookie: u64, manner: Manner) {
+        /// So many are remembered; of the others what a socket has at first counts.
+        const MOST: usize = 4096;
+        if self.manners.len() >= MOST {
+            self.manners.clear();
+        }
+        self.manners.insert(cookie, manner);
+    }
+
+    /// A program has set something on the socket of a connection.
+    pub fn tune(&mut self, flow: &Flow, manner: &Manner) {
+        let found = self.links.find(&Pair::new(flow.local, flow.remote));
+        let Some(number) = found else { return };
+        if let Some(live) = self.live(number) {
+            live.tune(manner);
+            self.touch(number);
         }
     }
 

@@ -5,6 +5,7 @@ use super::leg::Leg;
 use crate::inet::ground::Ground;
 use crate::inet::output::{Output, Way};
 use crate::inet::sockets::connect::Opening;
+use crate::inet::sockets::manner::Manner;
 use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_stack::sockets::Flow;
@@ -77,6 +78,16 @@ impl Live {
         let way = self.way(out);
         self.connection
             .segment(packet, now, &mut |packet| send(out, packet, way));
+    }
+
+    /// The program has set something on its socket.
+    pub(super) fn tune(&mut self, manner: &Manner) {
+        let hops = self.way.map_or(64, |(_, way)| way.hops);
+        self.connection
+            .set_header(manner.hops(hops), manner.service);
+        self.connection.set_no_delay(manner.no_delay());
+        self.connection.set_keepalive(manner.keepalive());
+        self.connection.set_patience(manner.patience());
     }
 
     /// The way of its packets as it is now.

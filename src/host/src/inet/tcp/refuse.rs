@@ -2,8 +2,8 @@
 //!
 //! The program's native socket is to end as a kernel's does whose SYN was refused: from "not yet"
 //! to "failed", without a moment in which it is connected, because whoever waits for it would see
-//! that moment. So the SYN that comes from the plug's name is one of a socket that takes no answer: it
-//! lets no packet through whose hop limit is lower than 255 (IP_MINTTL). The program's socket is
+//! that moment. So the SYN that comes from the plug's name is one of a socket that takes no answer:
+//! it lets no packet through whose hop limit is lower than 255 (IP_MINTTL). The program's socket is
 //! between both states then (SYN_RECV), of which nobody is told. A second SYN from there makes it
 //! say what it expects (RFC 5961), and who has sent that SYN answers with a reset: its number is
 //! wrong for him, and right for the program's socket. Each step is made once the kernel's list of

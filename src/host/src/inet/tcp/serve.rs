@@ -73,6 +73,10 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
 /// mistake here costs the connections that it concerns, and no others.
 fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready], most: Duration) -> Duration {
     let mut all = shared.lock();
+    // What was written before a program shut its socket has come before that.
+    if !ready.is_empty() {
+        all.catch_up();
+    }
     let stepped = catch_unwind(AssertUnwindSafe(|| {
         let (mut out, ends) = all.parts();
         ends.tcp.ready(&mut ends.sockets, &mut out, ready);

@@ -407,6 +407,7 @@ mod tests {
                 origin: 2,
                 kind: 3,
                 code: 1,
+                hops: 63,
                 info: 7,
                 offender: [10, 0, 0, 2].into(),
                 scope: 0,
@@ -415,7 +416,6 @@ mod tests {
             to: ([10, 0, 0, 3], 4).into(),
             at: [10, 0, 0, 1].into(),
             ifindex: 2,
-            hops: [63, 1],
         };
         let mut bytes = element.to_bytes().to_vec();
         bytes.push(9);

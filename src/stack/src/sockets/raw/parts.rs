@@ -103,8 +103,6 @@ pub struct Element {
     pub at: IpAddr,
     /// By which interface.
     pub ifindex: u32,
-    /// Hop limit and traffic class of the error.
-    pub hops: [u8; 2],
 }
 
 /// Stands in place of the table's secret, which these reports need not have.
@@ -122,7 +120,6 @@ impl Element {
         rest[..16].copy_from_slice(&octets_of(Some(self.to.ip())));
         rest[16..32].copy_from_slice(&octets_of(Some(self.at)));
         rest[32..34].copy_from_slice(&self.to.port().to_ne_bytes());
-        rest[34..36].copy_from_slice(&self.hops);
         rest[36..40].copy_from_slice(&self.ifindex.to_ne_bytes());
         bytes
     }
@@ -138,7 +135,6 @@ impl Element {
             report,
             to: SocketAddr::new(address(0)?, u16_at(rest, 32)?),
             at: address(16)?,
-            hops: [rest[34], rest[35]],
             ifindex: u32_at(rest, 36)?,
         };
         Some((element, &rest[44..]))
