@@ -114,9 +114,6 @@ impl Reading {
                 Entry::Lost(count) => log::debug!("{count} packets came too fast"),
                 Entry::Empty => break,
             }
-            let gone = all.inet.ends.tcp.take_gone();
-            drop(all);
-            drop(gone);
         }
         self.next.store(cursor.number(), SeqCst);
         drop(place);
@@ -148,7 +145,11 @@ impl Reader {
         let Reader(reading) = self;
         while !reading.is_over() {
             if reading.is_behind() {
-                reading.take_some(&mut shared.lock(), AT_ONCE);
+                let mut all = shared.lock();
+                reading.take_some(&mut all, AT_ONCE);
+                let gone = all.inet.ends.tcp.take_gone();
+                drop(all);
+                drop(gone);
             } else {
                 let nothing_new = || !reading.is_behind() && !reading.is_over();
                 reading.interface.log.sleep(NAP, nothing_new);

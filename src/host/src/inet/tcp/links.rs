@@ -149,6 +149,12 @@ impl Tcp {
         }
     }
 
+    /// Is there a connection with these names, and be it in TIME_WAIT?
+    pub fn has(&self, flow: &Flow) -> bool {
+        let pair = Pair::new(flow.local, flow.remote);
+        self.links.find(&pair).is_some()
+    }
+
     /// Remembers that something has happened to a connection.
     pub(super) fn touch(&mut self, number: usize) {
         let Some(live) = self.live(number) else {
