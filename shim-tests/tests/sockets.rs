@@ -16,10 +16,7 @@ macro_rules! awaiting {
 }
 
 awaiting! {
-    fastd
     lossy
-    n2n
-    transfers
 }
 
 #[test]
@@ -38,6 +35,8 @@ macro_rules! pairs {
 pairs! {
     asyncio
     basic
+    fastd
+    n2n
     ocserv
     openvpn_loopback
     openvpn_tap
@@ -46,7 +45,9 @@ pairs! {
     openvpn_udp
     pings
     ssh
+    ssh_tun
     tap
     tinc
+    transfers
     vtund
 }

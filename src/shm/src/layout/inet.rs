@@ -116,7 +116,12 @@ pub struct InetState {
     pub kept_sockets: AtomicU64,
     /// Bytes of [`Rows::Flows`] that have memory behind them.
     pub kept_flows: AtomicU64,
+    /// What IP and the protocols above it have counted.
+    pub counters: [AtomicU64; COUNTERS],
 }
+
+/// Number of counters of IP and the protocols above it.
+pub const COUNTERS: usize = 128;
 
 impl InetState {
     /// Returns the word that says how many bytes of the rows have memory behind them; None for

@@ -87,6 +87,11 @@ impl Table {
         }
     }
 
+    /// Returns the state itself, in which is counted.
+    pub fn state(&self) -> &InetState {
+        &self.state
+    }
+
     /// Returns what a datagram of the host process begins with that is no program's, see
     /// [`Report`](super::Report).
     pub fn secret(&self) -> [u8; 16] {

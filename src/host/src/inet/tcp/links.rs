@@ -1,6 +1,7 @@
 //! All connections, by their names, by alias and by number.
 #![forbid(unsafe_code)]
 
+use super::control::Control;
 use super::legs::Legs;
 use super::live::{Generation, Live, Stage};
 use crate::inet::output::Way;
@@ -38,6 +39,7 @@ pub struct Tcp {
     pub(super) seed: u64,
     /// Connections that are over.
     gone: Vec<Box<Live>>,
+    pub(super) control: Control,
 }
 
 /// What stands behind a pair of names.
@@ -60,6 +62,7 @@ impl Default for Tcp {
             began: Instant::now(),
             seed: 0,
             gone: Vec::new(),
+            control: Control::default(),
         }
     }
 }
