@@ -28,6 +28,7 @@ impl Connection {
         let Some(segment) = Segment::read(packet) else {
             return;
         };
+        self.came = self.came.wrapping_add(1);
         match self.engine.state() {
             Engines::SynSent => self.answer(&segment, packet, now, emit),
             Engines::SynReceived => self.completion(&segment, packet, now, emit),

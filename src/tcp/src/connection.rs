@@ -97,6 +97,8 @@ pub struct Connection {
     tries: usize,
     tried_at: Duration,
     began: Duration,
+    /// Packets that have come.
+    pub(super) came: u32,
     pub(super) heard: Duration,
     pub(super) unacknowledged: u32,
     pub(super) progress: Duration,
@@ -176,6 +178,7 @@ impl Connection {
             tries: 0,
             tried_at: now,
             began: now,
+            came: 0,
             heard: now,
             unacknowledged: 0,
             progress: now,
@@ -468,8 +471,14 @@ impl Connection {
     }
 
     fn given_up(&self, now: Duration) -> bool {
-        let since = self.progress.max(self.heard);
-        self.sender.waits() && now.saturating_sub(since) >= self.patience.unwrap_or(GIVE_UP)
+        let patience = self.patience.unwrap_or(GIVE_UP);
+        self.sender.waits() && now.saturating_sub(self.silent_since()) >= patience
+    }
+
+    /// Since when the other side owes an answer.
+    fn silent_since(&self) -> Duration {
+        let heard = self.progress.max(self.heard);
+        heard.max(self.sender.busy_since())
     }
 
     fn waits(&self) -> &'static [u64] {
@@ -519,7 +528,7 @@ impl Connection {
             State::Open => {
                 let waits = self.sender.waits();
                 let patience = self.patience.unwrap_or(GIVE_UP);
-                let give_up = waits.then(|| self.progress.max(self.heard) + patience);
+                let give_up = waits.then(|| self.silent_since() + patience);
                 let keepalive = self.keepalive.filter(|_| self.may_ask());
                 let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
                 [

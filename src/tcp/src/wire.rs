@@ -127,6 +127,13 @@ impl Wire {
         (self.engines_shift, self.shift) = (0, 0);
     }
 
+    /// By how much windows are scaled: the other side's, which are scaled by this, and ours. None
+    /// where they are not.
+    pub(crate) fn scales(&self, theirs: u8) -> Option<(u8, u8)> {
+        let scaled = self.says.scale.is_some() && (self.shift, theirs) != (0, 0);
+        scaled.then_some((theirs, self.shift))
+    }
+
     /// The SYN and ACK is answered: what its window has allowed counts.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.edge = expected.wrapping_add(self.window.into());

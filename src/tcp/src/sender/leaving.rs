@@ -209,6 +209,7 @@ impl Sender {
 
     /// Whether a closed window has to be asked (tcp_check_probe_timer).
     fn watch(&mut self, now: Duration) {
+        self.keep_time(now);
         let waits = self.next != self.end() || self.closing && !self.fin_sent;
         if !self.board.is_empty() || !waits {
             (self.asks, self.asked) = (None, 0);

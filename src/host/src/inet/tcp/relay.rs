@@ -111,6 +111,7 @@ impl Live {
                 Stage::Refusing(opening, until, errno) => {
                     self.refuse_late(sockets, (opening, until, errno), now)
                 }
+                Stage::Arriving(listener) => self.arriving(sockets, legs, number, listener, now),
                 Stage::Running(leg) => {
                     return self.relay(sockets, out, (legs, number), leg, now);
                 }
