@@ -139,6 +139,9 @@ impl Live {
         mut leg: Leg,
         now: Duration,
     ) -> After {
+        if let Some(no_delay) = sockets.no_delay(self.alias) {
+            self.connection.set_no_delay(no_delay);
+        }
         let mut side = self.inward(&mut leg);
         if side == Side::Whole {
             side = self.outward(&mut leg);
