@@ -2,9 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native};
-use crate::host::Host;
+use crate::host::{self, Host};
 use memtun_abi::Errno;
-use memtun_stack::ask::What;
+use memtun_stack::ask::{self, What};
+use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::tuning::{tune, Tuning};
 use memtun_stack::sockets::{flag, Protocol};
 
@@ -59,6 +60,47 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             tuning.count = positive(tcp(libc::TCP_KEEPCNT));
         }
         tuning
+    }
+
+    fn ask_info(
+        &self,
+        question: &SocketQuestion,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Errno> {
+        let head = host::question(self.host, What::Info);
+        let bytes = question.to_bytes();
+        ask::ask(self.net, self.host.start(), &head, &[&bytes], each)
+    }
+
+    /// Returns how much of `info` is filled with what TCP_INFO says of the connection in the net;
+    /// None for what the machine's kernel says.
+    pub fn info(&self, info: &mut [u8]) -> Option<usize> {
+        let kind = self.kind().filter(|_| self.table.is_active());
+        let kind = kind.filter(|kind| kind.protocol == Protocol::Tcp)?;
+        let peer = self.socket.peer_name().ok()?;
+        self.flow_at(kind.protocol, &peer)?;
+        let question = self.question(kind, Some(peer)).ok()?;
+        let mut length = 0;
+        self.ask_info(&question, &mut |answer| {
+            let some = answer.len().min(info.len() - length);
+            info[length..length + some].copy_from_slice(&answer[..some]);
+            length += some;
+        })
+        .ok()?;
+        (length > 0).then_some(length)
+    }
+
+    /// Waits until the host process has taken what this process has written to its tunnels, if the
+    /// socket is one of TCP.
+    ///
+    /// # Errors
+    ///
+    /// ENOTSOCK for what is no socket of TCP, and what asking fails with.
+    pub fn settle(&self) -> Result<(), Errno> {
+        let kind = self.kind().filter(|_| self.table.is_active());
+        let kind = kind.filter(|kind| kind.protocol == Protocol::Tcp);
+        let question = self.question(kind.ok_or(Errno(libc::ENOTSOCK))?, None)?;
+        self.ask_info(&question, &mut |_| {})
     }
 
     /// Called when an option was set that segments show. What is neither connected nor listens is

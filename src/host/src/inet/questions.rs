@@ -106,6 +106,14 @@ impl All<'_> {
         }
     }
 
+    /// What TCP_INFO says of the connection that a question is about.
+    pub(super) fn info(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        let peer = SocketQuestion::of_bytes(payload)?.name?;
+        let ends = &mut self.inet.ends;
+        let flow = ends.sockets.flow_of_leg(peer)?;
+        ends.tcp.info(&flow)
+    }
+
     fn path(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
         let to = asker.question.name.ok_or(Errno(libc::EDESTADDRREQ))?;
         let (mut out, ends) = self.parts();

@@ -118,8 +118,13 @@ extern "C" fn accept_carried(
     loop {
         let mut from = AnyName::room();
         let place = (&raw mut from.bytes).cast();
+        let before = errno::get();
         let new = real!(accept4(fd, place, &raw mut from.length, flags));
         if new < 0 {
+            if errno::get() == libc::EAGAIN && inet_calls::is_early(fd) {
+                errno::set(before);
+                continue;
+            }
             return new;
         }
         if let Some(answer) = inet_calls::accepted(new, &from, name, room, length) {

@@ -383,7 +383,40 @@ pub fn got_option(
 ) {
     if is_translated(level, option) {
         show_option(fd, level, option, value, length);
+    } else if level == libc::IPPROTO_TCP && option == libc::TCP_INFO {
+        show_info(fd, value, length);
     }
+}
+
+/// Called where a call says that nothing has come. Returns whether it is to be made again: this
+/// process has written to a tunnel, and the host process has taken that now.
+#[inline]
+pub fn is_early(fd: c_int) -> bool {
+    known::may_be_early() && settled(fd)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn settled(fd: c_int) -> bool {
+    quietly(fd, |call| call.settle().ok()).is_some()
+}
+
+/// Shows the connection in the net where the kernel has shown that on the loopback.
+#[cold]
+#[inline(never)]
+extern "C" fn show_info(fd: c_int, value: *mut c_void, length: *mut socklen_t) {
+    /// Room for more than the struct of any kernel.
+    const ROOM: usize = 512;
+    quietly(fd, |call| {
+        let mut stored = [0; 4];
+        UsedMemory.read(length as usize, &mut stored).ok()?;
+        let stored = u32::from_ne_bytes(stored) as usize;
+        let mut info = [0; ROOM];
+        let filled = call.info(&mut info)?;
+        UsedMemory
+            .write(value as usize, &info[..filled.min(stored)])
+            .ok()
+    });
 }
 
 #[cold]

@@ -72,6 +72,9 @@ pub enum What {
     ///
     /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
     Tune = 13,
+    /// What TCP_INFO says of a connection. The payload is as of [`What::Tune`], the answer's a
+    /// `struct tcp_info`.
+    Info = 14,
 }
 
 impl What {
@@ -85,7 +88,7 @@ impl What {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
-            Tune,
+            Tune, Info,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -110,6 +110,14 @@ impl Tcp {
         }
     }
 
+    /// What TCP_INFO says of a connection.
+    pub fn info(&mut self, flow: &Flow) -> Option<Vec<u8>> {
+        let now = self.now();
+        let number = self.links.find(&Pair::new(flow.local, flow.remote))?;
+        let live = self.live(number)?;
+        Some(live.connection.info(now).to_vec())
+    }
+
     /// Keeps a connection. None where there is one of the same names, or there are too many.
     pub(super) fn keep(
         &mut self,
@@ -132,6 +140,7 @@ impl Tcp {
             way: Some(way),
             is_dirty: false,
             held: None,
+            hung: false,
             half: None,
             again: None,
         };
