@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::info::{at, Filled};
 use crate::segment::before;
 
 /// TCP_DELACK_MIN.
@@ -66,6 +67,14 @@ impl Answers {
     /// The other side's next number is this.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.told = expected;
+    }
+
+    /// Fills in what TCP_INFO says of what came.
+    pub(crate) fn tell(&self, info: &mut Filled, now: Duration) {
+        info.word(at::THEIR_SEGMENT, self.largest);
+        if let Some(heard) = self.heard {
+            info.ago(at::HEARD_DATA_AGO, heard, now);
+        }
     }
 
     /// An answer has to leave with the next turn.
@@ -154,6 +163,9 @@ impl Answers {
     /// an end of its own, which carries the answer (tcp_fin enters ping-pong mode).
     pub(crate) fn ended(&mut self, first: bool, now: Duration) {
         self.talks |= first;
+        // Blocks are forgotten with the end (tcp_fin resets what is said by SACK).
+        self.duplicate = None;
+        self.ahead.clear();
         match first {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),

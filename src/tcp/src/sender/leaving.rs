@@ -21,6 +21,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) sequence: u32,
     /// PSH and FIN.
     pub(crate) flags: u8,
+    /// Where urgent data ends, counted from the first byte; 0 for none.
+    pub(crate) urgent: u16,
     /// The bytes, in two pieces.
     pub(crate) data: (&'a [u8], &'a [u8]),
 }
@@ -124,7 +126,8 @@ impl Sender {
         let taken = count + u32::from(fin);
         let inside = self.edge().wrapping_sub(self.next);
         // RFC 896, as Minshall changes it: one short segment may be on its way (tcp_nagle_test).
-        let waits = before(self.oldest, self.short_end) && !self.no_delay;
+        let presses = self.no_delay || self.urgent_from(self.next) > 0;
+        let waits = before(self.oldest, self.short_end) && !presses;
         let holds = count < self.segment() && !fin && waits;
         let fits = taken > 0 && (inside as i32) > 0 && taken <= inside && !holds;
         fits.then_some((count, fin))
@@ -203,12 +206,23 @@ impl Sender {
         emit(Piece {
             sequence,
             flags,
+            urgent: self.urgent_from(sequence),
             data,
         });
     }
 
+    /// Where urgent data ends, counted from here (tcp_transmit_skb).
+    fn urgent_from(&self, sequence: u32) -> u16 {
+        let end = self.urgent.filter(|end| before(self.oldest, *end));
+        let ahead = end.filter(|end| before(sequence, *end));
+        ahead.map_or(0, |end| {
+            u16::try_from(end.wrapping_sub(sequence)).unwrap_or(u16::MAX)
+        })
+    }
+
     /// Whether a closed window has to be asked (tcp_check_probe_timer).
     fn watch(&mut self, now: Duration) {
+        self.keep_time(now);
         let waits = self.next != self.end() || self.closing && !self.fin_sent;
         if !self.board.is_empty() || !waits {
             (self.asks, self.asked) = (None, 0);
@@ -361,6 +375,7 @@ impl Sender {
         emit(Piece {
             sequence: self.oldest.wrapping_sub(1),
             flags: 0,
+            urgent: 0,
             data: (&[], &[]),
         });
         self.asked = (self.asked + 1).min(20);
