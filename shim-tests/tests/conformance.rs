@@ -139,6 +139,8 @@ programs! {
     tcp_connect6
     tcp_inherit
     tcp_inherit6
+    tcp_wire
+    tcp_wire6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken
