@@ -100,6 +100,10 @@ pub struct Connection {
     /// Packets that have come.
     pub(super) came: u32,
     pub(super) heard: Duration,
+    /// When it was open.
+    pub(super) opened: Duration,
+    /// The number of the last urgent byte that was told of.
+    pub(super) urgent: Option<u32>,
     pub(super) unacknowledged: u32,
     pub(super) progress: Duration,
     challenged: Option<Duration>,
@@ -180,6 +184,8 @@ impl Connection {
             began: now,
             came: 0,
             heard: now,
+            opened: now,
+            urgent: None,
             unacknowledged: 0,
             progress: now,
             challenged: None,
@@ -374,7 +380,7 @@ impl Connection {
         self.answers.begin(expected);
         self.wire.open(expected);
         self.state = State::Open;
-        self.heard = now;
+        (self.heard, self.opened) = (now, now);
         self.progress = now;
         self.unacknowledged = first;
         self.wire.syn = Vec::new();
@@ -422,7 +428,7 @@ impl Connection {
         };
         let mut send = |piece: Piece<'_>| {
             (plain.sequence, plain.flags) = (piece.sequence, piece.flags | ACK);
-            wire.send(&plain, piece.data, emit);
+            wire.send(&plain, &piece, emit);
             answers.said(expected);
             if piece.len() > 0 {
                 answers.talked(now);
@@ -648,6 +654,18 @@ impl Connection {
         }
     }
 
+    /// The last byte that was written is urgent (MSG_OOB).
+    pub fn press(&mut self) {
+        self.sender.press();
+    }
+
+    /// How many bytes that are to be read come before an urgent one, if there is one.
+    pub fn urgent(&self) -> Option<usize> {
+        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
+        let ahead = self.urgent?.wrapping_sub(read) as usize;
+        (ahead < self.available()).then_some(ahead)
+    }
+
     /// Gives it up. A RST leaves with the next [`poll`](Self::poll), except where the other end
     /// knows of no connection.
     pub fn abort(&mut self) {
@@ -663,7 +681,7 @@ impl Connection {
     /// Gives it up as [`abort`](Self::abort) does, with the RST of a host that knows of no such
     /// connection: without an acknowledgement.
     pub fn refuse(&mut self) {
-        self.wire.bare_reset = Some(self.wire.next);
+        self.wire.bare_reset = Some(self.sender.oldest());
         self.abort();
     }
 
@@ -743,7 +761,13 @@ impl Connection {
             window: self.wire.window_at(expected),
             options: &options,
         };
-        self.wire.send(&plain, (&[], &[]), emit);
+        let nothing = Piece {
+            sequence,
+            flags,
+            urgent: 0,
+            data: (&[], &[]),
+        };
+        self.wire.send(&plain, &nothing, emit);
         self.answers.said(expected);
         self.options = options;
     }
@@ -756,9 +780,9 @@ impl Connection {
         let ends = (self.local, self.remote);
         Some(Wait::new(
             ends,
-            self.wire.next,
-            self.expected(),
+            (self.wire.next, self.expected()),
             self.wire.window,
+            self.wire.stamps,
             now,
         ))
     }

@@ -58,6 +58,7 @@ impl Connection {
         info.word(at::PACKETS_IN, self.came);
         let expected = self.expected();
         info.word(at::OUR_WINDOW, self.wire.told.wrapping_sub(expected));
+        info.ago(at::HEARD_DATA_AGO, self.opened, now);
         self.answers.tell(&mut info, now);
         self.sender.tell(&mut info, now);
         info.0

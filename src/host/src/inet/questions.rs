@@ -17,6 +17,7 @@ use memtun_abi::Errno;
 use memtun_ip::{protocol, Packet};
 use memtun_stack::ask::{Question, What};
 use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::Protocol;
 use std::net::SocketAddr;
 
 impl All<'_> {
@@ -127,6 +128,12 @@ impl All<'_> {
         let (mut out, ends) = self.parts();
         let Ends { sockets, tcp, .. } = ends;
         let Some(to) = question.name else {
+            if question.protocol == Protocol::Tcp {
+                if let Some(alias) = sockets.take_opening(question.cookie) {
+                    tcp.abandon(sockets, &mut out, alias);
+                }
+                return Ok(Connected::Answer(SocketAnswer::Done));
+            }
             return sockets.disconnect(asker).map(Connected::Answer);
         };
         if question.failed != 0 {

@@ -9,7 +9,7 @@ use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
 use crate::waiting::deadline::Deadline;
-use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
+use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
@@ -19,6 +19,7 @@ use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
+use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::{self, SocketName};
 use memtun_sys::{self as sys};
 use std::net::{IpAddr, SocketAddr};
@@ -201,6 +202,42 @@ pub extern "C" fn after_connect(fd: c_int, answer: c_int) -> c_int {
     {
         Some(e) => errno::give::<c_int>(Err(e)) as c_int,
         None => answer,
+    }
+}
+
+/// Makes a call of the kernel's that moves bytes, in which a native connection can say that it was
+/// reset where it has ended in the net for another reason.
+#[inline(always)]
+pub fn moving(fd: c_int, host: impl FnOnce() -> ssize_t) -> ssize_t {
+    if !super::is_active() {
+        return host();
+    }
+    let moved = host();
+    if moved < 0 {
+        ended(fd);
+    }
+    moved
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn ended(fd: c_int) {
+    if is_replaced(Errno(errno::get())) {
+        if let Some(e) = quietly(fd, |call| call.end(true)) {
+            errno::set(e.0);
+        }
+    }
+}
+
+/// Called after shutdown(2): a socket that hung in connect(2) does so no more.
+#[cold]
+#[inline(never)]
+pub extern "C" fn shut_down(fd: c_int) {
+    if !PENDING.is_empty() {
+        quietly(fd, |call| {
+            let ended = call.kind()?.protocol == Protocol::Tcp && call.is_closed();
+            ended.then(|| call.disconnected(&PENDING).ok()).flatten()
+        });
     }
 }
 

@@ -32,6 +32,7 @@ use std::time::Duration;
 pub(crate) use leaving::Piece;
 pub(crate) use news::Ack;
 
+use crate::segment::before;
 use board::Board;
 use buffer::Buffer;
 use chrono::Chrono;
@@ -84,6 +85,8 @@ pub(crate) struct Sender {
     fresh_first: bool,
     /// The last number when a probe was sent for the tail, and whether it was a second sending.
     probed: Option<(u32, bool)>,
+    /// The first one was sent again in a recovery in which nothing else could be.
+    rescued: bool,
     timer: Option<Duration>,
     probe: Option<Duration>,
     /// A closed window is asked again then; and how often it was.
@@ -100,6 +103,8 @@ pub(crate) struct Sender {
     short_end: u32,
     /// Short segments do not wait (TCP_NODELAY).
     no_delay: bool,
+    /// The number after the last urgent byte.
+    urgent: Option<u32>,
     /// The first number after the SYN.
     first: u32,
     /// For how long there was something to say, and for how long no window for it.
@@ -146,6 +151,18 @@ impl Sender {
     /// So many bytes of options stand in each segment.
     pub(crate) fn set_options(&mut self, bytes: usize) {
         self.options = bytes;
+    }
+
+    /// Whether an acknowledgement is older than the other side's largest window (RFC 5961).
+    pub(crate) fn is_ancient(&self, acknowledgement: u32) -> bool {
+        let acknowledged = self.oldest.wrapping_sub(self.first);
+        let window = self.peer_most.min(acknowledged);
+        before(acknowledgement, self.oldest.wrapping_sub(window))
+    }
+
+    /// What was written last is urgent.
+    pub(crate) fn press(&mut self) {
+        self.urgent = Some(self.end());
     }
 
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {

@@ -71,18 +71,18 @@ impl Tcp {
             return true;
         };
         self.control.give(&mut connection, out);
-        let from = (alias, sockets.ports().plug).into();
-        // One that hears nothing of IPv4 is looked for when a leg connects.
-        let asked = !listener.from_loopback;
-        let found = asked.then(|| sockets.native(Protocol::Tcp, listener.native, from));
-        match found {
+        let from = match listener.from_loopback {
+            true => (Ipv6Addr::LOCALHOST, sockets.ports().plug).into(),
+            false => (alias, sockets.ports().plug).into(),
+        };
+        match sockets.native(Protocol::Tcp, listener.native, from) {
             // Nobody listens any more, or somebody else where a program of the net did.
-            Some(None) => {
+            None => {
                 sockets.end_flow(alias);
                 return false;
             }
             // The other end tries again.
-            Some(Some(found)) if found.is_full => sockets.end_flow(alias),
+            Some(found) if found.is_full => sockets.end_flow(alias),
             _ => {
                 let parts = (connection, flow, alias);
                 self.arrive(sockets, parts, (generation, way), listener, &manner);

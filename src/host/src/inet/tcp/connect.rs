@@ -32,7 +32,7 @@ const SOON: Duration = Duration::from_millis(1);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// How long a program may take from the answer to its connect.
-const SLOW: Duration = Duration::from_millis(300);
+const SLOW: Duration = Duration::from_millis(5);
 
 /// Where a program is that was told to connect to the plug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]

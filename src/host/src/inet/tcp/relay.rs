@@ -51,6 +51,7 @@ impl Tcp {
                     readable,
                     writable,
                     failed,
+                    urgent,
                 } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
                         continue;
@@ -59,6 +60,7 @@ impl Tcp {
                         leg.readable |= readable;
                         leg.writable |= writable;
                         leg.failed |= failed;
+                        leg.urgent |= urgent;
                     }
                     self.touch(number);
                 }
@@ -92,7 +94,14 @@ impl Live {
                 stage => self.stage = stage,
             }
         }
-        self.poll(out, now);
+        // Data for a socket that is closed is refused, and not acknowledged before.
+        let comes_late = match &self.stage {
+            Stage::Running(leg) => leg.ended && self.connection.available() > 0,
+            _ => false,
+        };
+        if !comes_late {
+            self.poll(out, now);
+        }
         loop {
             // Each arm puts the next stage in place of this one.
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
@@ -212,9 +221,15 @@ impl Live {
     /// From the net to the program.
     fn inward(&mut self, leg: &mut Leg) -> Side {
         while leg.writable && self.connection.available() > 0 {
-            let moved = self
-                .connection
-                .read_with(|bytes| leg.write(bytes).counted());
+            let urgent = self.connection.urgent();
+            let moved = self.connection.read_with(|bytes| {
+                let moved = match urgent {
+                    Some(0) => leg.write_urgent(&bytes[..1]),
+                    Some(before) => leg.write(&bytes[..before.min(bytes.len())]),
+                    None => leg.write(bytes),
+                };
+                moved.counted()
+            });
             match moved {
                 Some(Moved::Some(_)) => {}
                 Some(Moved::Later) | None => break,
@@ -231,7 +246,16 @@ impl Live {
     /// From the program to the net.
     fn outward(&mut self, leg: &mut Leg) -> Side {
         while leg.readable && !leg.ended && self.connection.room() > 0 {
-            let moved = self.connection.write_with(|room| leg.read(room).counted());
+            // What is read ends before an urgent byte, which is read alone then.
+            let presses = leg.urgent && leg.is_at_mark();
+            let moved = self.connection.write_with(|room| {
+                let most = if presses { 1 } else { room.len() };
+                leg.read(&mut room[..most]).counted()
+            });
+            if presses && matches!(moved, Some(Moved::Some(_))) {
+                leg.urgent = false;
+                self.connection.press();
+            }
             match moved {
                 Some(Moved::Some(_)) => {}
                 Some(Moved::Later | Moved::End) | None => break,

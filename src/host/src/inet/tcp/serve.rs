@@ -61,6 +61,7 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
                         serial: data as u32,
                         readable: flags.intersects(EventFlags::IN | gone),
                         failed: flags.contains(EventFlags::ERR),
+                        urgent: flags.contains(EventFlags::PRI),
                         writable: flags.intersects(EventFlags::OUT | gone),
                     });
                 }
