@@ -7,6 +7,7 @@ use memtun_abi::Errno;
 use memtun_stack::ask::{self, What};
 use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::tuning::{tune, Tuning};
+use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{flag, Protocol};
 
 /// What TCP_MAXSEG says of a socket that is not connected and on which nothing was set.
@@ -109,7 +110,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// # Errors
     ///
     /// What asking fails with.
-    pub fn tuned(&self) -> Result<(), Errno> {
+    pub fn tuned(&self, level: i32, option: i32) -> Result<(), Errno> {
         let kind = self.kind().filter(|_| self.table.is_active());
         let Some(kind) = kind.filter(|kind| kind.protocol == Protocol::Tcp) else {
             return Ok(());
@@ -124,6 +125,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         if !is_carried {
             return Ok(());
+        }
+        let alias = peer.and_then(|peer| native_v4(peer.ip()));
+        if let (libc::IPPROTO_TCP, libc::TCP_NODELAY, Some(alias)) = (level, option, alias) {
+            let no_delay = self.socket.option(level, option)? != 0;
+            self.table.say_no_delay(alias, no_delay);
+            // Nothing is held back yet that has to leave now. Most programs set this first.
+            if !no_delay || self.socket.segments_sent() == Ok(0) {
+                return Ok(());
+            }
         }
         let question = self.question(kind, peer)?;
         self.ask(What::Tune, &question).map(drop)

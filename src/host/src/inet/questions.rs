@@ -6,7 +6,7 @@ use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
 use super::sockets::asker::Asker;
 use super::sockets::bind::Kind;
-use super::sockets::connect::Connected;
+use super::sockets::connect::{Connected, Ports};
 use super::sockets::manner::Manner;
 use super::sockets::names::plain;
 use super::sockets::ports::Range;
@@ -147,7 +147,11 @@ impl All<'_> {
         }
         let range = Range::of(out.service.state());
         let verdict = sockets.verdict(&mut out, asker, to, true)?;
-        sockets.connect(asker, plain(to), verdict, &range)
+        let ports = Ports {
+            range: &range,
+            is_used: &|flow| tcp.has(flow),
+        };
+        sockets.connect(asker, plain(to), verdict, &ports)
     }
 
     /// A socket joins a group at an interface of the net, or leaves it.

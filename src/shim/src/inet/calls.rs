@@ -62,6 +62,9 @@ impl Native for Descriptor {
     fn segments_received(&self) -> Result<u32, Errno> {
         inet::segments_received(self.0)
     }
+    fn segments_sent(&self) -> Result<u32, Errno> {
+        inet::segments_sent(self.0)
+    }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
     }
@@ -466,7 +469,7 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     if is_noted(level, option) {
         note_option(fd);
     } else if is_shown(level, option) {
-        note_tuning(fd);
+        note_tuning(fd, level, option);
     }
     if level == libc::IPPROTO_IPV6
         && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
@@ -483,8 +486,8 @@ extern "C" fn note_option(fd: c_int) {
 
 #[cold]
 #[inline(never)]
-extern "C" fn note_tuning(fd: c_int) {
-    quietly(fd, |call| call.tuned().ok());
+extern "C" fn note_tuning(fd: c_int, level: c_int, option: c_int) {
+    quietly(fd, |call| call.tuned(level, option).ok());
 }
 
 #[cold]

@@ -234,13 +234,23 @@ impl Sender {
     /// When a probe asks whether the tail has arrived (tcp_schedule_loss_probe).
     pub(super) fn plan_probe(&mut self, now: Duration) {
         self.probe = None;
-        let plain = self.mode == Mode::Open;
-        if !self.sacks || !plain || self.board.is_empty() || self.board.arrived() > 0 {
-            return;
-        }
         let Some(smoothed) = self.trip.smoothed() else {
             return;
         };
+        if !self.sacks || self.board.is_empty() {
+            return;
+        }
+        if self.mode == Mode::Recovery {
+            // Where nothing more can be sent, nobody would notice that what was sent again is lost
+            // once more (RFC 6675 has a rescue for this, too; Linux waits for its timer).
+            if !self.rescued && self.fits().is_none() {
+                self.probe = Some(now + smoothed * 2 + TICK);
+            }
+            return;
+        }
+        if self.mode == Mode::Loss || self.board.arrived() > 0 {
+            return;
+        }
         // One segment alone may only have an acknowledgement that is late.
         let patience = if self.board.len() == 1 {
             SHORTEST
@@ -296,7 +306,12 @@ impl Sender {
     /// Asks for the tail: by new data where there is some, else by the last segment.
     fn on_probe(&mut self, now: Duration, emit: &mut dyn FnMut(Piece<'_>)) {
         self.probe = None;
-        if self.probed.is_none() && !self.board.is_empty() {
+        if self.mode == Mode::Recovery {
+            self.rescued = true;
+            if let Some(&first) = self.board.first() {
+                self.repeat(0, first, now, emit);
+            }
+        } else if self.probed.is_none() && !self.board.is_empty() {
             let again = self.fits().is_none();
             if again {
                 if let Some((place, sent)) = self.board.tail() {

@@ -85,6 +85,8 @@ pub(crate) struct Sender {
     fresh_first: bool,
     /// The last number when a probe was sent for the tail, and whether it was a second sending.
     probed: Option<(u32, bool)>,
+    /// The first one was sent again in a recovery in which nothing else could be.
+    rescued: bool,
     timer: Option<Duration>,
     probe: Option<Duration>,
     /// A closed window is asked again then; and how often it was.

@@ -37,6 +37,8 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    /// Connections that are over.
+    gone: Vec<Box<Live>>,
     pub(super) control: Control,
 }
 
@@ -59,6 +61,7 @@ impl Default for Tcp {
             manners: HashMap::new(),
             began: Instant::now(),
             seed: 0,
+            gone: Vec::new(),
             control: Control::default(),
         }
     }
@@ -158,6 +161,12 @@ impl Tcp {
         }
     }
 
+    /// Is there a connection with these names, and be it in TIME_WAIT?
+    pub fn has(&self, flow: &Flow) -> bool {
+        let pair = Pair::new(flow.local, flow.remote);
+        self.links.find(&pair).is_some()
+    }
+
     /// Remembers that something has happened to a connection.
     pub(super) fn touch(&mut self, number: usize) {
         let Some(live) = self.live(number) else {
@@ -211,5 +220,12 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
+        self.gone.push(live);
+    }
+
+    /// Takes out the connections that are over. Their legs are closed when they are dropped, which
+    /// takes a while: others should have the lock by then.
+    pub fn take_gone(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.gone)
     }
 }

@@ -148,6 +148,9 @@ impl Live {
         mut leg: Leg,
         now: Duration,
     ) -> After {
+        if let Some(no_delay) = sockets.no_delay(self.alias) {
+            self.connection.set_no_delay(no_delay);
+        }
         let mut side = self.inward(&mut leg);
         if side == Side::Whole {
             side = self.outward(&mut leg);
@@ -163,8 +166,9 @@ impl Live {
         match self.connection.state() {
             State::Ended(End::Aborted) => return After::Over,
             State::Ended(End::Closed) if self.connection.is_read() => {
-                leg.shut();
-                // What the program writes now has nobody to go to; it sees so when it does.
+                // The leg is closed. What the program writes now has nobody to go to; it sees so
+                // when it does.
+                self.stage = Stage::Running(leg);
                 return After::Over;
             }
             State::Ended(End::Closed) => {}
@@ -232,7 +236,8 @@ impl Live {
                 Some(Moved::End | Moved::Broken) => return Side::Broken,
             }
         }
-        if self.connection.is_read() {
+        // A leg that is about to be closed says the same by that.
+        if self.connection.is_read() && self.connection.state() == State::Open {
             leg.shut();
         }
         Side::Whole

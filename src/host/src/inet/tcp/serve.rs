@@ -95,5 +95,8 @@ fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready], most: Duration) -> Du
     let wait = wait.unwrap_or(LONG).min(most);
     // Said under the lock: whoever takes it next knows until when this thread sleeps.
     legs.sleep_until(Some(Instant::now() + wait));
+    let gone = all.inet.ends.tcp.take_gone();
+    drop(all);
+    drop(gone);
     wait
 }
