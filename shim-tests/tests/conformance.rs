@@ -133,6 +133,8 @@ programs! {
     tcp_accept6
     tcp_bind
     tcp_bind6
+    tcp_calls
+    tcp_calls6
     tcp_connect
     tcp_connect6
     tcp_inherit

@@ -19,6 +19,7 @@
 pub mod address;
 pub mod ask;
 pub mod brief;
+pub mod counters;
 pub mod family;
 pub mod link;
 pub mod neighbour;

@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::info::{at, Filled};
 use crate::segment::before;
 
 /// TCP_DELACK_MIN.
@@ -37,6 +38,10 @@ pub(crate) struct Answers {
     wary: u32,
     /// The answer that is due should not wait for the end of the turn.
     urgent: bool,
+    /// Answers to what came beyond the first gap since this was the next number: the first three
+    /// leave at once, the others with the turn (tcp_comp_sack).
+    gap_at: u32,
+    gaps: u32,
 }
 
 impl Default for Answers {
@@ -52,6 +57,8 @@ impl Default for Answers {
             heard: None,
             wary: 0,
             urgent: false,
+            gap_at: 0,
+            gaps: 0,
         }
     }
 }
@@ -60,6 +67,14 @@ impl Answers {
     /// The other side's next number is this.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.told = expected;
+    }
+
+    /// Fills in what TCP_INFO says of what came.
+    pub(crate) fn tell(&self, info: &mut Filled, now: Duration) {
+        info.word(at::THEIR_SEGMENT, self.largest);
+        if let Some(heard) = self.heard {
+            info.ago(at::HEARD_DATA_AGO, heard, now);
+        }
     }
 
     /// An answer has to leave with the next turn.
@@ -118,7 +133,8 @@ impl Answers {
             apart
         });
         self.ahead.insert(0, whole);
-        (self.wary, self.urgent) = (WARY, true);
+        self.wary = WARY;
+        self.urgent |= self.is_among_first(self.told);
         self.owe(now);
     }
 
@@ -133,7 +149,10 @@ impl Answers {
         let much = expected.wrapping_sub(self.told) > self.largest;
         let delays = self.talks || self.quick == 0;
         if gap || much || !delays {
-            self.urgent |= self.wary > 0;
+            self.urgent |= match gap && !much {
+                true => self.is_among_first(expected),
+                false => self.wary > 0,
+            };
             self.owe(now);
         } else {
             self.due.get_or_insert(now + DELAY);
@@ -144,10 +163,23 @@ impl Answers {
     /// an end of its own, which carries the answer (tcp_fin enters ping-pong mode).
     pub(crate) fn ended(&mut self, first: bool, now: Duration) {
         self.talks |= first;
+        // Blocks are forgotten with the end (tcp_fin resets what is said by SACK).
+        self.duplicate = None;
+        self.ahead.clear();
         match first {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),
         }
+    }
+
+    /// Whether the answer to a segment around a gap is one of the first.
+    fn is_among_first(&mut self, expected: u32) -> bool {
+        const FIRST: u32 = 3;
+        if self.gap_at != expected {
+            (self.gap_at, self.gaps) = (expected, 0);
+        }
+        self.gaps += 1;
+        self.gaps <= FIRST
     }
 
     /// Whether the answer should leave before the next segment is looked at.

@@ -97,7 +97,13 @@ pub struct Connection {
     tries: usize,
     tried_at: Duration,
     began: Duration,
+    /// Packets that have come.
+    pub(super) came: u32,
     pub(super) heard: Duration,
+    /// When it was open.
+    pub(super) opened: Duration,
+    /// The number of the last urgent byte that was told of.
+    pub(super) urgent: Option<u32>,
     pub(super) unacknowledged: u32,
     pub(super) progress: Duration,
     challenged: Option<Duration>,
@@ -176,7 +182,10 @@ impl Connection {
             tries: 0,
             tried_at: now,
             began: now,
+            came: 0,
             heard: now,
+            opened: now,
+            urgent: None,
             unacknowledged: 0,
             progress: now,
             challenged: None,
@@ -220,6 +229,11 @@ impl Connection {
         connection.learn(&segment, now);
         connection.give(packet, now, &mut |_| {});
         (connection.engine.state() == Engines::SynReceived).then_some(connection)
+    }
+
+    /// How much may be on its way, BBR says, not CUBIC: for one that is not open yet.
+    pub fn use_bbr(&mut self) {
+        self.sender.use_bbr();
     }
 
     /// Where it stands.
@@ -366,7 +380,7 @@ impl Connection {
         self.answers.begin(expected);
         self.wire.open(expected);
         self.state = State::Open;
-        self.heard = now;
+        (self.heard, self.opened) = (now, now);
         self.progress = now;
         self.unacknowledged = first;
         self.wire.syn = Vec::new();
@@ -414,7 +428,7 @@ impl Connection {
         };
         let mut send = |piece: Piece<'_>| {
             (plain.sequence, plain.flags) = (piece.sequence, piece.flags | ACK);
-            wire.send(&plain, piece.data, emit);
+            wire.send(&plain, &piece, emit);
             answers.said(expected);
             if piece.len() > 0 {
                 answers.talked(now);
@@ -463,8 +477,14 @@ impl Connection {
     }
 
     fn given_up(&self, now: Duration) -> bool {
-        let since = self.progress.max(self.heard);
-        self.sender.waits() && now.saturating_sub(since) >= self.patience.unwrap_or(GIVE_UP)
+        let patience = self.patience.unwrap_or(GIVE_UP);
+        self.sender.waits() && now.saturating_sub(self.silent_since()) >= patience
+    }
+
+    /// Since when the other side owes an answer.
+    fn silent_since(&self) -> Duration {
+        let heard = self.progress.max(self.heard);
+        heard.max(self.sender.busy_since())
     }
 
     fn waits(&self) -> &'static [u64] {
@@ -514,7 +534,7 @@ impl Connection {
             State::Open => {
                 let waits = self.sender.waits();
                 let patience = self.patience.unwrap_or(GIVE_UP);
-                let give_up = waits.then(|| self.progress.max(self.heard) + patience);
+                let give_up = waits.then(|| self.silent_since() + patience);
                 let keepalive = self.keepalive.filter(|_| self.may_ask());
                 let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
                 [
@@ -634,6 +654,18 @@ impl Connection {
         }
     }
 
+    /// The last byte that was written is urgent (MSG_OOB).
+    pub fn press(&mut self) {
+        self.sender.press();
+    }
+
+    /// How many bytes that are to be read come before an urgent one, if there is one.
+    pub fn urgent(&self) -> Option<usize> {
+        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
+        let ahead = self.urgent?.wrapping_sub(read) as usize;
+        (ahead < self.available()).then_some(ahead)
+    }
+
     /// Gives it up. A RST leaves with the next [`poll`](Self::poll), except where the other end
     /// knows of no connection.
     pub fn abort(&mut self) {
@@ -649,7 +681,7 @@ impl Connection {
     /// Gives it up as [`abort`](Self::abort) does, with the RST of a host that knows of no such
     /// connection: without an acknowledgement.
     pub fn refuse(&mut self) {
-        self.wire.bare_reset = Some(self.wire.next);
+        self.wire.bare_reset = Some(self.sender.oldest());
         self.abort();
     }
 
@@ -729,7 +761,13 @@ impl Connection {
             window: self.wire.window_at(expected),
             options: &options,
         };
-        self.wire.send(&plain, (&[], &[]), emit);
+        let nothing = Piece {
+            sequence,
+            flags,
+            urgent: 0,
+            data: (&[], &[]),
+        };
+        self.wire.send(&plain, &nothing, emit);
         self.answers.said(expected);
         self.options = options;
     }
@@ -742,9 +780,9 @@ impl Connection {
         let ends = (self.local, self.remote);
         Some(Wait::new(
             ends,
-            self.wire.next,
-            self.expected(),
+            (self.wire.next, self.expected()),
             self.wire.window,
+            self.wire.stamps,
             now,
         ))
     }

@@ -3,7 +3,8 @@
 
 use crate::engine::BUFFER;
 use crate::offer::Offer;
-use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN};
+use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
+use crate::sender::Piece;
 use crate::stamps::{self, Stamps};
 use crate::Emit;
 use std::time::Duration;
@@ -127,6 +128,13 @@ impl Wire {
         (self.engines_shift, self.shift) = (0, 0);
     }
 
+    /// By how much windows are scaled: the other side's, which are scaled by this, and ours. None
+    /// where they are not.
+    pub(crate) fn scales(&self, theirs: u8) -> Option<(u8, u8)> {
+        let scaled = self.says.scale.is_some() && (self.shift, theirs) != (0, 0);
+        scaled.then_some((theirs, self.shift))
+    }
+
     /// The SYN and ACK is answered: what its window has allowed counts.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.edge = expected.wrapping_add(self.window.into());
@@ -171,7 +179,8 @@ impl Wire {
     }
 
     /// A packet of an open connection leaves, with data or without.
-    pub(crate) fn send(&mut self, plain: &Plain<'_>, data: (&[u8], &[u8]), emit: &mut Emit<'_>) {
+    pub(crate) fn send(&mut self, plain: &Plain<'_>, piece: &Piece<'_>, emit: &mut Emit<'_>) {
+        let data = piece.data;
         let mut packet = std::mem::take(&mut self.packet);
         head(plain, data.0.len() + data.1.len(), &mut packet);
         packet.extend_from_slice(data.0);
@@ -181,6 +190,10 @@ impl Wire {
         self.told = plain
             .acknowledgement
             .wrapping_add(u32::from(plain.window) << self.shift);
+        if piece.urgent > 0 {
+            packet[at + 13] |= URG;
+            packet[at + 18..at + 20].copy_from_slice(&piece.urgent.to_be_bytes());
+        }
         self.finish(&mut packet, at, plain.flags);
         seal(&mut packet, at);
         self.count += 1;

@@ -8,6 +8,7 @@ use super::route::Way;
 use super::stack::Output;
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::{IcmpError, Packet};
+use memtun_stack::counters::Counter;
 use std::net::IpAddr;
 
 /// Passes a packet on by `way`.
@@ -64,6 +65,8 @@ pub(super) fn forward(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>
             }
         }
     }
+    let v6 = packet.is_v6();
+    out.count(v6, Counter::ForwDatagrams, Counter::V6ForwDatagrams);
     let way = Way { mtu, ..*way };
     let _ = match too_long {
         true => out.in_pieces(&bytes, &way),

@@ -10,6 +10,7 @@ use crate::engine::route::lookup::{Flow, LOOPBACK};
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::icmp::{self, v6};
 use memtun_ip::{protocol, Embedded, Head, IcmpError, Packet};
+use memtun_stack::counters::{self, Counter};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -25,10 +26,14 @@ pub(super) fn receive(
     meta: &Meta,
     packet: &Packet<'_>,
 ) {
+    let v6 = packet.is_v6();
+    out.count(v6, Counter::IcmpInMsgs, Counter::Icmp6InMsgs);
     if !icmp::is_right(packet) {
-        return;
+        out.count(v6, Counter::IcmpInCsumErrors, Counter::Icmp6InCsumErrors);
+        return out.count(v6, Counter::IcmpInErrors, Counter::Icmp6InErrors);
     }
     let kind = packet.payload().first().copied().unwrap_or_default();
+    out.counted(|table| counters::count_type(table, v6, false, kind));
     if packet.is_v6() && DISCOVERY.contains(&kind) {
         let view = out.view();
         if let Some(interface) = view.interface(meta.ifindex) {

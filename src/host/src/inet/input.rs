@@ -13,6 +13,7 @@ use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::udp::Datagram;
 use memtun_ip::{offload, protocol, tcp, IcmpError, Packet};
+use memtun_stack::counters::{self, Counter};
 use std::net::IpAddr;
 
 /// How deep packets of this host to itself may follow from one another.
@@ -35,6 +36,7 @@ pub(super) fn settle(out: &mut Output<'_, '_>, local: &mut dyn Local) {
             Waiting::Packet(packet) => {
                 let meta = Meta::new(crate::engine::route::lookup::LOOPBACK, Cast::Unicast);
                 if let Ok(packet) = Packet::parse(&packet) {
+                    out.counted(|table| counters::received(table, packet.bytes()));
                     deliver(out, local, &meta, &packet);
                 }
             }
@@ -98,8 +100,11 @@ fn take(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[u8
 /// Takes an IP packet. `group` says that its frame was not for this host alone.
 fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[u8], group: bool) {
     let Ok(packet) = Packet::parse(bytes) else {
-        return;
+        let v6 = bytes.first().is_some_and(|first| first >> 4 == 6);
+        out.counted(|table| counters::received(table, bytes));
+        return out.count(v6, Counter::InHdrErrors, Counter::V6InHdrErrors);
     };
+    out.counted(|table| counters::received(table, packet.bytes()));
     let completed = offload::completed(&packet);
     let completed = completed.as_deref().map(Packet::parse);
     let packet = completed.and_then(Result::ok).unwrap_or(packet);
@@ -137,7 +142,10 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
         Verdict::Local if view.owns(packet.destination, index) => {
             for_us(out, local, &cast(Cast::Unicast), &packet);
         }
-        Verdict::Local => {}
+        Verdict::Local => {
+            let v6 = packet.is_v6();
+            out.count(v6, Counter::InAddrErrors, Counter::V6InAddrErrors);
+        }
         Verdict::Broadcast => for_us(out, local, &cast(Cast::Broadcast), &packet),
         Verdict::Forward(_) if group => {}
         Verdict::Forward(way) => forward::forward(out, &cast(Cast::Unicast), &packet, &way),
@@ -198,7 +206,10 @@ fn for_us(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet: 
     if packet.fragment.is_none() {
         return deliver(out, local, meta, packet);
     }
+    let v6 = packet.is_v6();
+    out.count(v6, Counter::ReasmReqds, Counter::V6ReasmReqds);
     if let Some(whole) = fragment::receive(out, meta, packet) {
+        out.count(v6, Counter::ReasmOks, Counter::V6ReasmOks);
         if let Ok(packet) = Packet::parse(&whole) {
             deliver(out, local, meta, &packet);
         }
@@ -215,13 +226,20 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
         return;
     }
     let v6 = packet.is_v6();
+    out.count(v6, Counter::InDelivers, Counter::V6InDelivers);
     let raw = local.raw(out, meta, packet);
     match packet.protocol {
         protocol::ICMP if !v6 => icmp::receive(out, local, meta, packet),
         protocol::ICMP6 if v6 => icmp::receive(out, local, meta, packet),
         protocol::IGMP if !v6 => out.queried(meta.ifindex, packet),
         protocol::UDP => {
-            if Datagram::parse(packet).is_some() && local.udp(out, meta, packet) == Taken::No {
+            if Datagram::parse(packet).is_none() {
+                out.count(v6, Counter::UdpInErrors, Counter::Udp6InErrors);
+                out.count(v6, Counter::UdpInCsumErrors, Counter::Udp6InCsumErrors);
+            } else if local.udp(out, meta, packet) == Taken::Yes {
+                out.count(v6, Counter::UdpIn, Counter::Udp6In);
+            } else {
+                out.count(v6, Counter::UdpNoPorts, Counter::Udp6NoPorts);
                 let error = match v6 {
                     false => IcmpError::v4(v4::UNREACHABLE, v4::PORT, 0),
                     true => IcmpError::v6(v6::UNREACHABLE, v6::PORT, 0),
@@ -231,6 +249,7 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
         }
         protocol::TCP => {
             let for_us = meta.cast == Cast::Unicast && !meta.group_frame;
+            out.count(v6, Counter::TcpInSegs, Counter::TcpInSegs);
             if for_us && tcp::Segment::parse(packet).is_some() {
                 local.tcp(out, meta, packet);
             }
@@ -238,6 +257,7 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
         protocol::NONE if v6 => {}
         _ if raw => {}
         _ => {
+            out.count(v6, Counter::InUnknownProtos, Counter::V6InUnknownProtos);
             let error = match v6 {
                 false => IcmpError::v4(v4::UNREACHABLE, v4::PROTOCOL, 0),
                 true => IcmpError::v6(

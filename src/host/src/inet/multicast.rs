@@ -5,6 +5,7 @@
 use super::stack::Output;
 use memtun_ip::group::{self, Message, Query, Record};
 use memtun_ip::Packet;
+use memtun_stack::counters;
 use std::net::IpAddr;
 
 impl Output<'_, '_> {
@@ -80,6 +81,7 @@ impl Output<'_, '_> {
             IpAddr::V4(_) => IpAddr::V4(group::ROUTERS_V4),
             IpAddr::V6(_) => IpAddr::V6(group::ROUTERS_V6),
         };
+        self.counted(|table| counters::requested(table, &room[..length]));
         let way = super::route::Way::on_link(index, source, to);
         let _ = self.give(&room[..length], &way);
     }

@@ -8,6 +8,7 @@ use crate::engine::route::lookup::Flow as Wanted;
 use memtun_abi::Errno;
 use memtun_ip::fragment::Fragments;
 use memtun_ip::{ethernet, tcp, Packet};
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::question::Wire;
 use memtun_stack::sockets::Flow;
 use std::net::{IpAddr, SocketAddr};
@@ -38,7 +39,9 @@ impl Output<'_, '_> {
                 ..Wanted::to(read.destination)
             })?,
         };
+        self.counted(|table| counters::requested(table, packet));
         if way.is_local() {
+            self.counted(|table| counters::transmitted(table, packet));
             self.wait(Waiting::Packet(packet.to_vec()));
             return Ok(());
         }
@@ -81,6 +84,10 @@ impl Output<'_, '_> {
     /// ENETUNREACH and so on as for a program's call.
     pub fn find(&mut self, flow: &Wanted) -> Result<Way, Errno> {
         let found = self.stack.routes.output(self.service, clock(), flow);
+        if found == Err(libc::ENETUNREACH) {
+            let v6 = flow.to.is_ipv6();
+            self.count(v6, Counter::OutNoRoutes, Counter::V6OutNoRoutes);
+        }
         found.map_err(Errno)
     }
 
@@ -118,12 +125,15 @@ impl Output<'_, '_> {
     /// Sends a packet in pieces.
     pub(super) fn in_pieces(&mut self, packet: &[u8], way: &Way) -> Result<(), Errno> {
         let id = self.next_id();
+        let v6 = packet.first().is_some_and(|first| first >> 4 == 6);
+        self.count(v6, Counter::FragOks, Counter::V6FragOks);
         let pieces = Fragments::of(packet, way.mtu as usize, id);
         let mut pieces = pieces.map_err(|_| Errno(libc::EMSGSIZE))?;
         let mut room = std::mem::take(&mut self.stack.piece);
         room.resize(LONGEST, 0);
         let mut sent = Ok(());
         while let (Ok(()), Ok(Some(length))) = (sent, pieces.next(&mut room)) {
+            self.count(v6, Counter::FragCreates, Counter::V6FragCreates);
             sent = self.give(&room[..length], way);
         }
         self.stack.piece = room;
@@ -135,6 +145,7 @@ impl Output<'_, '_> {
         let view = self.view();
         let interface = view.interface(way.ifindex);
         let interface = interface.ok_or(Errno(libc::ENETUNREACH))?;
+        self.counted(|table| counters::transmitted(table, packet));
         let Some(own) = interface.mac else {
             return self.transmit(way.ifindex, packet);
         };

@@ -15,6 +15,9 @@ use crate::service::Service;
 use memtun_abi::Errno;
 use memtun_ip::reassembly::Reassembly;
 use memtun_ip::{ethernet, IcmpError};
+use memtun_shm::layout::InetState;
+use memtun_shm::Mapped;
+use memtun_stack::counters::{self, Counter};
 use memtun_sys as sys;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -40,6 +43,8 @@ pub struct Stack {
     announced: Option<Duration>,
     /// Identification of the next packet that may be taken to pieces.
     id: Option<u32>,
+    /// The table of the net's sockets, in which is counted.
+    table: Option<Mapped<InetState>>,
     frame: Vec<u8>,
     pub(super) piece: Vec<u8>,
 }
@@ -98,6 +103,21 @@ pub struct Output<'o, 'n> {
 }
 
 impl Output<'_, '_> {
+    /// Counts one of a family or of the other one.
+    pub(super) fn count(&mut self, v6: bool, v4: Counter, six: Counter) {
+        self.counted(|table| counters::count(table, counters::of(v6, v4, six)));
+    }
+
+    /// Counts, where there is something to count in: with the first address comes the table.
+    pub(super) fn counted(&mut self, count: impl FnOnce(&InetState)) {
+        if self.stack.table.is_none() {
+            self.stack.table = self.service.net().open_inet().ok().flatten();
+        }
+        if let Some(table) = &self.stack.table {
+            count(table);
+        }
+    }
+
     /// Finds out what becomes of a packet that has come in by `flow.iif`.
     pub(super) fn verdict(&mut self, flow: &Wanted) -> Verdict {
         self.stack.routes.input(self.service, flow)

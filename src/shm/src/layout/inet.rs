@@ -33,7 +33,7 @@ pub const OWN_WORDS: usize = 4;
 /// Words of a row of [`Rows::Sockets`].
 pub const SOCKET_WORDS: usize = 24;
 /// Words of a row of [`Rows::Flows`].
-pub const FLOW_WORDS: usize = 8;
+pub const FLOW_WORDS: usize = 9;
 
 const WORD: usize = 8;
 
@@ -116,7 +116,12 @@ pub struct InetState {
     pub kept_sockets: AtomicU64,
     /// Bytes of [`Rows::Flows`] that have memory behind them.
     pub kept_flows: AtomicU64,
+    /// What IP and the protocols above it have counted.
+    pub counters: [AtomicU64; COUNTERS],
 }
+
+/// Number of counters of IP and the protocols above it.
+pub const COUNTERS: usize = 128;
 
 impl InetState {
     /// Returns the word that says how many bytes of the rows have memory behind them; None for

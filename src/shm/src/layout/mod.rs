@@ -6,7 +6,9 @@ mod interface;
 mod net;
 mod tunnel;
 
-pub use inet::{InetState, Rows, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
+pub use inet::{
+    InetState, Rows, COUNTERS, FLOWS_OF_SLICE, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS,
+};
 pub use interface::{
     Addresses, InterfaceState, Stats, BY_ADDRESS, BY_PROGRAM, EXACT_ADDRESSES, GOING, GONE,
     MAX_FLOWS, MAX_QUEUES, SNIFFED,

@@ -9,6 +9,7 @@ use memtun_abi::Errno;
 use memtun_ip::{ethernet, fragment::Fragments, protocol, udp, Head, NoRoom};
 use memtun_kernel::tun::Source;
 use memtun_stack::ask::{self, What};
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::question::{
     set, PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire,
 };
@@ -310,6 +311,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             segment => segment,
         };
         if data.len() + counted > LONGEST {
+            // IPv6 looks at the path first.
+            if destination.is_ipv6() && matches!(way.pieces, Pieces::ByNobody | Pieces::Probe) {
+                by.too_long(way.from.cookie, way.from.to, path.mtu);
+            }
             return Err(TOO_LONG.into());
         }
         let most = ethernet::HEADER + front + step.min(data.len());
@@ -382,7 +387,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if path.copy {
             self.hand_over(path, true, &packet[..length])?;
         }
+        counters::requested(self.table.state(), &packet[..length]);
         if fits {
+            counters::transmitted(self.table.state(), &packet[..length]);
             let start = ethernet::HEADER - link.len();
             return self.transmit(path, &room[start..ethernet::HEADER + length], length, by);
         }
@@ -397,7 +404,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let front = link.len();
         piece[..front].copy_from_slice(link);
         let mut pieces = Fragments::of(&packet[..length], mtu, id)?;
+        let v6 = head.destination.is_ipv6();
+        counters::count(
+            self.table.state(),
+            counters::of(v6, Counter::FragOks, Counter::V6FragOks),
+        );
         while let Some(some) = pieces.next(&mut piece[front..])? {
+            let each = counters::of(v6, Counter::FragCreates, Counter::V6FragCreates);
+            counters::count(self.table.state(), each);
+            counters::transmitted(self.table.state(), &piece[front..front + some]);
             self.transmit(path, &piece[..front + some], some, by)?;
         }
         Ok(())

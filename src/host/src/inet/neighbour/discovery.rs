@@ -9,6 +9,7 @@ use crate::inet::view::{Interface, View};
 use memtun_ip::discovery::{self, Discovery, Flags};
 use memtun_ip::ethernet::{self, solicited_node, Mac, ALL_NODES};
 use memtun_ip::Packet;
+use memtun_stack::counters;
 use std::net::{IpAddr, Ipv6Addr};
 
 /// Asks for an address (`ndisc_solicit`).
@@ -42,7 +43,10 @@ pub(super) fn ask(
     if let Ok(length) = written {
         let mac = whom.unwrap_or_else(|| ethernet::of_group(to.into()));
         let header = ethernet::header(mac, own, ethernet::IPV6);
-        let _ = out.frame(interface.index, header, &room[..length]);
+        let packet = &room[..length];
+        out.counted(|table| counters::requested(table, packet));
+        out.counted(|table| counters::transmitted(table, packet));
+        let _ = out.frame(interface.index, header, packet);
     }
 }
 

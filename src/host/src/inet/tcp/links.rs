@@ -1,6 +1,7 @@
 //! All connections, by their names, by alias and by number.
 #![forbid(unsafe_code)]
 
+use super::control::Control;
 use super::legs::Legs;
 use super::live::{Generation, Live, Stage};
 use crate::inet::output::Way;
@@ -36,6 +37,9 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    /// Connections that are over.
+    gone: Vec<Box<Live>>,
+    pub(super) control: Control,
 }
 
 /// What stands behind a pair of names.
@@ -57,6 +61,8 @@ impl Default for Tcp {
             manners: HashMap::new(),
             began: Instant::now(),
             seed: 0,
+            gone: Vec::new(),
+            control: Control::default(),
         }
     }
 }
@@ -107,6 +113,14 @@ impl Tcp {
         }
     }
 
+    /// What TCP_INFO says of a connection.
+    pub fn info(&mut self, flow: &Flow) -> Option<Vec<u8>> {
+        let now = self.now();
+        let number = self.links.find(&Pair::new(flow.local, flow.remote))?;
+        let live = self.live(number)?;
+        Some(live.connection.info(now).to_vec())
+    }
+
     /// Keeps a connection. None where there is one of the same names, or there are too many.
     pub(super) fn keep(
         &mut self,
@@ -129,6 +143,7 @@ impl Tcp {
             way: Some(way),
             is_dirty: false,
             held: None,
+            hung: false,
             half: None,
             again: None,
         };
@@ -144,6 +159,12 @@ impl Tcp {
             Link::Live(live) => Some(live),
             Link::Wait(_) => None,
         }
+    }
+
+    /// Is there a connection with these names, and be it in TIME_WAIT?
+    pub fn has(&self, flow: &Flow) -> bool {
+        let pair = Pair::new(flow.local, flow.remote);
+        self.links.find(&pair).is_some()
     }
 
     /// Remembers that something has happened to a connection.
@@ -199,5 +220,12 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
+        self.gone.push(live);
+    }
+
+    /// Takes out the connections that are over. Their legs are closed when they are dropped, which
+    /// takes a while: others should have the lock by then.
+    pub fn take_gone(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.gone)
     }
 }
