@@ -137,8 +137,12 @@ programs! {
     tcp_calls6
     tcp_connect
     tcp_connect6
+    tcp_data
+    tcp_data6
     tcp_inherit
     tcp_inherit6
+    tcp_wire
+    tcp_wire6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken

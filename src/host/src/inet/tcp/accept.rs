@@ -42,6 +42,8 @@ impl Tcp {
         packet: &Packet<'_>,
         segment: &Segment<'_>,
     ) -> bool {
+        // What has come before it counts: the listener's queue may be full by that.
+        self.flush(sockets, out);
         let local = scoped(segment.destination, meta.ifindex);
         let remote = scoped(segment.source, meta.ifindex);
         let Some(listener) = sockets.listener(local, meta.ifindex) else {
@@ -63,8 +65,9 @@ impl Tcp {
         let generation = super::live::generation(out);
         let manner = self.manners.get(&listener.entry.cookie).copied();
         let manner = manner.unwrap_or_default();
-        let offer = out.view().settings.offer;
-        let settings = self.settings(offer, &way, &manner);
+        let view = out.view();
+        let usual = (view.settings.offer, view.settings.challenges);
+        let settings = self.settings(usual, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {

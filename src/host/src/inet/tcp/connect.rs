@@ -68,8 +68,9 @@ impl Tcp {
             Err(e) => return refuse(sockets, reply, e.0),
         };
         let now = self.now();
-        let offer = out.view().settings.offer;
-        let settings = self.settings(offer, &way.1, &opening.manner);
+        let view = out.view();
+        let usual = (view.settings.offer, view.settings.challenges);
+        let settings = self.settings(usual, &way.1, &opening.manner);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
