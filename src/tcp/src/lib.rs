@@ -3,37 +3,43 @@
 //! random number that was not given to it.
 //!
 //! The engine is smoltcp, one interface and one socket for each connection, so that a connection
-//! costs nothing while another one works. What smoltcp does otherwise than Linux, and what can be
-//! mended from outside, is mended around it:
+//! costs nothing while another one works. It has the handshake, the order of what comes, and the
+//! states. What is sent and when, and what is answered, is decided beside it, as Linux does: the
+//! engine's clock stands still, it never has data to send, and its own acknowledgements do not
+//! leave.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
-//! | `engine` | smoltcp behind five functions |
-//! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
+//! | `engine` | smoltcp behind a few functions |
+//! | `sender` | what this side says: bytes, losses, congestion, timers |
+//! | `answers` | what is answered to what comes, with SACK and DSACK |
+//! | `arriving` | what a packet brings |
 //! | `info`, `telling` | what TCP_INFO says |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `offer` | what a SYN says |
 //! | `stamps` | timestamps |
-//! | `wire` | what leaves the engine, made Linux's: options of SYN, identification, PMTU |
-//! | `loss` | what was sent and when: SACK, RACK, tail loss probes, which the engine has not |
-//! | [`connection`] | all of these together, with the rules for segments that do not fit |
+//! | `wire` | packets as they leave: options of SYN, identification, windows |
+//! | [`connection`] | all of these together |
 //! | [`wait`] | what remains of a connection for a minute |
 //! | [`demux`] | which connection a packet belongs to, and whose turn it is |
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No timestamps (RFC 7323), no ECN, no Fast Open, no urgent data: what is sent as urgent arrives
-//!   as data.
-//! - The window scale is 3, because a window is at most 256 KiB; it does not grow by itself.
-//! - The initial congestion window is 2 KiB, not ten segments; the last piece that a window takes
-//!   may be shorter than a segment. CUBIC is the engine's; it halves again for each segment that is
-//!   found lost, where Linux does so once in a round trip.
-//! - One block of SACK is said, not up to four. Of what the peer says all is heard; one lost
-//!   segment is sent again in a round trip.
-//! - Retransmission timers grow to 12 s, not to 120 s.
+//! - No ECN, no Fast Open, no probing for the path's MTU (RFC 4821).
+//! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps; Linux's
+//!   grows to several. As much is kept of what is written.
+//! - Congestion is CUBIC's, or BBR's where the machine, or the net, is set to that; what else a net
+//!   is set to, and TCP_CONGESTION of a socket, is CUBIC, too. CUBIC ends slow start by the delay,
+//!   not by trains of acknowledgements; BBR paces only below 100 Mbit/s, in steps of a millisecond,
+//!   and does not look for policers.
+//! - Of a segment that was sent again timestamps do not say which of the two was answered (Eifel):
+//!   an undo needs DSACK, or F-RTO.
+//! - In a recovery in which nothing new can be sent, the first segment is sent once more after two
+//!   round trips; Linux waits for its timer.
+//! - Where nothing was lost lately, the segments that one turn of the host process takes have one
+//!   answer, as if they had come in one piece; Linux answers every second one.
 //! - Challenges are limited for each connection (two in a second), not for the host.
-//! - A zero window is probed with one byte, a silent peer as well.
 //! - FIN_WAIT2 ends by itself only where the caller says so.
 
 #![forbid(unsafe_code)]
