@@ -183,6 +183,12 @@ impl Answers {
         }
     }
 
+    /// Bytes that came beyond a gap.
+    pub(crate) fn ahead(&self) -> u32 {
+        let sizes = self.ahead.iter().map(|&(from, to)| to.wrapping_sub(from));
+        sizes.fold(0, u32::wrapping_add)
+    }
+
     /// Whether the answer to a segment around a gap is one of the first.
     fn is_among_first(&mut self, expected: u32) -> bool {
         const FIRST: u32 = 3;

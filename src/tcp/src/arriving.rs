@@ -225,6 +225,7 @@ impl Connection {
         if !segment.is_empty() {
             self.hear_urgent(segment);
             self.data(segment, now, emit);
+            self.wire.ahead = self.answers.ahead();
             if self.answers.is_urgent() {
                 self.acknowledge(now, emit);
             }
