@@ -14,6 +14,7 @@ use crate::inet::sockets::target::Listener;
 use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::Packet;
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
 use memtun_tcp::{Connection, Segment};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -92,6 +93,7 @@ impl Tcp {
             sockets.end_flow(alias);
             return true;
         };
+        out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
         let legs = self.legs.clone();
         if let (Some(live), Some(legs)) = (self.live(number), legs) {
             live.learn(sockets);
