@@ -38,12 +38,16 @@ macro_rules! pairs {
 pairs! {
     asyncio
     basic
+    captures
+    counters
+    echoes
     ocserv
     openvpn_loopback
     openvpn_tap
     openvpn_tcp
     openvpn_tls
     openvpn_udp
+    paths
     pings
     ssh
     tap
