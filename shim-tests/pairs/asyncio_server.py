@@ -1,8 +1,6 @@
-"""A server and clients of asyncio: streams, datagrams, many at once, timeouts, refusals."""
+"""Streams, datagrams, many at once, timeouts, refusals: server ADDRESS... or client ADDRESS."""
 import asyncio
 import sys
-
-AT = {"4": "10.9.0.2", "6": "fd09::2"}
 
 
 async def serve(reader, writer):
@@ -35,10 +33,10 @@ class Client(asyncio.DatagramProtocol):
         self.got.done() or self.got.set_exception(error)
 
 
-async def server():
-    streams = await asyncio.start_server(serve, [AT["4"], AT["6"]], 8888, limit=2**22)
+async def server(addresses):
+    streams = await asyncio.start_server(serve, addresses, 8888, limit=2**22)
     loop = asyncio.get_running_loop()
-    for at in AT.values():
+    for at in addresses:
         await loop.create_datagram_endpoint(Echo, (at, 8889))
     print("serving", flush=True)
     await streams.serve_forever()
@@ -83,4 +81,4 @@ async def client(at):
         print("nobody there", isinstance(error, (asyncio.TimeoutError, OSError)))
 
 
-asyncio.run(server() if sys.argv[1] == "server" else client(AT[sys.argv[2]]))
+asyncio.run(server(sys.argv[2:]) if sys.argv[1] == "server" else client(sys.argv[2]))

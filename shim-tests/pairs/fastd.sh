@@ -1,5 +1,5 @@
 # fastd with a tun and with a tap
-# needs: fastd ip ping nc curl python3
+# needs: fastd ip ping nc curl iperf3 python3
 . ./lib.sh
 wire tun
 vpns() { on $1 ip -o link | grep -c vpn0; }
@@ -22,10 +22,12 @@ peer "other" { key "$(of $other Public)"; $([ $i = 2 ] || echo "remote 10.9.0.$o
 C
     done
     anew 1.log 2.log
-    on a fastd -c 1.conf 2>1.log &
-    a=$!
+    # The first one asks for the other, and if nobody is there, only after some time again.
     on b fastd -c 2.conf 2>2.log &
     b=$!
+    until_log "bound to" 2.log
+    on a fastd -c 1.conf 2>1.log &
+    a=$!
     until_log established 1.log
     until_log established 2.log
     exercise 10.8.0.1 10.8.0.2

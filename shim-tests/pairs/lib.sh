@@ -63,12 +63,55 @@ refused() {
     on $1 nc -n -v -z -w 1 $2 9 2>&1 | grep -q refused
 }
 
+# What iperf3 counted: most bytes, or most datagrams.
+counted() {
+    python3 -c '
+import json, sys
+end = json.load(open("client.json")).get("end", {})
+if "sum_received" in end and sys.argv[1] == "bytes":
+    print("most was received", end["sum_received"]["bytes"] >= int(sys.argv[2]))
+elif "sum" in end:
+    print("datagrams", end["sum"]["packets"] > 100, "lost less than 5 %", end["sum"]["lost_percent"] < 5)
+else:
+    print(open("client.json").read())
+' "$@"
+}
+
+# iperf3 from a to b by TCP and by UDP.
+measured() {
+    local kind
+    for kind in 'bytes 3000000:-n 5M' 'datagrams:-u -b 5M -l 1000 -n 200K'; do
+        anew iperf.log
+        on b iperf3 -s -1 -B $1 -p 5201 --forceflush >iperf.log 2>&1 &
+        local server=$!
+        until_log listening iperf.log
+        on a timeout 30 iperf3 -J ${kind#*:} -c $1 -p 5201 >client.json
+        echo "iperf3: status $?"
+        counted ${kind%%:*}
+        finish $server
+    done
+}
+
+# A server of asyncio on b and its clients on a.
+awaited() {
+    anew asyncio.log
+    on b /usr/bin/python3 -u asyncio_server.py server $1 >asyncio.log 2>&1 &
+    local server=$!
+    until_log serving asyncio.log
+    on a timeout 30 /usr/bin/python3 asyncio_server.py client $1
+    echo "asyncio: status $?"
+    finish $server
+}
+
 # What goes over a network between the hosts: exercise ADDRESS-OF-A ADDRESS-OF-B
 exercise() {
     local of_a=$1 of_b=$2 at=$2 family=-4
     case $of_b in *:*) at="[$of_b]" family=-6 ;; esac
     echo "== $of_a $of_b"
     until_reached $of_a $of_b
+    [ -x own_ping ] || cp "$(command -v ping)" own_ping
+    on a own_ping -c 3 -i 0.1 -W 5 $of_b | sed -n 's/, time.*//; /received/p'
+    on b own_ping -c 3 -i 0.1 -W 5 $of_a | sed -n 's/, time.*//; /received/p'
     local hosts from to address
     for hosts in a:b:$of_b b:a:$of_a; do
         IFS=: read -r from to address <<<"$hosts"
@@ -101,6 +144,8 @@ exercise() {
     on a curl -g -s --max-time 20 http://$at:8001/
     echo "curl, refused: status $?"
     finish $server
+    measured $of_b
+    awaited $of_b
 }
 
 # Ends children by their ids, without a word about it.

@@ -1,5 +1,5 @@
 # n2n: two edges, and their supernode on one of the hosts
-# needs: edge supernode ip ping nc curl python3
+# needs: edge supernode ip ping nc curl iperf3 python3
 . ./lib.sh
 wire tun
 on b supernode -l 7654 >supernode.log 2>&1 &

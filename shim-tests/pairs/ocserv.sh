@@ -1,5 +1,5 @@
 # ocserv and openconnect with vpnc-script; ocserv insists on setgroups(2)
-# needs: ocserv ocpasswd openconnect openssl ip fakeroot ping nc curl python3
+# needs: ocserv ocpasswd openconnect openssl ip fakeroot ping nc curl iperf3 python3
 # needs: ../share/vpnc-scripts/vpnc-script
 # on the kernel: as root
 . ./lib.sh

@@ -1,5 +1,5 @@
 # a network behind openvpn's server: an address of the server's loopback
-# needs: openvpn openssl ip ping nc curl python3
+# needs: openvpn openssl ip ping nc curl iperf3 python3
 . ./lib.sh
 . ./openvpn.inc
 wire tun

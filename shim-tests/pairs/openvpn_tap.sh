@@ -1,5 +1,5 @@
 # openvpn over UDP of IPv6 with a static key and a tap
-# needs: openvpn ip ping nc curl python3
+# needs: openvpn ip ping nc curl iperf3 python3
 . ./lib.sh
 . ./openvpn.inc
 wire tun

@@ -1,5 +1,5 @@
 # openvpn's server and client with certificates, addresses from a pool, and a pushed route
-# needs: openvpn openssl ip ping nc curl python3
+# needs: openvpn openssl ip ping nc curl iperf3 python3
 . ./lib.sh
 . ./openvpn.inc
 wire tun

@@ -1,5 +1,5 @@
 # tinc as a router and as a switch
-# needs: tincd ip ping nc curl python3
+# needs: tincd ip ping nc curl iperf3 python3
 . ./lib.sh
 wire tun
 vpns() { on $1 ip -o link | grep -c vpn0; }

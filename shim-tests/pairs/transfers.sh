@@ -2,19 +2,6 @@
 # needs: ip iperf3 socat
 . ./lib.sh
 wire tun
-# What iperf3 counted: most bytes, or most datagrams.
-counted() {
-    python3 -c '
-import json, sys
-end = json.load(open("client.json")).get("end", {})
-if "sum_received" in end and sys.argv[1] == "bytes":
-    print("most was received", end["sum_received"]["bytes"] >= int(sys.argv[2]))
-elif "sum" in end:
-    print("datagrams", end["sum"]["packets"] > 100, "lost less than 5 %", end["sum"]["lost_percent"] < 5)
-else:
-    print(open("client.json").read())
-' "$@"
-}
 for way in '' -R; do
     for family in 4:10.9.0.2 6:fd09::2; do
         anew server.log
@@ -43,7 +30,7 @@ for way in '' -R; do
     server=$!
     until_log listening server.log
     echo "== UDP $way"
-    on a timeout 30 iperf3 -J -u -b 20M -l 1400 $way -c 10.9.0.2 -p 5201 -t 1 >client.json
+    on a timeout 30 iperf3 -J -u -b 5M -l 1400 $way -c 10.9.0.2 -p 5201 -t 1 >client.json
     echo "status $?"
     counted datagrams
     finish $server

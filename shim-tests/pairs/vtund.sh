@@ -1,5 +1,5 @@
 # vtund over TCP and UDP
-# needs: vtund ip ping nc curl python3
+# needs: vtund ip ping nc curl iperf3 python3
 . ./lib.sh
 wire tun
 # What a kernel sends by itself over a new interface would come before the other end is up, and

@@ -1,5 +1,5 @@
 # WireGuard by boringtun
-# needs: ip wg python3 ping nc curl
+# needs: ip wg python3 ping nc curl iperf3
 . ./lib.sh
 wire tun
 hexadecimal() { echo "$1" | base64 -d | od -An -v -tx1 | tr -d ' \n'; }

@@ -16,10 +16,7 @@ macro_rules! awaiting {
 }
 
 awaiting! {
-    fastd
     lossy
-    n2n
-    transfers
 }
 
 #[test]
@@ -41,6 +38,8 @@ pairs! {
     captures
     counters
     echoes
+    fastd
+    n2n
     ocserv
     openvpn_loopback
     openvpn_tap
@@ -50,7 +49,9 @@ pairs! {
     paths
     pings
     ssh
+    ssh_tun
     tap
     tinc
+    transfers
     vtund
 }

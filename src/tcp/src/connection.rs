@@ -222,6 +222,11 @@ impl Connection {
         (connection.engine.state() == Engines::SynReceived).then_some(connection)
     }
 
+    /// How much may be on its way, BBR says, not CUBIC: for one that is not open yet.
+    pub fn use_bbr(&mut self) {
+        self.sender.use_bbr();
+    }
+
     /// Where it stands.
     pub fn state(&self) -> State {
         self.state

@@ -82,3 +82,26 @@ fn every_second_packet_lost_only_slows_it_down() {
     let mut world = World::new(path);
     assert!(transfer(&mut world, 200_000) < Duration::from_secs(600));
 }
+
+#[test]
+fn losses_cost_bbr_little() {
+    for (delay, rate_of_wire) in [
+        (MILLI, 20_000_000),
+        (MILLI * 10, 10_000_000),
+        (MILLI / 10, 100_000_000),
+    ] {
+        for seed in [3, 5, 7] {
+            let path = Path {
+                delay,
+                rate: rate_of_wire,
+                loss: 20,
+                // What overtakes the whole delay is no round trip.
+                reorder: if delay > MILLI { 0 } else { 10 },
+                random: Random(seed),
+                bbr: true,
+            };
+            let rate = rate(path, 16 * MIB);
+            assert!(rate > rate_of_wire as f64 / 2.0, "{rate} of {rate_of_wire}");
+        }
+    }
+}

@@ -4,6 +4,7 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use super::rate::{Mark, Rate};
 use crate::segment::before;
 
 /// One segment that was sent and is not acknowledged.
@@ -20,6 +21,7 @@ pub(crate) struct Sent {
     pub(crate) lost: bool,
     /// It is lost and was sent again since.
     pub(crate) again: bool,
+    mark: Mark,
 }
 
 /// What an acknowledgement has said.
@@ -53,6 +55,7 @@ struct Newest {
 /// The record of one connection.
 #[derive(Debug)]
 pub(crate) struct Board {
+    pub(crate) rate: Rate,
     sent: VecDeque<Sent>,
     sacked: usize,
     lost: usize,
@@ -82,6 +85,7 @@ const PERSISTS: u32 = 16;
 impl Default for Board {
     fn default() -> Board {
         Board {
+            rate: Rate::default(),
             sent: VecDeque::new(),
             sacked: 0,
             lost: 0,
@@ -131,6 +135,7 @@ impl Board {
 
     /// New data, or FIN, left.
     pub(crate) fn push(&mut self, start: u32, end: u32, now: Duration) {
+        let mark = self.rate.leave(self.sent.is_empty(), now);
         self.sent.push_back(Sent {
             start,
             end,
@@ -139,6 +144,7 @@ impl Board {
             sacked: false,
             lost: false,
             again: false,
+            mark,
         });
     }
 
@@ -166,6 +172,7 @@ impl Board {
     pub(crate) fn repeat(&mut self, place: usize, now: Duration) {
         if let Some(sent) = self.sent.get_mut(place) {
             (sent.at, sent.repeated) = (now, true);
+            sent.mark = self.rate.leave(false, now);
             if !sent.again && !sent.sacked {
                 if !sent.lost {
                     // A probe: it is on its way twice.
@@ -258,6 +265,7 @@ impl Board {
                 continue;
             }
             news.delivered += 1;
+            self.rate.arrive(&first.mark, first.at, first.end, now);
             if first.repeated {
                 news.repeated = true;
             } else {
@@ -334,6 +342,7 @@ impl Board {
             self.sacked += 1;
             news.sacked = true;
             news.delivered += 1;
+            self.rate.arrive(&sent.mark, sent.at, sent.end, now);
             if self.highest.is_none_or(|high| before(high, sent.end)) {
                 self.highest = Some(sent.end);
             }

@@ -12,6 +12,9 @@ use crate::segment::{before, FIN, PSH};
 /// Linux's TCP_TIMEOUT_MIN: no probe earlier than after two ticks.
 const TICK: Duration = Duration::from_millis(2);
 
+/// What the headers of a packet come to, for the pace.
+const HEAD: usize = 52;
+
 /// One segment to be sent; the acknowledgement and the window are the connection's.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Piece<'a> {
@@ -37,6 +40,7 @@ impl Sender {
         emit: &mut dyn FnMut(Piece<'_>),
     ) -> bool {
         self.after_idle(now);
+        self.pace = None;
         let mut limited = false;
         for _ in 0..most {
             if self.flight() >= self.window.size {
@@ -44,6 +48,10 @@ impl Sender {
                 if !self.only_fin() {
                     break;
                 }
+            }
+            self.pace = self.window.paced(now);
+            if self.pace.is_some() {
+                break;
             }
             let repeat = if self.fresh_first {
                 None
@@ -55,6 +63,10 @@ impl Sender {
                 None => self.leave_new(now, emit),
             };
             if !left {
+                if self.next == self.end() && !limited && !self.board.has_lost() {
+                    let flight = self.flight();
+                    self.board.rate.idles(flight);
+                }
                 self.used(limited);
                 self.watch(now);
                 return true;
@@ -63,7 +75,10 @@ impl Sender {
         self.fresh_first = false;
         self.used(limited);
         self.watch(now);
-        limited || !self.has_more()
+        if !self.has_more() {
+            self.pace = None;
+        }
+        limited || self.pace.is_some() || !self.has_more()
     }
 
     /// Whether only the FIN is left: the window is not strict with it.
@@ -121,6 +136,7 @@ impl Sender {
             return false;
         };
         self.put(self.next, count, fin, emit);
+        self.window.left(count as usize + HEAD, now);
         let end = self.next.wrapping_add(count + u32::from(fin));
         if self.board.is_empty() {
             self.timer = Some(now + self.trip.timeout());
@@ -164,6 +180,7 @@ impl Sender {
         let fin = before(self.end(), sent.end);
         let count = sent.end.wrapping_sub(sent.start) - u32::from(fin);
         self.put(sent.start, count, fin, emit);
+        self.window.left(count as usize + HEAD, now);
         self.board.repeat(place, now);
         self.sent_at = Some(now);
         if self.undo.is_some() {
@@ -222,10 +239,16 @@ impl Sender {
 
     /// When something is to be done; none: when something comes.
     pub(crate) fn timer_at(&self) -> Option<Duration> {
-        [self.timer, self.probe, self.board.patience, self.asks]
-            .into_iter()
-            .flatten()
-            .min()
+        [
+            self.timer,
+            self.probe,
+            self.board.patience,
+            self.asks,
+            self.pace,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
     }
 
     /// Does what is due.

@@ -4,7 +4,8 @@
 //! |---|---|
 //! | `buffer` | the bytes |
 //! | `board` | what was sent and when, what has arrived, what is lost |
-//! | `window` | how much may be on its way |
+//! | `window` | how much may be on its way: CUBIC |
+//! | `bbr` | the same, where the machine's kernel is set to BBR; `rate` what that is told |
 //! | `trip` | how long a round trip takes |
 //! | `news` | what an acknowledgement changes |
 //! | `leaving` | what leaves now, and what a timer brings |
@@ -13,10 +14,12 @@
 //! tcp_recovery.c, tcp_cubic.c).
 #![forbid(unsafe_code)]
 
+mod bbr;
 mod board;
 mod buffer;
 mod leaving;
 mod news;
+mod rate;
 mod trip;
 mod window;
 
@@ -85,6 +88,9 @@ pub(crate) struct Sender {
     fired: u32,
     sent_at: Option<Duration>,
     used_until: u32,
+    bbr: bool,
+    /// More leaves then; none: it is not the pace that keeps it.
+    pace: Option<Duration>,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
     /// Short segments do not wait (TCP_NODELAY).
@@ -110,6 +116,15 @@ impl Sender {
         if let Some(trip) = trip {
             self.trip.measure(trip, now);
         }
+        if self.bbr {
+            let size = self.segment();
+            self.window.use_bbr(trip, size, now);
+        }
+    }
+
+    /// BBR says how much may be on its way, not CUBIC.
+    pub(crate) fn use_bbr(&mut self) {
+        self.bbr = true;
     }
 
     /// What the other side's SYN has said.

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use super::bbr::Told;
 use super::board::News;
 use super::window::Round;
 use super::{Mode, Sender};
@@ -83,7 +84,22 @@ impl Sender {
             self.fired = 0;
         }
         self.probe_answered(ack, &news, now);
-        self.alert(&news, equal, was, now);
+        let lost = self.alert(&news, equal, was, now);
+        let sample = self.board.rate.sample(self.trip.shortest(), now);
+        if self.window.is_bbr() {
+            let told = Told {
+                sample,
+                arrived: news.delivered,
+                total: self.board.rate.total,
+                lost,
+                flight: self.flight(),
+                trip: news.trip.or(news.beyond),
+                recovers: self.mode != Mode::Open,
+                size: self.segment(),
+                now,
+            };
+            self.window.told(&told);
+        }
         if news.advanced || news.sacked {
             self.govern(&news, now);
         }
@@ -165,7 +181,7 @@ impl Sender {
     }
 
     /// What is lost, and what that means (tcp_fastretrans_alert).
-    fn alert(&mut self, news: &News, equal: bool, was: u32, now: Duration) {
+    fn alert(&mut self, news: &News, equal: bool, was: u32, now: Duration) -> u32 {
         if !self.sacks {
             self.count_equal(equal, news);
         }
@@ -188,7 +204,7 @@ impl Sender {
         }
         let lost = self.find_lost(news, was, now);
         if self.mode == Mode::Loss {
-            return;
+            return lost;
         }
         if self.mode == Mode::Open {
             self.try_undo_hasty();
@@ -199,13 +215,14 @@ impl Sender {
             let delivered = news.delivered.max(u32::from(equal));
             let flight = self.flight();
             self.window.reduce(delivered, lost, news.advanced, flight);
-            return;
+            return lost;
         } else {
-            return;
+            return lost;
         }
         let delivered = news.delivered.max(1);
         let flight = self.flight();
         self.window.reduce(delivered, lost, news.advanced, flight);
+        lost
     }
 
     /// Peers without SACK: each acknowledgement without news stands for a segment that has come.

@@ -4,6 +4,8 @@
 
 use std::time::Duration;
 
+use super::bbr::{Bbr, Told};
+
 /// TCP_INIT_CWND.
 const FIRST: u32 = 10;
 /// "No threshold yet".
@@ -30,6 +32,7 @@ pub(crate) struct Window {
     most_out: u32,
     cubic: Cubic,
     start: Start,
+    bbr: Option<Box<Bbr>>,
 }
 
 #[derive(Debug, Default)]
@@ -66,11 +69,39 @@ impl Default for Window {
             most_out: 0,
             cubic: Cubic::default(),
             start: Start::default(),
+            bbr: None,
         }
     }
 }
 
 impl Window {
+    pub(crate) fn use_bbr(&mut self, trip: Option<Duration>, size: u32, now: Duration) {
+        self.bbr = Some(Box::new(Bbr::new(trip, self.size, size, now)));
+    }
+
+    pub(crate) fn is_bbr(&self) -> bool {
+        self.bbr.is_some()
+    }
+
+    /// What BBR makes of an acknowledgement.
+    pub(crate) fn told(&mut self, told: &Told) {
+        if let Some(bbr) = &mut self.bbr {
+            self.size = bbr.on_ack(told, self.size);
+        }
+    }
+
+    /// When more may leave; none: now.
+    pub(crate) fn paced(&self, now: Duration) -> Option<Duration> {
+        self.bbr.as_ref()?.waits(now)
+    }
+
+    /// A packet of so many bytes left.
+    pub(crate) fn left(&mut self, bytes: usize, now: Duration) {
+        if let Some(bbr) = &mut self.bbr {
+            bbr.sent(bytes, now);
+        }
+    }
+
     fn slow(&self) -> bool {
         self.size < self.threshold
     }
@@ -89,6 +120,9 @@ impl Window {
 
     /// A loss was noticed: the window goes down in the course of one round trip.
     pub(crate) fn begin_reduction(&mut self, remember: bool) {
+        if let Some(bbr) = &mut self.bbr {
+            return bbr.save(self.size);
+        }
         if remember {
             self.prior_threshold = self.current_threshold();
         }
@@ -106,7 +140,7 @@ impl Window {
     /// One step of a reduction (tcp_cwnd_reduction): `delivered` segments arrived, `flight` are
     /// on their way.
     pub(crate) fn reduce(&mut self, delivered: u32, lost: u32, advanced: bool, flight: u32) {
-        if delivered == 0 || self.prior == 0 {
+        if delivered == 0 || self.prior == 0 || self.is_bbr() {
             return;
         }
         self.delivered = self.delivered.saturating_add(delivered);
@@ -129,6 +163,9 @@ impl Window {
 
     /// The reduction is over.
     pub(crate) fn end_reduction(&mut self) {
+        if self.is_bbr() {
+            return;
+        }
         if self.threshold < INFINITE {
             self.size = self.threshold.max(1);
         }
@@ -137,6 +174,14 @@ impl Window {
 
     /// The timer has fired: `flight` segments are left on their way.
     pub(crate) fn collapse(&mut self, flight: u32, anew: bool) {
+        if let Some(bbr) = &mut self.bbr {
+            if anew {
+                bbr.save(self.size);
+            }
+            bbr.timed_out();
+            self.size = flight + 1;
+            return;
+        }
         if anew {
             self.prior_threshold = self.current_threshold();
             self.prior = self.size;
@@ -148,6 +193,9 @@ impl Window {
 
     /// It was no loss (tcp_undo_cwnd_reduction).
     pub(crate) fn undo(&mut self) {
+        if let Some(bbr) = &mut self.bbr {
+            return bbr.undo();
+        }
         self.size = self.size.max(self.prior);
         self.threshold = self.threshold.max(self.prior_threshold);
     }
@@ -169,6 +217,9 @@ impl Window {
 
     /// Nothing was sent for a while (tcp_cwnd_restart): the window halves with each `timeout`.
     pub(crate) fn restart(&mut self, idle: Duration, timeout: Duration) {
+        if self.is_bbr() {
+            return;
+        }
         self.threshold = self.current_threshold();
         let least = FIRST.min(self.size);
         let mut left = idle;
@@ -183,7 +234,7 @@ impl Window {
 
     /// So many segments were acknowledged while nothing is lost.
     pub(crate) fn grow(&mut self, mut acknowledged: u32, shortest: Duration, now: Duration) {
-        if !self.is_limited() {
+        if self.is_bbr() || !self.is_limited() {
             return;
         }
         if self.slow() {
@@ -204,7 +255,7 @@ impl Window {
 
     /// A measurement in slow start. `acknowledged` and `next` are numbers in the sequence.
     pub(crate) fn measured(&mut self, trip: Duration, shortest: Duration, round: Round) {
-        if !self.slow() {
+        if self.is_bbr() || !self.slow() {
             return;
         }
         if (self.start.end.wrapping_sub(round.acknowledged) as i32) < 0 {

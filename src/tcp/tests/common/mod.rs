@@ -39,6 +39,8 @@ pub struct Path {
     /// Bytes in a second.
     pub rate: u64,
     pub random: Random,
+    /// Both ends have BBR.
+    pub bbr: bool,
 }
 
 impl Path {
@@ -49,6 +51,7 @@ impl Path {
             reorder: 0,
             rate: 1_000_000_000,
             random: Random(0x1234_5678_9abc_def1),
+            bbr: false,
         }
     }
 }
@@ -80,7 +83,11 @@ impl World {
         let local = "10.0.0.1:1000".parse().expect("an address");
         let remote = "10.0.0.2:2000".parse().expect("an address");
         let now = Duration::from_secs(100);
-        let active = Connection::connect(local, remote, &settings(1), now).expect("a connection");
+        let mut active =
+            Connection::connect(local, remote, &settings(1), now).expect("a connection");
+        if path.bbr {
+            active.use_bbr();
+        }
         World {
             now,
             ends: [Some(active), None],
@@ -147,7 +154,12 @@ impl World {
             Some(connection) => {
                 connection.segment(packet, now, &mut |packet| packets.push(packet.to_vec()));
             }
-            slot => *slot = Connection::accept(packet, &settings(2), now),
+            slot => {
+                *slot = Connection::accept(packet, &settings(2), now);
+                if let Some(connection) = slot.as_mut().filter(|_| self.path.bbr) {
+                    connection.use_bbr();
+                }
+            }
         }
         self.put(end, packets);
     }

@@ -65,9 +65,10 @@ impl Tcp {
         let settings = self.settings(offer, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
-        let (Some(connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
+        let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
             return true;
         };
+        self.control.give(&mut connection, out);
         let (reached, connected) = match reach(sockets, &listener, alias) {
             Ok((leg, own, connected)) => (Some((leg, own)), connected),
             Err(e) => (None, Connected::No(e)),

@@ -68,9 +68,11 @@ impl Tcp {
         let now = self.now();
         let offer = out.view().settings.offer;
         let settings = self.settings(offer, &way.1, &opening.manner);
-        let Some(connection) = Connection::connect(flow.local, flow.remote, &settings, now) else {
+        let connection = Connection::connect(flow.local, flow.remote, &settings, now);
+        let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
         };
+        self.control.give(&mut connection, out);
         let pair = memtun_tcp::Pair::new(flow.local, flow.remote);
         if let Some(number) = self.links.find(&pair) {
             // A connect before that came to nothing may be in the way.

@@ -1,6 +1,7 @@
 //! All connections, by their names, by alias and by number.
 #![forbid(unsafe_code)]
 
+use super::control::Control;
 use super::legs::Legs;
 use super::live::{Generation, Live, Stage};
 use crate::inet::output::Way;
@@ -36,6 +37,7 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    pub(super) control: Control,
 }
 
 /// What stands behind a pair of names.
@@ -57,6 +59,7 @@ impl Default for Tcp {
             manners: HashMap::new(),
             began: Instant::now(),
             seed: 0,
+            control: Control::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `connect` | a program connects: the SYN, and what its native socket is told |
 //! | `accept` | a SYN comes for a socket that listens |
 //! | `refuse` | a connect that hangs fails |
+//! | `control` | which way of controlling congestion they have |
 //! | `leg` | the native socket |
 //! | `relay` | bytes from one side to the other, and how each end of one becomes one of the other |
 //! | [`legs`] | what waits for legs and for the time, [`serve`] the thread that does |
@@ -19,6 +20,7 @@
 mod accept;
 mod carry;
 mod connect;
+mod control;
 mod leg;
 pub mod legs;
 mod links;
