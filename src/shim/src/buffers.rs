@@ -1,6 +1,6 @@
 //! The program's buffers of a receive, with a buffer of this library in front of them or behind
-//! them. Nothing in it has to be cleaned up but an array of many buffers, which stays mapped where a
-//! thread is cancelled while it waits.
+//! them. Nothing in it has to be cleaned up but an array of many buffers, which stays mapped where
+//! a thread is cancelled while it waits.
 
 use crate::errno;
 use crate::uaccess::{self, UsedMemory};
