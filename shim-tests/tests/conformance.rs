@@ -135,10 +135,16 @@ programs! {
     tcp_accept6
     tcp_bind
     tcp_bind6
+    tcp_calls
+    tcp_calls6
     tcp_connect
     tcp_connect6
+    tcp_data
+    tcp_data6
     tcp_inherit
     tcp_inherit6
+    tcp_wire
+    tcp_wire6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken

@@ -26,6 +26,13 @@ fn wireguard() {
     configured::assert_pair_is_as_on_the_kernel("wireguard", &[("BORINGTUN", &boringtun)]);
 }
 
+#[test]
+fn smoltcp() {
+    let world = World::new("pairs-smoltcp", Link::Up);
+    let program = world.reachable(&installed::built("smoltcp-echo"));
+    configured::assert_pair_is_as_on_the_kernel("smoltcp", &[("SMOLTCP", &program)]);
+}
+
 macro_rules! pairs {
     ($($name:ident)*) => {
         $(#[test] fn $name() { configured::assert_pair_is_as_on_the_kernel(stringify!($name), &[]); })*
@@ -39,6 +46,7 @@ pairs! {
     counters
     echoes
     fastd
+    lwip
     n2n
     ocserv
     openvpn_loopback

@@ -77,6 +77,7 @@ pub fn numbered(host: &impl Host, what: What, id: u64) -> Question {
         request: 0,
         uid,
         pid,
+        net: 0,
     }
 }
 

@@ -9,7 +9,7 @@ use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_kernel::net::{Create, Join, NetDir};
-use memtun_shm::layout::{InetState, Rows, FLOW_WORDS, OWN_WORDS, SOCKET_WORDS};
+use memtun_shm::layout::{InetState, Rows, OWN_WORDS, SOCKET_WORDS};
 use memtun_shm::Mapped;
 use memtun_stack::ask::Start;
 use memtun_stack::sockets::row::{places, PortKind, Translated};
@@ -106,6 +106,9 @@ impl Native for Fake {
     fn segments_received(&self) -> Result<u32, Errno> {
         Ok(1)
     }
+    fn segments_sent(&self) -> Result<u32, Errno> {
+        Ok(0)
+    }
     fn is_nonblocking(&self) -> bool {
         false
     }
@@ -158,7 +161,8 @@ impl Place {
             mss: 1000,
             error: 0,
         };
-        write::<FLOW_WORDS>(self.table.mapped(), Rows::Flows, 0, &flow.to_words());
+        let (row, _) = self.table.flow_row(0).expect("a row");
+        memtun_stack::sockets::row::write(row, &flow.to_words());
         self
     }
 

@@ -183,6 +183,7 @@ fn nobody_keeps_others_from_being_answered() {
         sys::connect_path(socket.as_fd(), &path).map(|()| socket)
     };
     let over = AtomicBool::new(false);
+    let mark = net.dir().mark();
     std::thread::scope(|scope| {
         scope.spawn(|| {
             let mut open = Vec::new();
@@ -196,7 +197,11 @@ fn nobody_keeps_others_from_being_answered() {
                 let garbage: Vec<u8> = (0..seed >> 33 & 0xff)
                     .map(|i| (seed >> (i % 56)) as u8)
                     .collect();
-                let links = question(What::Links).to_bytes();
+                let links = Question {
+                    net: mark,
+                    ..question(What::Links)
+                };
+                let links = links.to_bytes();
                 let _ = match seed >> 60 {
                     0..=3 => sys::send(socket.as_fd(), &[&garbage]),
                     4..=7 => sys::send(socket.as_fd(), &[&links, &garbage]),

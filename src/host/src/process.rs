@@ -190,7 +190,7 @@ impl Host {
         let run = Run {
             net,
             stay,
-            server: Server::new(self.listener, owner, answers),
+            server: Server::new(self.listener, owner, net.mark(), answers),
             shared: &shared,
             woken: self.woken,
             over: &self.over,
@@ -352,13 +352,17 @@ impl Run<'_> {
         let packets = all.inet.stack.announce_timer();
         // A millisecond is the least that poll(2) waits.
         let packets = packets.map(|time| time.max(Duration::from_millis(1)));
-        Begun {
+        let begun = Begun {
             readers: all.inet.readers.take_fresh(),
             legs: all.inet.ends.tcp.take_fresh(),
             machine: machine.unwrap_or(-1),
             natives,
             time: [tick, timer, packets, asked].into_iter().flatten().min(),
-        }
+        };
+        let gone = all.inet.ends.tcp.take_gone();
+        drop(all);
+        drop(gone);
+        begun
     }
 
     /// Does what the descriptors of one wait say. Returns the number of questions.

@@ -40,6 +40,8 @@ pub struct Server {
     listener: Fd,
     /// User to whom the net belongs, who may ask.
     owner: u32,
+    /// What tells the net from others.
+    net: u32,
     connections: Vec<Connection>,
     /// Number of the last connection.
     last: u64,
@@ -48,11 +50,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Serves on a socket that listens. `wakes` wakes whoever serves.
-    pub fn new(listener: Fd, owner: u32, wakes: UnixStream) -> Server {
+    /// Serves a net ([`Question::net`]) of this owner on a socket that listens. `wakes` wakes
+    /// whoever serves.
+    pub fn new(listener: Fd, owner: u32, net: u32, wakes: UnixStream) -> Server {
         Server {
             listener,
             owner,
+            net,
             connections: Vec::new(),
             last: 0,
             later: Arc::new(Later::new(wakes)),
@@ -99,13 +103,13 @@ impl Server {
         let ready = |at: usize| fds.get(at).is_some_and(|fd| fd.revents != 0);
         let mut at = 0;
         let mut failed = Ok(());
-        let (room, later) = (&mut self.room, &self.later);
+        let (room, net, later) = (&mut self.room, self.net, &self.later);
         self.connections.retain_mut(|connection| {
             at += 1;
             if !ready(at) {
                 return connection.waits() || connection.since.elapsed() < PATIENCE;
             }
-            let went = failed.and_then(|()| connection.go_on(room, shared, later));
+            let went = failed.and_then(|()| connection.go_on(room, net, shared, later));
             match went {
                 Ok(questions) => {
                     answered += questions;
@@ -162,7 +166,7 @@ impl Server {
                     if !self.may_ask(&connection.asker.socket) {
                         continue;
                     }
-                    match connection.go_on(&mut self.room, shared, &self.later) {
+                    match connection.go_on(&mut self.room, self.net, shared, &self.later) {
                         Ok(questions) => answered += questions,
                         Err(End::Closed) => continue,
                         Err(End::Replaced) => return Err(Replaced),
@@ -202,6 +206,7 @@ impl Connection {
     fn go_on(
         &mut self,
         room: &mut [u8],
+        net: u32,
         shared: &Shared<'_>,
         later: &Arc<Later>,
     ) -> Result<usize, End> {
@@ -219,6 +224,8 @@ impl Connection {
         let answer = match Question::of_bytes(&room[..n]) {
             // One question at a time.
             Some(_) if self.waits() => return Err(End::Closed),
+            // Who asks had another net at this path.
+            Some((question, _)) if question.net != net => return Err(End::Closed),
             Some((question, payload)) if payload.len() <= LONGEST => {
                 // From here on an answer may be sent by another thread, and by this one otherwise.
                 self.asker.waits.store(true, SeqCst);

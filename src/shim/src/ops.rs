@@ -7,7 +7,7 @@ use crate::errno::{self, fence};
 use crate::table::{self, Held, OwnTunnels};
 use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
-use crate::{config, foreign, net, process};
+use crate::{config, foreign, inet, net, process};
 use memtun_abi::Errno;
 use memtun_calls::host::links_changed;
 use memtun_calls::tunnel::{self as calls, Attempt as Found, Descriptor, Nets, Pause};
@@ -164,7 +164,7 @@ pub fn write(fd: c_int, source: Result<impl Source, Errno>) -> isize {
         }
         let written = calls::write(&tunnel, source);
         match written {
-            Ok(_) => {}
+            Ok(_) => inet::known::wrote(),
             Err(Errno(libc::EAGAIN)) => epoll::refused(fd),
             Err(_) => foreign::check(fd, &tunnel)?,
         }

@@ -6,6 +6,7 @@ use memtun_shm::layout::{Rows, FLOW_WORDS, SOCKET_WORDS};
 use memtun_stack::sockets::question::{
     PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire, ANSWER, QUESTION,
 };
+use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{row, Entry, Flow, Own, Protocol, Report, Table};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -108,7 +109,7 @@ proptest! {
         let question = SocketQuestion {
             cookie, inode: 3, family: 2, kind: 1, protocol, tos: 4, hops: 5, flags, device: 6,
             out: 7, mark: 8, failed: 98, source: Some(plain(to).ip()), native: Some(native),
-            name: Some(to),
+            name: Some(to), tuning: Tuning { flags, maximum: 9, buffer: 10, ..Tuning::default() },
         };
         prop_assert_eq!(SocketQuestion::of_bytes(&question.to_bytes()), Some(question));
         let path = Path {
@@ -161,7 +162,7 @@ fn a_row_in_which_its_writer_died_is_absent() {
         mss: 0,
         error: 0,
     };
-    let words = state.row::<FLOW_WORDS>(Rows::Flows, 0).expect("a row");
+    let (words, _) = table.flow_row(0).expect("a row");
     row::write(words, &flow.to_words());
     assert_eq!(table.flow(alias), Some(flow));
     words[0].fetch_or(1, SeqCst);
@@ -170,6 +171,14 @@ fn a_row_in_which_its_writer_died_is_absent() {
     row::clear(words);
     assert_eq!(table.flow(alias), None);
     row::write(words, &flow.to_words());
+    assert_eq!(table.flow(alias), Some(flow));
+    // What the program sets beside it changes nothing of it, and is not changed with it.
+    assert_eq!(table.no_delay(alias), None);
+    table.say_no_delay(alias, true);
+    row::write(words, &flow.to_words());
+    assert_eq!(table.no_delay(alias), Some(true));
+    table.say_no_delay(alias, false);
+    assert_eq!(table.no_delay(alias), Some(false));
     assert_eq!(table.flow(alias), Some(flow));
 }
 
@@ -192,8 +201,7 @@ fn readers_never_see_two_rows_in_one() {
         let writer = place.table();
         let over = &over;
         scope.spawn(move || {
-            let row = writer.mapped().row::<FLOW_WORDS>(Rows::Flows, 0);
-            let row = row.expect("a row");
+            let (row, _) = writer.flow_row(0).expect("a row");
             for number in 0..ROUNDS {
                 row::write(row, &flow(number).to_words());
             }

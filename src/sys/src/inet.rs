@@ -145,9 +145,24 @@ pub fn peer_name(fd: i32) -> Result<SocketAddr, Errno> {
 ///
 /// What getsockopt(2) fails with, ENOPROTOOPT where the kernel does not tell.
 pub fn segments_received(fd: i32) -> Result<u32, Errno> {
-    /// Where it stands, in words.
-    const AT: usize = 140 / 4;
-    let (mut words, mut length) = ([0u32; AT + 1], ((AT + 1) * 4) as u32);
+    tcp_info::<{ 140 / 4 }>(fd)
+}
+
+/// Returns the number of segments with data that a socket of TCP has sent (`tcpi_data_segs_out` of
+/// `struct tcp_info`).
+///
+/// # Errors
+///
+/// What getsockopt(2) fails with, ENOPROTOOPT where the kernel does not tell.
+pub fn segments_sent(fd: i32) -> Result<u32, Errno> {
+    tcp_info::<{ 156 / 4 }>(fd)
+}
+
+/// Returns the word at this place of TCP_INFO.
+fn tcp_info<const AT: usize>(fd: i32) -> Result<u32, Errno> {
+    /// More words than are asked for.
+    const WORDS: usize = 48;
+    let (mut words, mut length) = ([0u32; WORDS], ((AT + 1) * 4) as u32);
     let args = [
         fd as usize,
         libc::IPPROTO_TCP as usize,
@@ -156,8 +171,9 @@ pub fn segments_received(fd: i32) -> Result<u32, Errno> {
         &raw mut length as usize,
         0,
     ];
-    // SAFETY: the kernel stores at most the length that stands there, which is that of the words;
-    // both are locals of this function.
+    const { assert!(AT < WORDS) };
+    // SAFETY: the kernel stores at most the length that stands there, which is not more than that
+    // of the words; both are locals of this function.
     check(unsafe { syscall(libc::SYS_getsockopt, args) })?;
     match length as usize >= (AT + 1) * 4 {
         true => Ok(words[AT]),

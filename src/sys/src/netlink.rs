@@ -34,6 +34,20 @@ pub fn socket_family(fd: i32) -> Result<i32, Errno> {
     int_option(fd, libc::SOL_SOCKET, libc::SO_DOMAIN)
 }
 
+/// Is the next byte that is read from the socket an urgent one (SIOCATMARK)?
+///
+/// # Errors
+///
+/// ENOTTY, EINVAL of what is no socket of a stream.
+pub fn is_at_mark(fd: i32) -> Result<bool, Errno> {
+    const SIOCATMARK: usize = 0x8905;
+    let mut mark = 0_i32;
+    let args = [fd as usize, SIOCATMARK, &raw mut mark as usize, 0, 0, 0];
+    // SAFETY: the kernel stores an int, which is a local of this function.
+    check(unsafe { syscall(libc::SYS_ioctl, args) })?;
+    Ok(mark != 0)
+}
+
 /// Sets an option whose value is an int (setsockopt(2)).
 pub fn set_int_option(fd: i32, level: i32, name: i32, value: i32) -> Result<(), Errno> {
     let args = [

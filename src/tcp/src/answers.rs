@@ -4,6 +4,7 @@
 
 use std::time::Duration;
 
+use crate::info::{at, Filled};
 use crate::segment::before;
 
 /// TCP_DELACK_MIN.
@@ -37,6 +38,10 @@ pub(crate) struct Answers {
     wary: u32,
     /// The answer that is due should not wait for the end of the turn.
     urgent: bool,
+    /// Answers to what came beyond the first gap since this was the next number: the first three
+    /// leave at once, the others with the turn (tcp_comp_sack).
+    gap_at: u32,
+    gaps: u32,
 }
 
 impl Default for Answers {
@@ -52,6 +57,8 @@ impl Default for Answers {
             heard: None,
             wary: 0,
             urgent: false,
+            gap_at: 0,
+            gaps: 0,
         }
     }
 }
@@ -60,6 +67,14 @@ impl Answers {
     /// The other side's next number is this.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.told = expected;
+    }
+
+    /// Fills in what TCP_INFO says of what came.
+    pub(crate) fn tell(&self, info: &mut Filled, now: Duration) {
+        info.word(at::THEIR_SEGMENT, self.largest);
+        if let Some(heard) = self.heard {
+            info.ago(at::HEARD_DATA_AGO, heard, now);
+        }
     }
 
     /// An answer has to leave with the next turn.
@@ -98,6 +113,17 @@ impl Answers {
         self.owe(now);
     }
 
+    /// Data comes that fills a gap, up to there: what lies beyond the gap may be here already
+    /// (tcp_ofo_queue).
+    pub(crate) fn overlap(&mut self, to: u32) {
+        let within = self.ahead.iter().filter(|&&(start, _)| before(start, to));
+        let first = within.reduce(|a, b| if before(b.0, a.0) { b } else { a });
+        if let Some(&(start, end)) = first {
+            let end = if before(to, end) { to } else { end };
+            self.duplicate = Some((start, end));
+        }
+    }
+
     /// Data came beyond a gap, and is kept.
     pub(crate) fn came_ahead(&mut self, from: u32, to: u32, now: Duration) {
         let within = |&(start, end): &(u32, u32)| !before(from, start) && !before(end, to);
@@ -118,7 +144,8 @@ impl Answers {
             apart
         });
         self.ahead.insert(0, whole);
-        (self.wary, self.urgent) = (WARY, true);
+        self.wary = WARY;
+        self.urgent |= self.is_among_first(self.told);
         self.owe(now);
     }
 
@@ -133,7 +160,10 @@ impl Answers {
         let much = expected.wrapping_sub(self.told) > self.largest;
         let delays = self.talks || self.quick == 0;
         if gap || much || !delays {
-            self.urgent |= self.wary > 0;
+            self.urgent |= match gap && !much {
+                true => self.is_among_first(expected),
+                false => self.wary > 0,
+            };
             self.owe(now);
         } else {
             self.due.get_or_insert(now + DELAY);
@@ -144,10 +174,29 @@ impl Answers {
     /// an end of its own, which carries the answer (tcp_fin enters ping-pong mode).
     pub(crate) fn ended(&mut self, first: bool, now: Duration) {
         self.talks |= first;
+        // Blocks are forgotten with the end (tcp_fin resets what is said by SACK).
+        self.duplicate = None;
+        self.ahead.clear();
         match first {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),
         }
+    }
+
+    /// Bytes that came beyond a gap.
+    pub(crate) fn ahead(&self) -> u32 {
+        let sizes = self.ahead.iter().map(|&(from, to)| to.wrapping_sub(from));
+        sizes.fold(0, u32::wrapping_add)
+    }
+
+    /// Whether the answer to a segment around a gap is one of the first.
+    fn is_among_first(&mut self, expected: u32) -> bool {
+        const FIRST: u32 = 3;
+        if self.gap_at != expected {
+            (self.gap_at, self.gaps) = (expected, 0);
+        }
+        self.gaps += 1;
+        self.gaps <= FIRST
     }
 
     /// Whether the answer should leave before the next segment is looked at.
@@ -212,6 +261,22 @@ mod tests {
         answers.came(50, 10, now);
         assert_eq!(said(&answers), [(60, 70), (80, 90)]);
         assert!(answers.is_due(now));
+    }
+
+    #[test]
+    fn what_a_segment_brings_again_is_said() {
+        let mut answers = Answers::default();
+        answers.begin(0);
+        for start in [70, 10, 40_u32] {
+            answers.came_ahead(start, start + 20, Duration::ZERO);
+        }
+        answers.overlap(60);
+        answers.came(60, 60, Duration::ZERO);
+        assert_eq!(said(&answers), [(10, 30), (70, 90)]);
+        answers.said(60);
+        answers.overlap(80);
+        answers.came(90, 20, Duration::ZERO);
+        assert_eq!(said(&answers), [(70, 80)]);
     }
 
     #[test]

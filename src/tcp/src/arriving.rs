@@ -7,7 +7,7 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::connection::{Connection, End, State};
-use crate::segment::{before, head, Plain, ACK, FIN, RST, SYN};
+use crate::segment::{before, head, Plain, ACK, FIN, RST, SYN, URG};
 use crate::sender::Ack;
 use crate::{Emit, Segment};
 
@@ -28,6 +28,7 @@ impl Connection {
         let Some(segment) = Segment::read(packet) else {
             return;
         };
+        self.came = self.came.wrapping_add(1);
         match self.engine.state() {
             Engines::SynSent => self.answer(&segment, packet, now, emit),
             Engines::SynReceived => self.completion(&segment, packet, now, emit),
@@ -205,7 +206,9 @@ impl Connection {
         if !segment.has(ACK) {
             return;
         }
-        if before(self.wire.next, segment.acknowledgement) {
+        if before(self.wire.next, segment.acknowledgement)
+            || self.sender.is_ancient(segment.acknowledgement)
+        {
             return self.challenge(now, emit);
         }
         let told = self.answers.told();
@@ -220,7 +223,9 @@ impl Connection {
         }
         self.acknowledged(segment, now, emit);
         if !segment.is_empty() {
+            self.hear_urgent(segment);
             self.data(segment, now, emit);
+            self.wire.ahead = self.answers.ahead();
             if self.answers.is_urgent() {
                 self.acknowledge(now, emit);
             }
@@ -262,7 +267,8 @@ impl Connection {
             return;
         }
         if segment.has(FIN) {
-            if !before(to, expected) && !before(edge, to) {
+            let fits = !before(edge, to) || self.takes_beyond(from, to);
+            if !before(to, expected) && fits {
                 self.end_at = Some(to);
             }
             if self.end_at != Some(expected) {
@@ -274,7 +280,7 @@ impl Connection {
         }
         if !before(expected, to) {
             self.answers.came_again(from, to, now);
-        } else if before(edge, to) {
+        } else if before(edge, to) && !self.takes_beyond(from, to) {
             self.answers.owe(now);
         } else if before(expected, from) {
             if self.answers.admits(from, to) {
@@ -287,10 +293,32 @@ impl Connection {
             if before(from, expected) {
                 self.answers.came_again(from, expected, now);
             }
+            self.answers.overlap(to);
             self.tell(0, (from, segment.payload), now, emit);
             self.answers.came(self.expected(), size, now);
         }
         self.finish(now, emit);
+    }
+
+    /// Whether what goes beyond the window is taken nevertheless: when nothing else waits to be
+    /// read (tcp_sequence).
+    fn takes_beyond(&self, from: u32, to: u32) -> bool {
+        let expected = self.expected();
+        let room = self.engine.socket().recv_capacity() as u32;
+        let fits = !before(expected, from) && to.wrapping_sub(expected) <= room;
+        fits && self.available() == 0
+    }
+
+    /// Urgent data is told of (tcp_check_urg).
+    fn hear_urgent(&mut self, segment: &Segment<'_>) {
+        if !segment.has(URG) || segment.urgent == 0 {
+            return;
+        }
+        let byte = segment.sequence.wrapping_add(u32::from(segment.urgent) - 1);
+        let is_new = self.urgent.is_none_or(|old| before(old, byte));
+        if is_new && !before(byte, self.expected()) {
+            self.urgent = Some(byte);
+        }
     }
 
     /// Whether a number lies in the window that was said.

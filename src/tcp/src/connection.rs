@@ -24,8 +24,6 @@ const SYN_WAITS: [u64; 11] = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64];
 const SYN_ACK_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// How long data may stay without an answer: what tcp_retries2 of 15 comes to.
 const GIVE_UP: Duration = Duration::from_millis(924_600);
-/// One challenge in this time (tcp_invalid_ratelimit).
-const PATIENCE: Duration = Duration::from_millis(500);
 /// Packets that one turn may send; there is another turn at once.
 const TURN: usize = 256;
 /// What an option of blocks has place for.
@@ -46,6 +44,8 @@ pub struct Settings {
     pub service: u8,
     /// What its SYN says beside the largest segment.
     pub offer: Offer,
+    /// One challenge in this time (net.ipv4.tcp_invalid_ratelimit).
+    pub patience: Duration,
 }
 
 /// How a connection has ended.
@@ -97,10 +97,18 @@ pub struct Connection {
     tries: usize,
     tried_at: Duration,
     began: Duration,
+    /// Packets that have come.
+    pub(super) came: u32,
     pub(super) heard: Duration,
+    /// When it was open.
+    pub(super) opened: Duration,
+    /// The number of the last urgent byte that was told of.
+    pub(super) urgent: Option<u32>,
     pub(super) unacknowledged: u32,
     pub(super) progress: Duration,
     challenged: Option<Duration>,
+    /// One challenge in this time.
+    challenges: Duration,
     /// By how much the other side's windows are scaled, and whether it understands blocks.
     pub(super) scale: u8,
     pub(super) sacks: bool,
@@ -176,10 +184,14 @@ impl Connection {
             tries: 0,
             tried_at: now,
             began: now,
+            came: 0,
             heard: now,
+            opened: now,
+            urgent: None,
             unacknowledged: 0,
             progress: now,
             challenged: None,
+            challenges: settings.patience,
             scale: 0,
             sacks: false,
             most: 536,
@@ -354,7 +366,7 @@ impl Connection {
     pub(super) fn challenge(&mut self, now: Duration, emit: &mut Emit<'_>) {
         if self
             .challenged
-            .is_some_and(|at| now.saturating_sub(at) < PATIENCE)
+            .is_some_and(|at| now.saturating_sub(at) < self.challenges)
         {
             return;
         }
@@ -371,7 +383,7 @@ impl Connection {
         self.answers.begin(expected);
         self.wire.open(expected);
         self.state = State::Open;
-        self.heard = now;
+        (self.heard, self.opened) = (now, now);
         self.progress = now;
         self.unacknowledged = first;
         self.wire.syn = Vec::new();
@@ -419,7 +431,7 @@ impl Connection {
         };
         let mut send = |piece: Piece<'_>| {
             (plain.sequence, plain.flags) = (piece.sequence, piece.flags | ACK);
-            wire.send(&plain, piece.data, emit);
+            wire.send(&plain, &piece, emit);
             answers.said(expected);
             if piece.len() > 0 {
                 answers.talked(now);
@@ -468,8 +480,14 @@ impl Connection {
     }
 
     fn given_up(&self, now: Duration) -> bool {
-        let since = self.progress.max(self.heard);
-        self.sender.waits() && now.saturating_sub(since) >= self.patience.unwrap_or(GIVE_UP)
+        let patience = self.patience.unwrap_or(GIVE_UP);
+        self.sender.waits() && now.saturating_sub(self.silent_since()) >= patience
+    }
+
+    /// Since when the other side owes an answer.
+    fn silent_since(&self) -> Duration {
+        let heard = self.progress.max(self.heard);
+        heard.max(self.sender.busy_since())
     }
 
     fn waits(&self) -> &'static [u64] {
@@ -519,7 +537,7 @@ impl Connection {
             State::Open => {
                 let waits = self.sender.waits();
                 let patience = self.patience.unwrap_or(GIVE_UP);
-                let give_up = waits.then(|| self.progress.max(self.heard) + patience);
+                let give_up = waits.then(|| self.silent_since() + patience);
                 let keepalive = self.keepalive.filter(|_| self.may_ask());
                 let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
                 [
@@ -639,6 +657,18 @@ impl Connection {
         }
     }
 
+    /// The last byte that was written is urgent (MSG_OOB).
+    pub fn press(&mut self) {
+        self.sender.press();
+    }
+
+    /// How many bytes that are to be read come before an urgent one, if there is one.
+    pub fn urgent(&self) -> Option<usize> {
+        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
+        let ahead = self.urgent?.wrapping_sub(read) as usize;
+        (ahead < self.available()).then_some(ahead)
+    }
+
     /// Gives it up. A RST leaves with the next [`poll`](Self::poll), except where the other end
     /// knows of no connection.
     pub fn abort(&mut self) {
@@ -654,7 +684,7 @@ impl Connection {
     /// Gives it up as [`abort`](Self::abort) does, with the RST of a host that knows of no such
     /// connection: without an acknowledgement.
     pub fn refuse(&mut self) {
-        self.wire.bare_reset = Some(self.wire.next);
+        self.wire.bare_reset = Some(self.sender.oldest());
         self.abort();
     }
 
@@ -734,7 +764,13 @@ impl Connection {
             window: self.wire.window_at(expected),
             options: &options,
         };
-        self.wire.send(&plain, (&[], &[]), emit);
+        let nothing = Piece {
+            sequence,
+            flags,
+            urgent: 0,
+            data: (&[], &[]),
+        };
+        self.wire.send(&plain, &nothing, emit);
         self.answers.said(expected);
         self.options = options;
     }
@@ -747,9 +783,9 @@ impl Connection {
         let ends = (self.local, self.remote);
         Some(Wait::new(
             ends,
-            self.wire.next,
-            self.expected(),
+            (self.wire.next, self.expected()),
             self.wire.window,
+            self.wire.stamps,
             now,
         ))
     }

@@ -11,6 +11,7 @@
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
 //! | `engine` | smoltcp behind five functions |
 //! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
+//! | `info`, `telling` | what TCP_INFO says |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `offer` | what a SYN says |
 //! | `stamps` | timestamps |
@@ -42,16 +43,19 @@ mod arriving;
 pub mod connection;
 pub mod demux;
 mod engine;
+mod info;
 mod keepalive;
 mod offer;
 pub mod segment;
 mod sender;
 mod stamps;
+mod telling;
 pub mod wait;
 mod wire;
 
 pub use connection::{Connection, End, Settings, State};
 pub use demux::{Demux, Pair};
+pub use info::INFO;
 pub use offer::Offer;
 pub use segment::{reset_for, Segment};
 pub use wait::{Verdict, Wait};

@@ -15,6 +15,8 @@ pub const RST: u8 = 0x04;
 pub const PSH: u8 = 0x08;
 /// ACK: the acknowledgement number is valid.
 pub const ACK: u8 = 0x10;
+/// URG: there is urgent data.
+pub const URG: u8 = 0x20;
 
 /// The length of a TCP header without options.
 pub(crate) const HEADER: usize = 20;
@@ -36,6 +38,8 @@ pub struct Segment<'a> {
     pub flags: u8,
     /// As it stands there, not scaled.
     pub window: u16,
+    /// Where urgent data ends, counted from the first byte; valid with [`URG`].
+    pub urgent: u16,
     /// The options' bytes.
     pub options: &'a [u8],
     /// The data.
@@ -65,6 +69,7 @@ impl<'a> Segment<'a> {
             acknowledgement: view.ack_number().0 as u32,
             flags: tcp[13],
             window: view.window_len(),
+            urgent: view.urgent_at(),
             options: &tcp[HEADER..header],
             payload: &tcp[header..],
         })

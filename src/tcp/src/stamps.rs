@@ -7,6 +7,8 @@ use crate::segment::{before, Segment, RST};
 
 /// The length of the option with the two bytes that align it.
 pub(crate) const LENGTH: usize = 12;
+/// TCP_PAWS_WINDOW: what is overtaken by so little is not old.
+const WINDOW: u32 = 1;
 /// TCP_PAWS_24DAYS: after so long without a word nothing is taken for old.
 const FORGOTTEN: Duration = Duration::from_secs(24 * 24 * 3600);
 
@@ -71,8 +73,15 @@ impl Stamps {
     pub(crate) fn is_old(&self, segment: &Segment<'_>, now: Duration) -> bool {
         let said = segment.timestamps().filter(|_| self.agreed);
         said.is_some_and(|(value, _)| {
-            before(value, self.recent) && now.saturating_sub(self.heard) < FORGOTTEN
+            before(value, self.recent.wrapping_sub(WINDOW))
+                && now.saturating_sub(self.heard) < FORGOTTEN
         })
+    }
+
+    /// Whether a segment left later than what has been heard.
+    pub(crate) fn is_newer(&self, segment: &Segment<'_>) -> bool {
+        let said = segment.timestamps().filter(|_| self.agreed);
+        said.is_some_and(|(value, _)| before(self.recent, value))
     }
 
     /// A segment is taken that is no older. `told` is up to where this side has acknowledged: what

@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use crate::segment::{before, build, Plain, ACK, FIN, RST, SYN};
+use crate::stamps::Stamps;
 use crate::{Emit, Segment};
 
 /// TCP_TIMEWAIT_LEN.
@@ -32,6 +33,7 @@ pub struct Wait {
     next: u32,
     expected: u32,
     window: u16,
+    stamps: Stamps,
     until: Duration,
     answered: Option<Duration>,
 }
@@ -39,9 +41,9 @@ pub struct Wait {
 impl Wait {
     pub(crate) fn new(
         (local, remote): (SocketAddr, SocketAddr),
-        next: u32,
-        expected: u32,
+        (next, expected): (u32, u32),
         window: u16,
+        stamps: Stamps,
         now: Duration,
     ) -> Wait {
         Wait {
@@ -50,6 +52,7 @@ impl Wait {
             next,
             expected,
             window,
+            stamps,
             until: now + LENGTH,
             answered: None,
         }
@@ -71,7 +74,9 @@ impl Wait {
         if segment.has(RST) {
             return if fits { Verdict::Over } else { Verdict::Stays };
         }
-        if segment.has(SYN) && !segment.has(ACK) && before(self.expected, segment.sequence) {
+        let is_old = self.stamps.is_old(segment, now);
+        let is_new = before(self.expected, segment.sequence) || self.stamps.is_newer(segment);
+        if segment.has(SYN) && !segment.has(ACK) && is_new && !is_old {
             return Verdict::Makes;
         }
         if fits && segment.is_empty() && segment.has(ACK) {
@@ -89,6 +94,8 @@ impl Wait {
         }
         self.answered = Some(now);
         let mut packet = Vec::new();
+        let mut options = Vec::new();
+        self.stamps.option(now, &mut options);
         let plain = Plain {
             source: self.local,
             destination: self.remote,
@@ -96,7 +103,7 @@ impl Wait {
             acknowledgement: self.expected,
             flags: ACK,
             window: self.window,
-            options: &[],
+            options: &options,
         };
         build(&plain, &mut packet);
         emit(&packet);

@@ -1,9 +1,10 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
-use crate::engine::BUFFER;
+use crate::engine::WAITING;
 use crate::offer::Offer;
-use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN};
+use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
+use crate::sender::Piece;
 use crate::stamps::{self, Stamps};
 use crate::Emit;
 use std::time::Duration;
@@ -43,6 +44,8 @@ pub(crate) struct Wire {
     /// The largest window that is said, whatever the engine takes, and from where on it counts.
     limit: u32,
     limit_from: u32,
+    /// Bytes that came beyond a gap.
+    pub(crate) ahead: u32,
     identification: u16,
     packet: Vec<u8>,
 }
@@ -69,6 +72,7 @@ impl Wire {
             told: 0,
             limit: says.window,
             limit_from: 0,
+            ahead: 0,
             identification: (seed >> 32) as u16,
             packet: Vec::new(),
         }
@@ -127,6 +131,13 @@ impl Wire {
         (self.engines_shift, self.shift) = (0, 0);
     }
 
+    /// By how much windows are scaled: the other side's, which are scaled by this, and ours. None
+    /// where they are not.
+    pub(crate) fn scales(&self, theirs: u8) -> Option<(u8, u8)> {
+        let scaled = self.says.scale.is_some() && (self.shift, theirs) != (0, 0);
+        scaled.then_some((theirs, self.shift))
+    }
+
     /// The SYN and ACK is answered: what its window has allowed counts.
     pub(crate) fn begin(&mut self, expected: u32) {
         self.edge = expected.wrapping_add(self.window.into());
@@ -151,9 +162,12 @@ impl Wire {
     pub(crate) fn window_at(&self, expected: u32) -> u16 {
         let positive = |room: u32| if (room as i32) < 0 { 0 } else { room };
         let room = positive(self.edge.wrapping_sub(expected));
-        let limit = self.limit_from.wrapping_add(self.limit);
+        let limit = self.limit_from.wrapping_add(self.limit + self.ahead);
         // Linux rounds its own measure up; what there is no room for is not said.
         let limit = positive(limit.wrapping_sub(expected)).div_ceil(1 << self.shift);
+        // What was allowed once stays allowed.
+        let told = positive(self.told.wrapping_sub(expected)) >> self.shift;
+        let limit = limit.max(told);
         u16::try_from(limit.min(room >> self.shift)).unwrap_or(u16::MAX)
     }
 
@@ -166,12 +180,13 @@ impl Wire {
             self.limit = self
                 .limit
                 .saturating_add(count.saturating_mul(2))
-                .min(BUFFER as u32);
+                .min(WAITING);
         }
     }
 
     /// A packet of an open connection leaves, with data or without.
-    pub(crate) fn send(&mut self, plain: &Plain<'_>, data: (&[u8], &[u8]), emit: &mut Emit<'_>) {
+    pub(crate) fn send(&mut self, plain: &Plain<'_>, piece: &Piece<'_>, emit: &mut Emit<'_>) {
+        let data = piece.data;
         let mut packet = std::mem::take(&mut self.packet);
         head(plain, data.0.len() + data.1.len(), &mut packet);
         packet.extend_from_slice(data.0);
@@ -181,6 +196,10 @@ impl Wire {
         self.told = plain
             .acknowledgement
             .wrapping_add(u32::from(plain.window) << self.shift);
+        if piece.urgent > 0 {
+            packet[at + 13] |= URG;
+            packet[at + 18..at + 20].copy_from_slice(&piece.urgent.to_be_bytes());
+        }
         self.finish(&mut packet, at, plain.flags);
         seal(&mut packet, at);
         self.count += 1;

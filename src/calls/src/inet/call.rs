@@ -63,6 +63,12 @@ pub trait Native {
     ///
     /// What getsockopt(2) fails with.
     fn segments_received(&self) -> Result<u32, Errno>;
+    /// Returns how many segments with data it has sent, as a socket of TCP.
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with, and ENOPROTOOPT.
+    fn segments_sent(&self) -> Result<u32, Errno>;
     /// Has it O_NONBLOCK?
     fn is_nonblocking(&self) -> bool;
     /// Gives it a name (bind(2)).
@@ -161,13 +167,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let kept = |kept| self.net.kept_of(inode, kept).ok().flatten();
         let mut flags = 0;
         let mut set = |bit: u32, is_set: bool| flags |= if is_set { bit } else { 0 };
+        // What means nothing to a socket of TCP is not asked for.
+        let datagrams = kind.protocol != Protocol::Tcp;
         let general = [
             (set::REUSE_ADDRESS, libc::SO_REUSEADDR),
             (set::REUSE_PORT, libc::SO_REUSEPORT),
             (set::BROADCAST, libc::SO_BROADCAST),
         ];
         for (bit, option) in general {
-            set(bit, value(libc::SOL_SOCKET, option) != 0);
+            let asks = datagrams || bit != set::BROADCAST;
+            set(bit, asks && value(libc::SOL_SOCKET, option) != 0);
         }
         let in_ip = |option| value(libc::IPPROTO_IP, option) != 0;
         let in_ipv6 = |option| v6 && value(libc::IPPROTO_IPV6, option) != 0;
@@ -195,8 +204,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
             (false, false) => (kept(Kept::Unicast), None),
         };
-        let looped = by_family(libc::IP_MULTICAST_LOOP, libc::IPV6_MULTICAST_LOOP);
-        set(set::MULTICAST_LOOP, looped != 0);
+        if datagrams {
+            let looped = by_family(libc::IP_MULTICAST_LOOP, libc::IPV6_MULTICAST_LOOP);
+            set(set::MULTICAST_LOOP, looped != 0);
+        }
         let hops = match to_group {
             true => by_family(libc::IP_MULTICAST_TTL, libc::IPV6_MULTICAST_HOPS),
             false => {

@@ -49,7 +49,13 @@ impl Pending {
         }
     }
 
-    fn take(&self, cookie: u64) -> bool {
+    /// Are there none?
+    pub fn is_empty(&self) -> bool {
+        self.0.iter().all(|place| place.load(Relaxed) == 0)
+    }
+
+    /// Takes a socket out. Returns whether it was there.
+    pub fn take(&self, cookie: u64) -> bool {
         let mut places = self.0.iter();
         places.any(|place| place.compare_exchange(cookie, 0, Relaxed, Relaxed).is_ok())
     }
@@ -100,7 +106,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
         for _ in 0..TRIES {
             let (bind, to) = match self.ask(What::Connect, &question)? {
-                SocketAnswer::Local(bind, to) | SocketAnswer::Carried(bind, to) => (bind, to),
+                SocketAnswer::Local(bind, to) => (bind, to),
+                SocketAnswer::Carried(bind, to) => {
+                    self.bound_what_waits(kind);
+                    (bind, to)
+                }
                 _ => return Ok(Step::Machine),
             };
             match bind.filter(|_| question.native.is_none()) {
@@ -114,7 +124,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRNOTAVAIL))
     }
 
-    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket.
+    /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket, or shutdown(2)
+    /// one of TCP that was not there yet.
     ///
     /// # Errors
     ///
@@ -123,11 +134,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let Some(kind) = self.kind() else {
             return Ok(());
         };
-        if kind.protocol == Protocol::Tcp {
-            pending.take(self.socket.cookie()?);
-            return Ok(());
-        }
-        if self.entry().is_none() {
+        // That a socket of TCP does not wait any more, nobody else tells the host process.
+        let matters = match kind.protocol {
+            Protocol::Tcp => pending.take(self.socket.cookie()?),
+            _ => self.entry().is_some(),
+        };
+        if !matters {
             return Ok(());
         }
         let question = self.question(kind, None)?;
@@ -152,7 +164,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Returns why the connection of a socket of TCP has ended, in place of what its native socket
     /// says of that; None where that is right. `take` says that the program is told now.
     pub fn end(&self, take: bool) -> Option<Errno> {
-        self.table.error(self.socket.cookie().ok()?, take)
+        let protocol = self.socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL);
+        match protocol {
+            Ok(libc::IPPROTO_TCP) => self.table.error(self.socket.cookie().ok()?, take),
+            _ => None,
+        }
     }
 
     /// Can it begin a connection, and has had no part of one since it could? So is a socket that

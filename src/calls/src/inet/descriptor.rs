@@ -29,6 +29,9 @@ impl Native for BorrowedFd<'_> {
     fn segments_received(&self) -> Result<u32, Errno> {
         inet::segments_received(self.as_raw_fd())
     }
+    fn segments_sent(&self) -> Result<u32, Errno> {
+        inet::segments_sent(self.as_raw_fd())
+    }
     fn is_nonblocking(&self) -> bool {
         let flags = sys::status_flags(self.as_raw_fd());
         flags.is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)

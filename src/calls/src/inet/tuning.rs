@@ -2,9 +2,11 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native};
-use crate::host::Host;
+use crate::host::{self, Host};
 use memtun_abi::Errno;
-use memtun_stack::ask::What;
+use memtun_stack::ask::{self, What};
+use memtun_stack::sockets::question::SocketQuestion;
+use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::tuning::{tune, Tuning};
 use memtun_stack::sockets::{flag, Protocol};
 
@@ -61,13 +63,54 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         tuning
     }
 
+    fn ask_info(
+        &self,
+        question: &SocketQuestion,
+        each: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Errno> {
+        let head = host::question(self.host, What::Info);
+        let bytes = question.to_bytes();
+        ask::ask(self.net, self.host.start(), &head, &[&bytes], each)
+    }
+
+    /// Returns how much of `info` is filled with what TCP_INFO says of the connection in the net;
+    /// None for what the machine's kernel says.
+    pub fn info(&self, info: &mut [u8]) -> Option<usize> {
+        let kind = self.kind().filter(|_| self.table.is_active());
+        let kind = kind.filter(|kind| kind.protocol == Protocol::Tcp)?;
+        let peer = self.socket.peer_name().ok()?;
+        self.flow_at(kind.protocol, &peer)?;
+        let question = self.question(kind, Some(peer)).ok()?;
+        let mut length = 0;
+        self.ask_info(&question, &mut |answer| {
+            let some = answer.len().min(info.len() - length);
+            info[length..length + some].copy_from_slice(&answer[..some]);
+            length += some;
+        })
+        .ok()?;
+        (length > 0).then_some(length)
+    }
+
+    /// Waits until the host process has taken what this process has written to its tunnels, if the
+    /// socket is one of TCP.
+    ///
+    /// # Errors
+    ///
+    /// ENOTSOCK for what is no socket of TCP, and what asking fails with.
+    pub fn settle(&self) -> Result<(), Errno> {
+        let kind = self.kind().filter(|_| self.table.is_active());
+        let kind = kind.filter(|kind| kind.protocol == Protocol::Tcp);
+        let question = self.question(kind.ok_or(Errno(libc::ENOTSOCK))?, None)?;
+        self.ask_info(&question, &mut |_| {})
+    }
+
     /// Called when an option was set that segments show. What is neither connected nor listens is
     /// told of when it does.
     ///
     /// # Errors
     ///
     /// What asking fails with.
-    pub fn tuned(&self) -> Result<(), Errno> {
+    pub fn tuned(&self, level: i32, option: i32) -> Result<(), Errno> {
         let kind = self.kind().filter(|_| self.table.is_active());
         let Some(kind) = kind.filter(|kind| kind.protocol == Protocol::Tcp) else {
             return Ok(());
@@ -82,6 +125,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         if !is_carried {
             return Ok(());
+        }
+        let alias = peer.and_then(|peer| native_v4(peer.ip()));
+        if let (libc::IPPROTO_TCP, libc::TCP_NODELAY, Some(alias)) = (level, option, alias) {
+            let no_delay = self.socket.option(level, option)? != 0;
+            self.table.say_no_delay(alias, no_delay);
+            // Nothing is held back yet that has to leave now. Most programs set this first.
+            if !no_delay || self.socket.segments_sent() == Ok(0) {
+                return Ok(());
+            }
         }
         let question = self.question(kind, peer)?;
         self.ask(What::Tune, &question).map(drop)

@@ -42,6 +42,7 @@ pub fn question(what: What) -> Question {
         request: 0,
         uid: 0,
         pid: 0,
+        net: 0,
     }
 }
 

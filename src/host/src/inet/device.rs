@@ -145,7 +145,11 @@ impl Reader {
         let Reader(reading) = self;
         while !reading.is_over() {
             if reading.is_behind() {
-                reading.take_some(&mut shared.lock(), AT_ONCE);
+                let mut all = shared.lock();
+                reading.take_some(&mut all, AT_ONCE);
+                let gone = all.inet.ends.tcp.take_gone();
+                drop(all);
+                drop(gone);
             } else {
                 let nothing_new = || !reading.is_behind() && !reading.is_over();
                 reading.interface.log.sleep(NAP, nothing_new);

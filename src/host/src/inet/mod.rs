@@ -276,6 +276,12 @@ impl<'n> All<'n> {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }
+            What::Info => {
+                reply.forget();
+                self.catch_up();
+                let info = self.info(payload).unwrap_or_default();
+                Ok(Some(vec![packet(question, 0, false, &info)]))
+            }
             What::Raw => {
                 reply.forget();
                 let raw = self.inet.ends.raw.clone();

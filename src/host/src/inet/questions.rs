@@ -6,7 +6,7 @@ use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
 use super::sockets::asker::Asker;
 use super::sockets::bind::Kind;
-use super::sockets::connect::Connected;
+use super::sockets::connect::{Connected, Ports};
 use super::sockets::manner::Manner;
 use super::sockets::names::plain;
 use super::sockets::ports::Range;
@@ -17,6 +17,7 @@ use memtun_abi::Errno;
 use memtun_ip::{protocol, Packet};
 use memtun_stack::ask::{Question, What};
 use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::Protocol;
 use std::net::SocketAddr;
 
 impl All<'_> {
@@ -105,6 +106,14 @@ impl All<'_> {
         }
     }
 
+    /// What TCP_INFO says of the connection that a question is about.
+    pub(super) fn info(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
+        let peer = SocketQuestion::of_bytes(payload)?.name?;
+        let ends = &mut self.inet.ends;
+        let flow = ends.sockets.flow_of_leg(peer)?;
+        ends.tcp.info(&flow)
+    }
+
     fn path(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
         let to = asker.question.name.ok_or(Errno(libc::EDESTADDRREQ))?;
         let (mut out, ends) = self.parts();
@@ -119,6 +128,12 @@ impl All<'_> {
         let (mut out, ends) = self.parts();
         let Ends { sockets, tcp, .. } = ends;
         let Some(to) = question.name else {
+            if question.protocol == Protocol::Tcp {
+                if let Some(alias) = sockets.take_opening(question.cookie) {
+                    tcp.abandon(sockets, &mut out, alias);
+                }
+                return Ok(Connected::Answer(SocketAnswer::Done));
+            }
             return sockets.disconnect(asker).map(Connected::Answer);
         };
         if question.failed != 0 {
@@ -132,7 +147,11 @@ impl All<'_> {
         }
         let range = Range::of(out.service.state());
         let verdict = sockets.verdict(&mut out, asker, to, true)?;
-        sockets.connect(asker, plain(to), verdict, &range)
+        let ports = Ports {
+            range: &range,
+            is_used: &|flow| tcp.has(flow),
+        };
+        sockets.connect(asker, plain(to), verdict, &ports)
     }
 
     /// A socket joins a group at an interface of the net, or leaves it.

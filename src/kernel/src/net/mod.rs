@@ -314,6 +314,16 @@ impl NetDir {
         self.private
     }
 
+    /// Returns a number that tells the net from another one that is made at its path later.
+    pub fn mark(&self) -> u32 {
+        self.id.mark()
+    }
+
+    /// Returns the user to whom the net's directory belonged when it was joined.
+    pub fn uid(&self) -> u32 {
+        self.id.uid
+    }
+
     /// Opens the directory for one operation.
     ///
     /// # Errors

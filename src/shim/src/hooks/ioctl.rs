@@ -1,6 +1,7 @@
 //! ioctl(2): the requests of a tunnel, and those about an interface on any socket.
 
 use crate::foreign::or_host;
+use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any_marked, is_packets, is_tunnel};
 use crate::{errno, ops, packets, sockios, uaccess, view};
@@ -17,6 +18,8 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
             packets::queued(fd, arg);
         }
         answer
+    } else if request == libc::FIONREAD && inet_calls::is_early(fd) {
+        real()
     } else if any_marked() {
         viewed(fd, request, arg, real)
     } else {

@@ -5,7 +5,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use crate::inet::calls as inet_calls;
+use crate::inet::calls::{self as inet_calls, moving};
 use crate::inet::receiving::{self, Next, Receiving};
 use crate::real::{hooks, real};
 use crate::table::{is_datagrams, is_netlink, is_packets};
@@ -228,10 +228,10 @@ fn receive_special(
         }
     }
     if !inet::may_concern() || name.is_null() {
-        return host();
+        return moving(fd, host);
     }
     let room = netlink::room(length);
-    let stored = host();
+    let stored = moving(fd, host);
     if stored >= 0 {
         inet_calls::show_sender(fd, name, room, length);
     }
@@ -290,7 +290,7 @@ hooks! {
         }
         let Ok(state) = before(fd) else { return -1 };
         let room = if state.is_some() { netlink::room_of(message) } else { 0 };
-        let n = real!(recvmsg(fd, message, flags));
+        let n = moving(fd, || real!(recvmsg(fd, message, flags)));
         if n >= 0 {
             adopt(message);
             if let Some(state) = state { netlink::received_message(fd, state, message, room, n as usize); }

@@ -10,6 +10,7 @@
 use super::{receive, send};
 use crate::errno;
 use crate::foreign::or_host;
+use crate::inet::calls::moving;
 use crate::inet::parts::{Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
@@ -363,7 +364,7 @@ fn view_write_vector(
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
         match whose(fd) {
-            Whose::Program => real!(read(fd, buf, n)),
+            Whose::Program => moving(fd, || real!(read(fd, buf, n))),
             Whose::Tunnel => tunnel_read(fd, buf, n),
             Whose::Other => other_read(fd, buf, n),
         }
@@ -398,7 +399,7 @@ hooks! {
         if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
     }
     fn readv(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_readv {
-        let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(readv(fd, array, count)));
+        let host = || view_or(is_ours(fd), || view::read(fd, None), || moving(fd, || real!(readv(fd, array, count))));
         if is_tunnel(fd) {
             or_host(read_vector(fd, array, count), host)
         } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
@@ -427,7 +428,7 @@ hooks! {
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
         match whose(fd) {
-            Whose::Program => real!(write(fd, buf, n)),
+            Whose::Program => moving(fd, || real!(write(fd, buf, n))),
             Whose::Tunnel => tunnel_write(fd, buf, n),
             Whose::Other => other_write(fd, buf, n),
         }
@@ -441,7 +442,7 @@ hooks! {
         if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
     }
     fn writev(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_writev {
-        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, None), || real!(writev(fd, array, count)));
+        let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, None), || moving(fd, || real!(writev(fd, array, count))));
         if is_tunnel(fd) {
             or_host(write_vector(fd, array, count), host)
         } else if is_netlink(fd) {
@@ -471,14 +472,14 @@ hooks! {
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
         match whose(fd) {
-            Whose::Program => real!(__read(fd, buf, n)),
+            Whose::Program => moving(fd, || real!(__read(fd, buf, n))),
             Whose::Tunnel => tunnel_read(fd, buf, n),
             Whose::Other => other_read(fd, buf, n),
         }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
         match whose(fd) {
-            Whose::Program => real!(__write(fd, buf, n)),
+            Whose::Program => moving(fd, || real!(__write(fd, buf, n))),
             Whose::Tunnel => tunnel_write(fd, buf, n),
             Whose::Other => other_write(fd, buf, n),
         }

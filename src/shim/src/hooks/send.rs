@@ -6,6 +6,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use crate::inet::calls::moving;
 use crate::inet::parts::{parts_of, Data, To};
 use crate::inet::sending;
 use crate::real::{hooks, real};
@@ -71,7 +72,7 @@ extern "C" fn send_special(
             false => None,
         }
     };
-    sent.unwrap_or_else(|| real!(sendto(fd, buf, n, flags, name, length)))
+    sent.unwrap_or_else(|| moving(fd, || real!(sendto(fd, buf, n, flags, name, length))))
 }
 
 /// sendmsg(2) in such a process.
@@ -90,7 +91,7 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
             false => None,
         }
     };
-    sent.unwrap_or_else(|| real!(sendmsg(fd, message, flags)))
+    sent.unwrap_or_else(|| moving(fd, || real!(sendmsg(fd, message, flags))))
 }
 
 hooks! {

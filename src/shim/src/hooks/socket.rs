@@ -118,8 +118,13 @@ extern "C" fn accept_carried(
     loop {
         let mut from = AnyName::room();
         let place = (&raw mut from.bytes).cast();
+        let before = errno::get();
         let new = real!(accept4(fd, place, &raw mut from.length, flags));
         if new < 0 {
+            if errno::get() == libc::EAGAIN && inet_calls::is_early(fd) {
+                errno::set(before);
+                continue;
+            }
             return new;
         }
         if let Some(answer) = inet_calls::accepted(new, &from, name, room, length) {
@@ -220,7 +225,9 @@ hooks! {
             if let Some(answer) = packets::shut_down(fd) { return answer; }
         }
         let answer = real!(shutdown(fd, how));
-        if answer == 0 && is_datagrams(fd) { sending::shut_down(fd, how); }
+        // A socket of datagrams that is not connected is shut down as well, whatever it is told.
+        if is_datagrams(fd) && (answer == 0 || errno::get() == libc::ENOTCONN) { sending::shut_down(fd, how); }
+        if answer == 0 && inet::is_active() { inet_calls::shut_down(fd); }
         answer
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {

@@ -9,7 +9,7 @@ use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
 use crate::waiting::deadline::Deadline;
-use libc::{c_int, c_void, sockaddr, socklen_t, timespec};
+use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::Step;
@@ -19,6 +19,7 @@ use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
+use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::{self, SocketName};
 use memtun_sys::{self as sys};
 use std::net::{IpAddr, SocketAddr};
@@ -60,6 +61,9 @@ impl Native for Descriptor {
     }
     fn segments_received(&self) -> Result<u32, Errno> {
         inet::segments_received(self.0)
+    }
+    fn segments_sent(&self) -> Result<u32, Errno> {
+        inet::segments_sent(self.0)
     }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
@@ -198,6 +202,42 @@ pub extern "C" fn after_connect(fd: c_int, answer: c_int) -> c_int {
     {
         Some(e) => errno::give::<c_int>(Err(e)) as c_int,
         None => answer,
+    }
+}
+
+/// Makes a call of the kernel's that moves bytes, in which a native connection can say that it was
+/// reset where it has ended in the net for another reason.
+#[inline(always)]
+pub fn moving(fd: c_int, host: impl FnOnce() -> ssize_t) -> ssize_t {
+    if !super::is_active() {
+        return host();
+    }
+    let moved = host();
+    if moved < 0 {
+        ended(fd);
+    }
+    moved
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn ended(fd: c_int) {
+    if is_replaced(Errno(errno::get())) {
+        if let Some(e) = quietly(fd, |call| call.end(true)) {
+            errno::set(e.0);
+        }
+    }
+}
+
+/// Called after shutdown(2): a socket that hung in connect(2) does so no more.
+#[cold]
+#[inline(never)]
+pub extern "C" fn shut_down(fd: c_int) {
+    if !PENDING.is_empty() {
+        quietly(fd, |call| {
+            let ended = call.kind()?.protocol == Protocol::Tcp && call.is_closed();
+            ended.then(|| call.disconnected(&PENDING).ok()).flatten()
+        });
     }
 }
 
@@ -346,7 +386,40 @@ pub fn got_option(
 ) {
     if is_translated(level, option) {
         show_option(fd, level, option, value, length);
+    } else if level == libc::IPPROTO_TCP && option == libc::TCP_INFO {
+        show_info(fd, value, length);
     }
+}
+
+/// Called where a call says that nothing has come. Returns whether it is to be made again: this
+/// process has written to a tunnel, and the host process has taken that now.
+#[inline]
+pub fn is_early(fd: c_int) -> bool {
+    known::may_be_early() && settled(fd)
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn settled(fd: c_int) -> bool {
+    quietly(fd, |call| call.settle().ok()).is_some()
+}
+
+/// Shows the connection in the net where the kernel has shown that on the loopback.
+#[cold]
+#[inline(never)]
+extern "C" fn show_info(fd: c_int, value: *mut c_void, length: *mut socklen_t) {
+    /// Room for more than the struct of any kernel.
+    const ROOM: usize = 512;
+    quietly(fd, |call| {
+        let mut stored = [0; 4];
+        UsedMemory.read(length as usize, &mut stored).ok()?;
+        let stored = u32::from_ne_bytes(stored) as usize;
+        let mut info = [0; ROOM];
+        let filled = call.info(&mut info)?;
+        UsedMemory
+            .write(value as usize, &info[..filled.min(stored)])
+            .ok()
+    });
 }
 
 #[cold]
@@ -396,7 +469,7 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     if is_noted(level, option) {
         note_option(fd);
     } else if is_shown(level, option) {
-        note_tuning(fd);
+        note_tuning(fd, level, option);
     }
     if level == libc::IPPROTO_IPV6
         && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
@@ -413,8 +486,8 @@ extern "C" fn note_option(fd: c_int) {
 
 #[cold]
 #[inline(never)]
-extern "C" fn note_tuning(fd: c_int) {
-    quietly(fd, |call| call.tuned().ok());
+extern "C" fn note_tuning(fd: c_int, level: c_int, option: c_int) {
+    quietly(fd, |call| call.tuned(level, option).ok());
 }
 
 #[cold]

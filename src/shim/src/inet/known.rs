@@ -8,7 +8,7 @@ use memtun_stack::sockets::Table;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicPtr, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
 
 /// The net and the table of its sockets.
 pub struct Known {
@@ -23,6 +23,22 @@ static KNOWN: AtomicPtr<Known> = AtomicPtr::new(std::ptr::null_mut());
 
 /// Number of looks in vain.
 static IN_VAIN: AtomicU32 = AtomicU32::new(0);
+
+/// Has this process written to a tunnel since it last waited for the host process?
+static WROTE: AtomicBool = AtomicBool::new(false);
+
+/// Called when this process has written to a tunnel.
+#[inline(always)]
+pub fn wrote() {
+    WROTE.store(true, Relaxed);
+}
+
+/// Has this process written to a tunnel what the host process may not have taken yet? Who asks
+/// waits for it then.
+#[inline(always)]
+pub fn may_be_early() -> bool {
+    is_active() && WROTE.load(Relaxed) && WROTE.swap(false, Relaxed)
+}
 
 /// Has the net of this process an address, or had it one?
 #[inline(always)]

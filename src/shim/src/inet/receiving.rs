@@ -263,6 +263,11 @@ impl Receiving {
             Wanted::Bytes(to, room, length) => {
                 if !to.is_null() {
                     // The kernel has not seen these places.
+                    let mut given = [0; 4];
+                    OwnMemory.read(length as usize, &mut given)?;
+                    if i32::from_ne_bytes(given) < 0 {
+                        return Err(Errno(libc::EINVAL));
+                    }
                     OwnMemory.write(to as usize, &name[..name.len().min(room)])?;
                     OwnMemory.write(length as usize, &(name.len() as u32).to_ne_bytes())?;
                 }

@@ -33,7 +33,7 @@ pub const OWN_WORDS: usize = 4;
 /// Words of a row of [`Rows::Sockets`].
 pub const SOCKET_WORDS: usize = 24;
 /// Words of a row of [`Rows::Flows`].
-pub const FLOW_WORDS: usize = 8;
+pub const FLOW_WORDS: usize = 9;
 
 const WORD: usize = 8;
 

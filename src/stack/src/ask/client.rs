@@ -96,10 +96,14 @@ pub fn ask(
     } else {
         PATIENCE
     };
+    let question = Question {
+        net: net.mark(),
+        ..*question
+    };
     let mut call = Call {
         net,
         start,
-        question,
+        question: &question,
         payload,
         each,
         received: 0,
@@ -235,8 +239,12 @@ impl Call<'_> {
                         self.answered = true;
                         return answer;
                     }
-                    // One that ends each connection must not keep the processor busy.
+                    // One that ends each connection must not keep the processor busy. It may be the
+                    // host process of another net, which is at the same path now.
                     Talk::Lost if self.net.host_epoch.load(Acquire) == epoch => {
+                        if self.net.is_gone() {
+                            return Err(Errno(libc::ENOENT));
+                        }
                         sys::nap(self.left(CROWDED).ok_or(Errno(libc::ETIMEDOUT))?);
                     }
                     Talk::Lost => {}
@@ -433,7 +441,8 @@ fn is_errno(number: i32) -> bool {
 }
 
 /// Connects with the host process of an epoch. Only the owner of the net or root can be one:
-/// connect(2) follows a link in the socket's place, which may lead to somebody else's socket.
+/// connect(2) follows a link in the socket's place, which may lead to somebody else's socket. That
+/// the net at the path is still this one the host process sees by [`Question::net`].
 fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
     // A filter may answer as a kernel without sockets, where ENOSYS says that there is no command.
     let refused = |e: Errno| match e.0 {
@@ -442,12 +451,25 @@ fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
     };
     let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0).map_err(refused)?;
     let name = NetDir::host_socket(epoch)?;
-    let dir = net.open_dir()?;
-    super::place::in_directory(dir.raw(), net.path(), &name, |path| {
-        sys::connect_path(socket.as_fd(), path).map_err(refused)
-    })?;
-    let peer = sys::peer(socket.as_fd())?.uid;
-    match [dir.id().uid, sys::effective_uid(), 0].contains(&peer) {
+    let is_among = |owner| -> Result<bool, Errno> {
+        let peer = sys::peer(socket.as_fd())?.uid;
+        Ok([owner, sys::effective_uid(), 0].contains(&peer))
+    };
+    let path = PathBuf::concat(&[net.path(), b"/", name.bytes()])?;
+    match sys::connect_path(socket.as_fd(), path.bytes()).map_err(refused) {
+        Ok(()) if is_among(net.uid())? => return Ok(socket),
+        Ok(()) => {}
+        Err(Errno(libc::ENAMETOOLONG)) => {
+            let dir = net.open_dir()?;
+            super::place::in_directory(dir.raw(), net.path(), &name, |path| {
+                sys::connect_path(socket.as_fd(), path).map_err(refused)
+            })?;
+        }
+        Err(Errno(libc::ENOTDIR | libc::ELOOP)) => return Err(Errno(libc::ENOENT)),
+        Err(e) => return Err(e),
+    }
+    // In another user namespace the owner has another number.
+    match is_among(net.open_dir()?.id().uid)? {
         true => Ok(socket),
         false => Err(Errno(libc::EPERM)),
     }

@@ -18,7 +18,7 @@ pub use starter::Command;
 use crate::wire::{u16_at, u32_at};
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -72,20 +72,26 @@ pub enum What {
     ///
     /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
     Tune = 13,
+    /// What TCP_INFO says of a connection. The payload is as of [`What::Tune`], the answer's a
+    /// `struct tcp_info`.
+    Info = 14,
 }
 
 impl What {
     /// Is the answer a [`SocketAnswer`](crate::sockets::question::SocketAnswer)?
     pub(crate) fn is_about_socket(self) -> bool {
         use What::*;
-        matches!(self, Bind | Connect | ListenOn | Path | Packet | Join)
+        matches!(
+            self,
+            Bind | Connect | ListenOn | Path | Packet | Join | Tune
+        )
     }
 
     fn of(number: u16) -> Option<What> {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
-            Tune,
+            Tune, Info,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)
@@ -125,6 +131,10 @@ pub struct Question {
     pub uid: u32,
     /// The program's process id.
     pub pid: u32,
+    /// What tells the net from another one at the same path ([`NetDir::mark`]). [`ask`] fills it in.
+    ///
+    /// [`NetDir::mark`]: memtun_kernel::net::NetDir::mark
+    pub net: u32,
 }
 
 impl Question {
@@ -135,7 +145,14 @@ impl Question {
         bytes[4..6].copy_from_slice(&(self.what as u16).to_ne_bytes());
         bytes[6..8].copy_from_slice(&self.options.to_ne_bytes());
         bytes[8..16].copy_from_slice(&self.id.to_ne_bytes());
-        let words = [self.port, self.family, self.request, self.uid, self.pid];
+        let words = [
+            self.port,
+            self.family,
+            self.request,
+            self.uid,
+            self.pid,
+            self.net,
+        ];
         for (to, word) in bytes[16..].chunks_exact_mut(4).zip(words) {
             to.copy_from_slice(&word.to_ne_bytes());
         }
@@ -157,6 +174,7 @@ impl Question {
             request: u32_at(head, 24)?,
             uid: u32_at(head, 28)?,
             pid: u32_at(head, 32)?,
+            net: u32_at(head, 36)?,
         };
         Some((question, payload))
     }

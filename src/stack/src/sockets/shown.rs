@@ -181,6 +181,7 @@ mod tests {
     use super::*;
     use crate::sockets::{row, Own};
     use memtun_kernel::net::{Create, Join, NetDir};
+    use memtun_shm::layout::FLOW_WORDS;
     use std::net::Ipv4Addr;
     use std::sync::atomic::Ordering::Relaxed;
 
@@ -225,7 +226,9 @@ mod tests {
             mss: 0,
             error: 0,
         };
-        row::write(mapped.row(Rows::Flows, 0).expect("a row"), &flow.to_words());
+        let flows = mapped.row::<FLOW_WORDS>(Rows::Flows, 0).expect("a row");
+        let words = flows.first_chunk().expect("those of the flow");
+        row::write(words, &flow.to_words());
         let entry = Entry {
             cookie: 7,
             inode: 70,

@@ -5,10 +5,13 @@ use super::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use super::{flag, Entry, Flow, Own, Ports, Protocol, ANY_V4, ANY_V6, FIRST_FLOW, SLICE_BITS};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
-use memtun_shm::layout::{InetState, NetState, Rows, FLOWS_OF_SLICE, SLICES, SOCKET_WORDS};
+use memtun_shm::layout::{
+    InetState, NetState, Rows, FLOWS_OF_SLICE, FLOW_WORDS, SLICES, SOCKET_WORDS,
+};
 use memtun_shm::Mapped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
 
 const INDEX: u32 = (1 << SLICE_BITS) - 1;
 
@@ -154,7 +157,36 @@ impl Table {
 
     /// Returns the flow of a row.
     pub fn flow_at(&self, at: usize) -> Option<Flow> {
-        Flow::of_words(&row::read(self.state.row(Rows::Flows, at)?)?)
+        Flow::of_words(&row::read(self.flow_row(at)?.0)?)
+    }
+
+    /// Returns the words of the row of a flow, and the one that says what the program has set.
+    pub fn flow_row(&self, at: usize) -> Option<(&[AtomicU64; row::SET], &AtomicU64)> {
+        let row = self.state.row::<FLOW_WORDS>(Rows::Flows, at)?;
+        Some((row.first_chunk()?, &row[row::SET]))
+    }
+
+    /// Says that the program has set TCP_NODELAY on the socket of a flow to this. The host process
+    /// finds it when there is something to send.
+    pub fn say_no_delay(&self, alias: Ipv4Addr, no_delay: bool) {
+        let Some(Alias::Flow(at)) = self.what(alias) else {
+            return;
+        };
+        if let Some((_, set)) = self.flow_row(at) {
+            set.store(
+                row::SAID | if no_delay { row::NO_DELAY } else { 0 },
+                Release,
+            );
+        }
+    }
+
+    /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
+    pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
+        let Alias::Flow(at) = self.what(alias)? else {
+            return None;
+        };
+        let set = self.flow_row(at)?.1.load(Acquire);
+        (set & row::SAID != 0).then_some(set & row::NO_DELAY != 0)
     }
 
     /// Returns the flow whose native end is this port of ::1: of a socket that hears nothing of

@@ -20,8 +20,13 @@ const WINDOW: Duration = Duration::from_secs(10);
 const PROBE: Duration = Duration::from_millis(200);
 /// bbr_cwnd_min_target.
 const LEAST: u32 = 4;
-/// What may leave ahead of its pace: a timer for each packet would cost more than it brings.
+/// What may leave ahead of its pace, and how much may be made up for where a timer was late: one
+/// for each packet would cost more than it brings.
 const AHEAD: Duration = Duration::from_millis(1);
+const BEHIND: Duration = Duration::from_millis(4);
+/// Beyond this rate, in bytes a second, nothing is paced: whole windows take less time there than
+/// the process needs to wake.
+const SWIFT: f64 = 12_500_000.0;
 /// bbr_pacing_margin_percent.
 const MARGIN: f64 = 0.99;
 
@@ -147,13 +152,15 @@ impl Bbr {
 
     /// When the next segment may leave; none: now.
     pub(crate) fn waits(&self, now: Duration) -> Option<Duration> {
-        (self.next > now + AHEAD).then_some(self.next)
+        let ahead = self.pace < SWIFT && self.next > now + AHEAD;
+        ahead.then(|| self.next.saturating_sub(AHEAD / 2))
     }
 
     /// A packet of so many bytes left.
     pub(crate) fn sent(&mut self, bytes: usize, now: Duration) {
         let time = bytes as f64 / self.pace.max(1000.0);
-        self.next = self.next.max(now) + Duration::from_secs_f64(time.min(1.0));
+        let from = self.next.max(now.saturating_sub(BEHIND));
+        self.next = from.min(now + AHEAD) + Duration::from_secs_f64(time.min(1.0));
     }
 
     /// A loss is about to lower the window (bbr_save_cwnd).

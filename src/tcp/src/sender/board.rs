@@ -116,6 +116,10 @@ impl Board {
         self.lost > 0
     }
 
+    pub(crate) fn lost(&self) -> u32 {
+        self.lost as u32
+    }
+
     pub(crate) fn repeats(&self) -> u32 {
         self.again as u32
     }

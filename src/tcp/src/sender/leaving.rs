@@ -21,6 +21,8 @@ pub(crate) struct Piece<'a> {
     pub(crate) sequence: u32,
     /// PSH and FIN.
     pub(crate) flags: u8,
+    /// Where urgent data ends, counted from the first byte; 0 for none.
+    pub(crate) urgent: u16,
     /// The bytes, in two pieces.
     pub(crate) data: (&'a [u8], &'a [u8]),
 }
@@ -124,7 +126,8 @@ impl Sender {
         let taken = count + u32::from(fin);
         let inside = self.edge().wrapping_sub(self.next);
         // RFC 896, as Minshall changes it: one short segment may be on its way (tcp_nagle_test).
-        let waits = before(self.oldest, self.short_end) && !self.no_delay;
+        let presses = self.no_delay || self.urgent_from(self.next) > 0;
+        let waits = before(self.oldest, self.short_end) && !presses;
         let holds = count < self.segment() && !fin && waits;
         let fits = taken > 0 && (inside as i32) > 0 && taken <= inside && !holds;
         fits.then_some((count, fin))
@@ -203,12 +206,23 @@ impl Sender {
         emit(Piece {
             sequence,
             flags,
+            urgent: self.urgent_from(sequence),
             data,
         });
     }
 
+    /// Where urgent data ends, counted from here (tcp_transmit_skb).
+    fn urgent_from(&self, sequence: u32) -> u16 {
+        let end = self.urgent.filter(|end| before(self.oldest, *end));
+        let ahead = end.filter(|end| before(sequence, *end));
+        ahead.map_or(0, |end| {
+            u16::try_from(end.wrapping_sub(sequence)).unwrap_or(u16::MAX)
+        })
+    }
+
     /// Whether a closed window has to be asked (tcp_check_probe_timer).
     fn watch(&mut self, now: Duration) {
+        self.keep_time(now);
         let waits = self.next != self.end() || self.closing && !self.fin_sent;
         if !self.board.is_empty() || !waits {
             (self.asks, self.asked) = (None, 0);
@@ -220,13 +234,23 @@ impl Sender {
     /// When a probe asks whether the tail has arrived (tcp_schedule_loss_probe).
     pub(super) fn plan_probe(&mut self, now: Duration) {
         self.probe = None;
-        let plain = self.mode == Mode::Open;
-        if !self.sacks || !plain || self.board.is_empty() || self.board.arrived() > 0 {
-            return;
-        }
         let Some(smoothed) = self.trip.smoothed() else {
             return;
         };
+        if !self.sacks || self.board.is_empty() {
+            return;
+        }
+        if self.mode == Mode::Recovery {
+            // Where nothing more can be sent, nobody would notice that what was sent again is lost
+            // once more (RFC 6675 has a rescue for this, too; Linux waits for its timer).
+            if !self.rescued && self.fits().is_none() {
+                self.probe = Some(now + smoothed * 2 + TICK);
+            }
+            return;
+        }
+        if self.mode == Mode::Loss || self.board.arrived() > 0 {
+            return;
+        }
         // One segment alone may only have an acknowledgement that is late.
         let patience = if self.board.len() == 1 {
             SHORTEST
@@ -282,7 +306,12 @@ impl Sender {
     /// Asks for the tail: by new data where there is some, else by the last segment.
     fn on_probe(&mut self, now: Duration, emit: &mut dyn FnMut(Piece<'_>)) {
         self.probe = None;
-        if self.probed.is_none() && !self.board.is_empty() {
+        if self.mode == Mode::Recovery {
+            self.rescued = true;
+            if let Some(&first) = self.board.first() {
+                self.repeat(0, first, now, emit);
+            }
+        } else if self.probed.is_none() && !self.board.is_empty() {
             let again = self.fits().is_none();
             if again {
                 if let Some((place, sent)) = self.board.tail() {
@@ -346,6 +375,7 @@ impl Sender {
         emit(Piece {
             sequence: self.oldest.wrapping_sub(1),
             flags: 0,
+            urgent: 0,
             data: (&[], &[]),
         });
         self.asked = (self.asked + 1).min(20);

@@ -9,6 +9,8 @@
 //! | `trip` | how long a round trip takes |
 //! | `news` | what an acknowledgement changes |
 //! | `leaving` | what leaves now, and what a timer brings |
+//! | `chrono` | how long something was so |
+//! | `told` | what TCP_INFO says |
 //!
 //! Names of the kernel's stand where its way was followed (tcp_input.c, tcp_output.c,
 //! tcp_recovery.c, tcp_cubic.c).
@@ -17,9 +19,11 @@
 mod bbr;
 mod board;
 mod buffer;
+mod chrono;
 mod leaving;
 mod news;
 mod rate;
+mod told;
 mod trip;
 mod window;
 
@@ -28,8 +32,10 @@ use std::time::Duration;
 pub(crate) use leaving::Piece;
 pub(crate) use news::Ack;
 
+use crate::segment::before;
 use board::Board;
 use buffer::Buffer;
+use chrono::Chrono;
 use trip::Trip;
 use window::Window;
 
@@ -79,6 +85,8 @@ pub(crate) struct Sender {
     fresh_first: bool,
     /// The last number when a probe was sent for the tail, and whether it was a second sending.
     probed: Option<(u32, bool)>,
+    /// The first one was sent again in a recovery in which nothing else could be.
+    rescued: bool,
     timer: Option<Duration>,
     probe: Option<Duration>,
     /// A closed window is asked again then; and how often it was.
@@ -95,6 +103,13 @@ pub(crate) struct Sender {
     short_end: u32,
     /// Short segments do not wait (TCP_NODELAY).
     no_delay: bool,
+    /// The number after the last urgent byte.
+    urgent: Option<u32>,
+    /// The first number after the SYN.
+    first: u32,
+    /// For how long there was something to say, and for how long no window for it.
+    busy: Chrono,
+    limited: Chrono,
 }
 
 impl Sender {
@@ -112,7 +127,7 @@ impl Sender {
             self.window.size = 1;
         }
         (self.oldest, self.next, self.high) = (first, first, first);
-        (self.used_until, self.short_end) = (first, first);
+        (self.used_until, self.short_end, self.first) = (first, first, first);
         if let Some(trip) = trip {
             self.trip.measure(trip, now);
         }
@@ -136,6 +151,18 @@ impl Sender {
     /// So many bytes of options stand in each segment.
     pub(crate) fn set_options(&mut self, bytes: usize) {
         self.options = bytes;
+    }
+
+    /// Whether an acknowledgement is older than the other side's largest window (RFC 5961).
+    pub(crate) fn is_ancient(&self, acknowledgement: u32) -> bool {
+        let acknowledged = self.oldest.wrapping_sub(self.first);
+        let window = self.peer_most.min(acknowledged);
+        before(acknowledgement, self.oldest.wrapping_sub(window))
+    }
+
+    /// What was written last is urgent.
+    pub(crate) fn press(&mut self) {
+        self.urgent = Some(self.end());
     }
 
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
@@ -167,12 +194,16 @@ impl Sender {
     pub(crate) fn room(&self) -> usize {
         match self.closing {
             true => 0,
-            false => self.buffer.room(),
+            false => {
+                let arrived = self.board.arrived() as usize * self.segment() as usize;
+                self.buffer.room(arrived)
+            }
         }
     }
 
     pub(crate) fn write_with<R>(&mut self, fill: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
-        self.buffer.write_with(fill)
+        let most = self.room();
+        self.buffer.write_with(most, fill)
     }
 
     /// No more bytes come; a FIN follows them.

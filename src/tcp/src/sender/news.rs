@@ -81,6 +81,7 @@ impl Sender {
             self.board.was_hasty(trip, now);
         }
         if news.advanced {
+            self.rescued = false;
             self.fired = 0;
         }
         self.probe_answered(ack, &news, now);

@@ -43,6 +43,14 @@ impl Trip {
         }
     }
 
+    pub(crate) fn deviation(&self) -> Duration {
+        self.deviation
+    }
+
+    pub(crate) fn backoff(&self) -> u32 {
+        self.backoff
+    }
+
     pub(crate) fn smoothed(&self) -> Option<Duration> {
         self.smoothed
     }

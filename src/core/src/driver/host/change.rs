@@ -80,6 +80,7 @@ impl<'n> Ask<'n> {
             request: 0,
             uid: sys::effective_uid(),
             pid: sys::getpid() as u32,
+            net: 0,
         };
         let start = crate::launch::host::starter();
         ask::ask(self.0.dir(), &start, &question, &[payload], &mut each)

@@ -53,6 +53,14 @@ impl Opening {
     }
 }
 
+/// The ports that a socket may get that connects.
+pub struct Ports<'p> {
+    /// The settings.
+    pub range: &'p Range,
+    /// Is there a connection of TCP with these names, and be it in TIME_WAIT?
+    pub is_used: &'p dyn Fn(&Flow) -> bool,
+}
+
 impl Sockets {
     /// Returns the name from which a socket connects or sends, as far as it has one: its address,
     /// where that is given, and its port.
@@ -107,13 +115,13 @@ impl Sockets {
         asker: &Asker<'_>,
         to: SocketAddr,
         verdict: Verdict,
-        range: &Range,
+        ports: &Ports<'_>,
     ) -> Result<Connected, Errno> {
         let question = asker.question;
         let (to, tcp) = (plain(to), question.protocol == Protocol::Tcp);
         let way = match verdict {
             Verdict::Machine => return Ok(Connected::Answer(SocketAnswer::Machine)),
-            Verdict::Local(source) => return self.connect_here(asker, to, source, range),
+            Verdict::Local(source) => return self.connect_here(asker, to, source, ports),
             Verdict::Away(way) => way,
         };
         if tcp && (way.broadcast || way.multicast) {
@@ -130,7 +138,7 @@ impl Sockets {
             native.is_some_and(|native| native.port() == entry.native.port())
         };
         let entry = entry.filter(ported);
-        let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, range)?;
+        let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, ports)?;
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let flow = Flow {
             protocol: question.protocol,
@@ -192,7 +200,7 @@ impl Sockets {
         source: IpAddr,
         index: u32,
         to: SocketAddr,
-        range: &Range,
+        ports: &Ports<'_>,
     ) -> Result<(SocketAddr, Option<SocketAddr>), Errno> {
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let tcp = asker.question.protocol == Protocol::Tcp;
@@ -211,7 +219,7 @@ impl Sockets {
         let name = asker.name(source);
         let alias = open.writer.own_alias(own_of(source, index))?;
         let tcp = asker.question.protocol == Protocol::Tcp;
-        for port in range.candidates(true) {
+        for port in ports.range.candidates(true) {
             let local = with_port(SocketAddr::new(source, port), port, index);
             let flow = Flow {
                 protocol: asker.question.protocol,
@@ -223,7 +231,7 @@ impl Sockets {
             };
             let bind = native(alias, port, asker.is_v6());
             let taken = open.is_port_taken(&name, port, asker.question.cookie, true)
-                || tcp && open.writer.alias_of(&flow).is_some();
+                || tcp && (open.writer.alias_of(&flow).is_some() || (ports.is_used)(&flow));
             let is_free = !taken && open.is_free_for(asker.question.protocol, port, &bind);
             if is_free {
                 return Ok((local, Some(bind)));
@@ -238,12 +246,12 @@ impl Sockets {
         asker: &Asker<'_>,
         to: SocketAddr,
         source: IpAddr,
-        range: &Range,
+        ports: &Ports<'_>,
     ) -> Result<Connected, Errno> {
         let question = asker.question;
         let index = question.device;
         let (entry, _) = self.own_end(question.cookie);
-        let (local, bind) = self.own_name(asker, entry, source, index, to, range)?;
+        let (local, bind) = self.own_name(asker, entry, source, index, to, ports)?;
         let target = self.target(question.protocol, to, local, index);
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;

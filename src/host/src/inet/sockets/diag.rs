@@ -22,10 +22,14 @@ pub struct Native {
     pub inode: u64,
     /// The cookie, 0 where it is not known.
     pub cookie: u64,
+    /// Of one that listens: do as many connections wait to be accepted as may?
+    pub is_full: bool,
 }
 
 /// TCP_TIME_WAIT of the kernel.
 pub const TIME_WAIT: u8 = 6;
+/// TCP_LISTEN of the kernel.
+const LISTEN: u8 = 10;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const DONE: u16 = 3;
@@ -237,6 +241,7 @@ fn native_of(body: &[u8]) -> Option<Native> {
         uid: word(64),
         inode: word(68).into(),
         cookie: u64::from(word(44)) | u64::from(word(48)) << 32,
+        is_full: body[1] == LISTEN && word(56) > word(60),
     })
 }
 
@@ -269,6 +274,7 @@ fn of_line(line: &str) -> Option<Native> {
         uid,
         inode,
         cookie: 0,
+        is_full: false,
     })
 }
 

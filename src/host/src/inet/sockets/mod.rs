@@ -157,6 +157,11 @@ impl Sockets {
         }
     }
 
+    /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
+    pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
+        self.open.as_ref()?.writer.table().no_delay(alias)
+    }
+
     /// Returns a flow.
     pub fn flow(&self, alias: Ipv4Addr) -> Option<Flow> {
         self.open.as_ref()?.writer.flow(alias)

@@ -132,7 +132,12 @@ impl Sockets {
     ) -> Result<SocketAnswer, Errno> {
         let (question, to) = (asker.question, plain(to));
         let (entry, _) = self.own_end(question.cookie);
-        let entry = entry.ok_or(Errno(libc::EDESTADDRREQ))?;
+        // One of TCP that is connected only wants to know about its way.
+        let unnamed = || match (question.protocol, question.native) {
+            (Protocol::Tcp, Some(native)) => Some(asker.entry(native, native)),
+            _ => None,
+        };
+        let entry = entry.or_else(unnamed).ok_or(Errno(libc::EDESTADDRREQ))?;
         let way = match verdict {
             Verdict::Machine => return Ok(SocketAnswer::Machine),
             Verdict::Local(source) => return self.path_here(asker, &entry, source, to),

@@ -1,23 +1,26 @@
 //! A SYN comes for a socket that listens.
 //!
-//! A leg connects to the listener before the SYN is answered: so its backlog, its refusals and what
-//! poll says of it are the kernel's. Where the queue is full the SYN is dropped, and the next one
-//! tries again.
+//! Where the listener's queue is full the SYN is dropped, and the next one tries again. Else it is
+//! answered, and when the other end has answered that, a leg connects to the listener: so what
+//! accept and poll say of it is the kernel's.
 #![forbid(unsafe_code)]
 
 use super::leg::{Connected, Leg};
+use super::legs::Legs;
 use super::links::Tcp;
-use super::live::Stage;
+use super::live::{After, Generation, Live, Stage};
 use crate::inet::meta::Meta;
-use crate::inet::output::Output;
+use crate::inet::output::{Output, Way};
+use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::target::Listener;
 use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::Packet;
 use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
-use memtun_tcp::{Connection, Segment};
+use memtun_tcp::{Connection, Segment, State};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 /// Gives an address of a link the interface that it is of.
 fn scoped(address: SocketAddr, ifindex: u32) -> SocketAddr {
@@ -40,6 +43,8 @@ impl Tcp {
         packet: &Packet<'_>,
         segment: &Segment<'_>,
     ) -> bool {
+        // What has come before it counts: the listener's queue may be full by that.
+        self.flush(sockets, out);
         let local = scoped(segment.destination, meta.ifindex);
         let remote = scoped(segment.source, meta.ifindex);
         let Some(listener) = sockets.listener(local, meta.ifindex) else {
@@ -61,52 +66,102 @@ impl Tcp {
         let generation = super::live::generation(out);
         let manner = self.manners.get(&listener.entry.cookie).copied();
         let manner = manner.unwrap_or_default();
-        let offer = out.view().settings.offer;
-        let settings = self.settings(offer, &way, &manner);
+        let view = out.view();
+        let usual = (view.settings.offer, view.settings.challenges);
+        let settings = self.settings(usual, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
             return true;
         };
         self.control.give(&mut connection, out);
-        let (reached, connected) = match reach(sockets, &listener, alias) {
-            Ok((leg, own, connected)) => (Some((leg, own)), connected),
-            Err(e) => (None, Connected::No(e)),
+        let from = match listener.from_loopback {
+            true => (Ipv6Addr::LOCALHOST, sockets.ports().plug).into(),
+            false => (alias, sockets.ports().plug).into(),
         };
-        let (leg, own) = match (connected, reached) {
-            (Connected::Yes, Some(reached)) => reached,
-            (connected, _) => {
+        match sockets.native(Protocol::Tcp, listener.native, from) {
+            // Nobody listens any more, or somebody else where a program of the net did.
+            None => {
                 sockets.end_flow(alias);
-                // Of what else fails here the other end is to hear nothing: it tries again.
-                let refused = Errno(libc::ECONNREFUSED);
-                return connected != Connected::No(refused);
+                return false;
             }
-        };
-        if !sockets.is_ours(Protocol::Tcp, listener.native, own) {
-            // Somebody else listens where a program of the net did a moment ago.
-            leg.reset();
-            sockets.end_flow(alias);
-            return false;
-        }
-        let way = (generation, way);
-        let stage = Stage::Running(leg);
-        let Some(number) = self.keep(connection, flow, alias, way, stage) else {
-            sockets.end_flow(alias);
-            return true;
-        };
-        out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
-        let legs = self.legs.clone();
-        if let (Some(live), Some(legs)) = (self.live(number), legs) {
-            live.learn(sockets);
-            live.tune(&manner);
-            if let Stage::Running(leg) = &live.stage {
-                // Without events it would hang: it is ended instead.
-                if legs.add(leg, number, live.serial).is_err() {
-                    live.connection.abort();
-                }
+            // The other end tries again.
+            Some(found) if found.is_full => sockets.end_flow(alias),
+            _ => {
+                out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
+                let parts = (connection, flow, alias);
+                self.arrive(sockets, parts, (generation, way), listener, &manner);
             }
         }
         true
+    }
+
+    /// Answers a SYN.
+    fn arrive(
+        &mut self,
+        sockets: &mut Sockets,
+        (connection, flow, alias): (Connection, Flow, Ipv4Addr),
+        way: (Generation, Way),
+        listener: Listener,
+        manner: &Manner,
+    ) {
+        let stage = Stage::Arriving(listener);
+        let Some(number) = self.keep(connection, flow, alias, way, stage) else {
+            return sockets.end_flow(alias);
+        };
+        if let Some(live) = self.live(number) {
+            live.learn(sockets);
+            live.tune(manner);
+        }
+    }
+}
+
+impl Live {
+    /// What becomes of a connection whose SYN is answered: the program gets it when the other end
+    /// has answered that.
+    pub(super) fn arriving(
+        &mut self,
+        sockets: &mut Sockets,
+        legs: &Legs,
+        number: usize,
+        listener: Listener,
+        now: Duration,
+    ) -> After {
+        /// How soon a queue that was full is looked at again.
+        const SOON: Duration = Duration::from_millis(100);
+        match self.connection.state() {
+            State::Connecting | State::Accepting => {
+                self.stage = Stage::Arriving(listener);
+                return After::Stays;
+            }
+            State::Ended(_) => return After::Over,
+            State::Open => {}
+        }
+        let refused = Errno(libc::ECONNREFUSED);
+        let reached = reach(sockets, &listener, self.alias);
+        let ours =
+            |sockets: &mut Sockets, own| sockets.is_ours(Protocol::Tcp, listener.native, own);
+        match reached {
+            Ok((leg, own, Connected::Yes)) => {
+                // Somebody else may listen where a program of the net did a moment ago. Without
+                // events it would hang: it is ended instead.
+                if ours(sockets, own) && legs.add(&leg, number, self.serial).is_ok() {
+                    self.stage = Stage::Running(leg);
+                    return After::Stays;
+                }
+                leg.reset();
+                self.connection.refuse();
+            }
+            Ok((_, _, Connected::No(e))) if e == refused => self.connection.refuse(),
+            Ok(_) | Err(_) => {
+                self.again = Some(now + SOON);
+                self.stage = Stage::Arriving(listener);
+                return After::Stays;
+            }
+        }
+        // The RST leaves with the next turn.
+        self.again = Some(now);
+        After::Stays
     }
 }
 

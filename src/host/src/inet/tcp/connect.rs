@@ -32,6 +32,9 @@ const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
+/// How long a program may take from the answer to its connect.
+const SLOW: Duration = Duration::from_millis(5);
+
 /// Where a program is that was told to connect to the plug.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Hanging {
@@ -66,8 +69,9 @@ impl Tcp {
             Err(e) => return refuse(sockets, reply, e.0),
         };
         let now = self.now();
-        let offer = out.view().settings.offer;
-        let settings = self.settings(offer, &way.1, &opening.manner);
+        let view = out.view();
+        let usual = (view.settings.offer, view.settings.challenges);
+        let settings = self.settings(usual, &way.1, &opening.manner);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
@@ -267,7 +271,8 @@ impl Live {
             State::Connecting | State::Accepting => {
                 // It looks often at first, and seldom later.
                 let age = now.saturating_sub(self.connection.began());
-                let soon = self.held.is_some().then_some(SOON.max(age / 8));
+                let is_new = !self.hung && age < SLOW;
+                let soon = (self.held.is_some() || is_new).then_some(SOON.max(age / 8));
                 self.again = Some(now + soon.unwrap_or(LOOK));
                 self.stage = Stage::Plugged(opening);
                 return After::Stays;
@@ -278,14 +283,19 @@ impl Live {
     }
 
     /// Whether a program that has been told to hang at the plug does.
-    pub(super) fn hanging(&self, sockets: &mut Sockets, now: Duration) -> Hanging {
-        /// How long a program may take from the answer to its connect.
-        const SLOW: Duration = Duration::from_millis(300);
-        let Stage::Plugged(opening) = &self.stage else {
+    pub(super) fn hanging(&mut self, sockets: &mut Sockets, now: Duration) -> Hanging {
+        let Stage::Plugged(opening) = self.stage else {
             return Hanging::Yes;
         };
-        if self.connection.state() != State::Connecting || self.hangs(sockets) {
+        if self.connection.state() != State::Connecting {
             return Hanging::Yes;
+        }
+        if self.hangs(sockets) {
+            self.hung = true;
+            return Hanging::Yes;
+        }
+        if self.hung {
+            return Hanging::GivenUp;
         }
         let age = now.saturating_sub(self.connection.began());
         let comes = match age < SLOW {

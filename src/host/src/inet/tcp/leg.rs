@@ -30,6 +30,8 @@ pub(super) struct Leg {
     pub readable: bool,
     pub writable: bool,
     pub room_is_waited_for: bool,
+    /// An event has said that urgent data has come.
+    pub urgent: bool,
     /// An event has said that something is wrong.
     pub failed: bool,
     /// Bytes have been written since it was looked at.
@@ -71,7 +73,7 @@ fn errno(e: Native) -> Errno {
 pub(super) fn prepare(socket: BorrowedFd<'_>) {
     // A leg without them is slower or larger, and works.
     let _ = sockopt::set_tcp_nodelay(socket, true);
-    // Urgent data stands where it was written: it is not told from other data on the wire.
+    // Urgent data is read where it stands.
     let _ = sockopt::set_socket_oobinline(socket, true);
     let _ = sockopt::set_socket_send_buffer_size(socket, BUFFER);
     let _ = sockopt::set_socket_recv_buffer_size(socket, BUFFER);
@@ -85,6 +87,7 @@ impl Leg {
             readable: true,
             writable: true,
             room_is_waited_for: false,
+            urgent: false,
             failed: false,
             written: false,
             ended: false,
@@ -173,7 +176,11 @@ impl Leg {
 
     /// Gives bytes to the program.
     pub fn write(&mut self, bytes: &[u8]) -> Moved {
-        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT;
+        self.send(bytes, SendFlags::empty())
+    }
+
+    fn send(&mut self, bytes: &[u8], more: SendFlags) -> Moved {
+        let flags = SendFlags::NOSIGNAL | SendFlags::DONTWAIT | more;
         loop {
             match net::send(&self.socket, bytes, flags) {
                 Ok(count) => {
@@ -189,6 +196,16 @@ impl Leg {
                 Err(_) => return Moved::Broken,
             }
         }
+    }
+
+    /// Gives an urgent byte to the program.
+    pub fn write_urgent(&mut self, byte: &[u8]) -> Moved {
+        self.send(byte, SendFlags::OOB)
+    }
+
+    /// Is the next byte that is read an urgent one?
+    pub fn is_at_mark(&self) -> bool {
+        memtun_sys::is_at_mark(self.socket.as_raw_fd()).unwrap_or(false)
     }
 
     /// Takes bytes from the program.

@@ -20,6 +20,7 @@ pub(super) const OPEN: u64 = u64::MAX - 1;
 /// What is waited for from the beginning.
 const READS: EventFlags = EventFlags::IN
     .union(EventFlags::RDHUP)
+    .union(EventFlags::PRI)
     .union(EventFlags::ET);
 
 /// Events that are taken before others have the lock.
@@ -46,6 +47,7 @@ pub(super) enum Ready {
         readable: bool,
         writable: bool,
         failed: bool,
+        urgent: bool,
     },
 }
 

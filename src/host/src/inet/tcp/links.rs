@@ -37,6 +37,8 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    /// Connections that are over.
+    gone: Vec<Box<Live>>,
     pub(super) control: Control,
 }
 
@@ -59,6 +61,7 @@ impl Default for Tcp {
             manners: HashMap::new(),
             began: Instant::now(),
             seed: 0,
+            gone: Vec::new(),
             control: Control::default(),
         }
     }
@@ -71,7 +74,12 @@ impl Tcp {
     }
 
     /// What a new connection is told.
-    pub(super) fn settings(&mut self, usual: Offer, way: &Way, manner: &Manner) -> Settings {
+    pub(super) fn settings(
+        &mut self,
+        (usual, challenges): (Offer, u64),
+        way: &Way,
+        manner: &Manner,
+    ) -> Settings {
         // splitmix64: each connection has numbers of its own.
         if self.seed == 0 {
             self.seed = memtun_sys::random();
@@ -87,6 +95,7 @@ impl Tcp {
             hop_limit: manner.hops(way.hops),
             service: manner.service,
             offer: manner.offer(usual),
+            patience: Duration::from_millis(challenges),
         }
     }
 
@@ -108,6 +117,14 @@ impl Tcp {
             live.tune(manner);
             self.touch(number);
         }
+    }
+
+    /// What TCP_INFO says of a connection.
+    pub fn info(&mut self, flow: &Flow) -> Option<Vec<u8>> {
+        let now = self.now();
+        let number = self.links.find(&Pair::new(flow.local, flow.remote))?;
+        let live = self.live(number)?;
+        Some(live.connection.info(now).to_vec())
     }
 
     /// Keeps a connection. None where there is one of the same names, or there are too many.
@@ -132,6 +149,7 @@ impl Tcp {
             way: Some(way),
             is_dirty: false,
             held: None,
+            hung: false,
             half: None,
             again: None,
         };
@@ -147,6 +165,12 @@ impl Tcp {
             Link::Live(live) => Some(live),
             Link::Wait(_) => None,
         }
+    }
+
+    /// Is there a connection with these names, and be it in TIME_WAIT?
+    pub fn has(&self, flow: &Flow) -> bool {
+        let pair = Pair::new(flow.local, flow.remote);
+        self.links.find(&pair).is_some()
     }
 
     /// Remembers that something has happened to a connection.
@@ -202,5 +226,12 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
+        self.gone.push(live);
+    }
+
+    /// Takes out the connections that are over. Their legs are closed when they are dropped, which
+    /// takes a while: others should have the lock by then.
+    pub fn take_gone(&mut self) -> impl Sized + use<> {
+        std::mem::take(&mut self.gone)
     }
 }

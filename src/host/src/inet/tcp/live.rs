@@ -6,6 +6,7 @@ use crate::inet::ground::Ground;
 use crate::inet::output::{Output, Way};
 use crate::inet::sockets::connect::Opening;
 use crate::inet::sockets::manner::Manner;
+use crate::inet::sockets::target::Listener;
 use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_stack::sockets::Flow;
@@ -25,6 +26,8 @@ pub(super) struct Live {
     pub(super) is_dirty: bool,
     /// An answer to the SYN that came before the program's connect.
     pub(super) held: Option<Vec<u8>>,
+    /// The program's socket has been seen to hang at the plug.
+    pub(super) hung: bool,
     /// Since when only the other side has something to say.
     pub(super) half: Option<Duration>,
     /// When it is looked at again, whatever the connection wants.
@@ -43,6 +46,8 @@ pub(super) enum Stage {
     Bridging(Opening, Option<Leg>, Duration),
     /// Its connect is to fail with this errno, until then.
     Refusing(Opening, Duration, Errno),
+    /// A SYN has come for this socket that listens, and is answered.
+    Arriving(Listener),
     /// Bytes go.
     Running(Leg),
     /// It is over.

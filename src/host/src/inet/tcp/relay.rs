@@ -51,6 +51,7 @@ impl Tcp {
                     readable,
                     writable,
                     failed,
+                    urgent,
                 } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
                         continue;
@@ -59,6 +60,7 @@ impl Tcp {
                         leg.readable |= readable;
                         leg.writable |= writable;
                         leg.failed |= failed;
+                        leg.urgent |= urgent;
                     }
                     self.touch(number);
                 }
@@ -92,7 +94,14 @@ impl Live {
                 stage => self.stage = stage,
             }
         }
-        self.poll(out, now);
+        // Data for a socket that is closed is refused, and not acknowledged before.
+        let comes_late = match &self.stage {
+            Stage::Running(leg) => leg.ended && self.connection.available() > 0,
+            _ => false,
+        };
+        if !comes_late {
+            self.poll(out, now);
+        }
         loop {
             // Each arm puts the next stage in place of this one.
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
@@ -111,6 +120,7 @@ impl Live {
                 Stage::Refusing(opening, until, errno) => {
                     self.refuse_late(sockets, (opening, until, errno), now)
                 }
+                Stage::Arriving(listener) => self.arriving(sockets, legs, number, listener, now),
                 Stage::Running(leg) => {
                     return self.relay(sockets, out, (legs, number), leg, now);
                 }
@@ -138,6 +148,9 @@ impl Live {
         mut leg: Leg,
         now: Duration,
     ) -> After {
+        if let Some(no_delay) = sockets.no_delay(self.alias) {
+            self.connection.set_no_delay(no_delay);
+        }
         let mut side = self.inward(&mut leg);
         if side == Side::Whole {
             side = self.outward(&mut leg);
@@ -153,8 +166,9 @@ impl Live {
         match self.connection.state() {
             State::Ended(End::Aborted) => return After::Over,
             State::Ended(End::Closed) if self.connection.is_read() => {
-                leg.shut();
-                // What the program writes now has nobody to go to; it sees so when it does.
+                // The leg is closed. What the program writes now has nobody to go to; it sees so
+                // when it does.
+                self.stage = Stage::Running(leg);
                 return After::Over;
             }
             State::Ended(End::Closed) => {}
@@ -207,16 +221,23 @@ impl Live {
     /// From the net to the program.
     fn inward(&mut self, leg: &mut Leg) -> Side {
         while leg.writable && self.connection.available() > 0 {
-            let moved = self
-                .connection
-                .read_with(|bytes| leg.write(bytes).counted());
+            let urgent = self.connection.urgent();
+            let moved = self.connection.read_with(|bytes| {
+                let moved = match urgent {
+                    Some(0) => leg.write_urgent(&bytes[..1]),
+                    Some(before) => leg.write(&bytes[..before.min(bytes.len())]),
+                    None => leg.write(bytes),
+                };
+                moved.counted()
+            });
             match moved {
                 Some(Moved::Some(_)) => {}
                 Some(Moved::Later) | None => break,
                 Some(Moved::End | Moved::Broken) => return Side::Broken,
             }
         }
-        if self.connection.is_read() {
+        // A leg that is about to be closed says the same by that.
+        if self.connection.is_read() && self.connection.state() == State::Open {
             leg.shut();
         }
         Side::Whole
@@ -225,7 +246,16 @@ impl Live {
     /// From the program to the net.
     fn outward(&mut self, leg: &mut Leg) -> Side {
         while leg.readable && !leg.ended && self.connection.room() > 0 {
-            let moved = self.connection.write_with(|room| leg.read(room).counted());
+            // What is read ends before an urgent byte, which is read alone then.
+            let presses = leg.urgent && leg.is_at_mark();
+            let moved = self.connection.write_with(|room| {
+                let most = if presses { 1 } else { room.len() };
+                leg.read(&mut room[..most]).counted()
+            });
+            if presses && matches!(moved, Some(Moved::Some(_))) {
+                leg.urgent = false;
+                self.connection.press();
+            }
             match moved {
                 Some(Moved::Some(_)) => {}
                 Some(Moved::Later | Moved::End) | None => break,

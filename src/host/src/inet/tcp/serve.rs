@@ -61,6 +61,7 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
                         serial: data as u32,
                         readable: flags.intersects(EventFlags::IN | gone),
                         failed: flags.contains(EventFlags::ERR),
+                        urgent: flags.contains(EventFlags::PRI),
                         writable: flags.intersects(EventFlags::OUT | gone),
                     });
                 }
@@ -94,5 +95,8 @@ fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready], most: Duration) -> Du
     let wait = wait.unwrap_or(LONG).min(most);
     // Said under the lock: whoever takes it next knows until when this thread sleeps.
     legs.sleep_until(Some(Instant::now() + wait));
+    let gone = all.inet.ends.tcp.take_gone();
+    drop(all);
+    drop(gone);
     wait
 }

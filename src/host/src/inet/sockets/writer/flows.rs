@@ -8,6 +8,7 @@ use memtun_stack::sockets::table::Alias;
 use memtun_stack::sockets::{Flow, Protocol};
 use std::collections::HashSet;
 use std::net::Ipv4Addr;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
 /// For so long the alias of a flow that is over means that flow: a datagram that came from it may
@@ -44,13 +45,14 @@ impl Writer {
         }
         let at = self.free_slot()?;
         self.table.mapped().reserve_row(Rows::Flows, at).ok()?;
-        let row = self.table.mapped().row::<FLOW_WORDS>(Rows::Flows, at)?;
+        let (row, set) = self.table.flow_row(at)?;
         if let Some(old) = self.table.flow_at(at) {
             if self.flows.get(&key_of(&old)) == Some(&at) {
                 self.flows.remove(&key_of(&old));
             }
         }
         row::write(row, &flow.to_words());
+        set.store(0, Relaxed);
         if at >= self.slots.len() {
             self.slots.resize(at + 1, Slot::Free);
         }
@@ -83,7 +85,7 @@ impl Writer {
         let Some(Alias::Flow(at)) = self.table.what(alias) else {
             return;
         };
-        if let Some(row) = self.table.mapped().row::<FLOW_WORDS>(Rows::Flows, at) {
+        if let Some((row, _)) = self.table.flow_row(at) {
             row::write(row, &flow.to_words());
         }
     }
