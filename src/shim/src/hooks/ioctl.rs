@@ -18,7 +18,7 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
             packets::queued(fd, arg);
         }
         answer
-    } else if request == libc::FIONREAD && inet_calls::is_early(fd) {
+    } else if request == libc::FIONREAD && inet_calls::is_early() {
         real()
     } else if any_marked() {
         viewed(fd, request, arg, real)
