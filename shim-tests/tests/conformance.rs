@@ -97,6 +97,8 @@ programs! {
     procfs_trie
     queue
     rare_ioctls
+    raw_errors
+    raw_errors6
     raw_icmp
     raw_icmp6
     read

@@ -16,6 +16,7 @@ use crate::inet::sockets::target::Listener;
 use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::Packet;
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
 use memtun_tcp::{Connection, Segment, State};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -87,6 +88,7 @@ impl Tcp {
             // The other end tries again.
             Some(found) if found.is_full => sockets.end_flow(alias),
             _ => {
+                out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
                 let parts = (connection, flow, alias);
                 self.arrive(sockets, parts, (generation, way), listener, &manner);
             }
