@@ -10,7 +10,9 @@ use libc::{c_int, c_ulong, c_void};
 /// Makes a request on a descriptor that is no tunnel.
 #[inline]
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
-    if sockios::concerns(request) {
+    if packets::asks_for_stamp(request) && is_packets(fd) {
+        packets::stamped(fd, request, arg)
+    } else if sockios::concerns(request) {
         sockios::ioctl(fd, request, arg, real)
     } else if request == libc::FIONREAD && is_packets(fd) {
         let answer = real();
