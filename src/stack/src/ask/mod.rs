@@ -81,7 +81,10 @@ impl What {
     /// Is the answer a [`SocketAnswer`](crate::sockets::question::SocketAnswer)?
     pub(crate) fn is_about_socket(self) -> bool {
         use What::*;
-        matches!(self, Bind | Connect | ListenOn | Path | Packet | Join | Tune)
+        matches!(
+            self,
+            Bind | Connect | ListenOn | Path | Packet | Join | Tune
+        )
     }
 
     fn of(number: u16) -> Option<What> {
