@@ -97,6 +97,8 @@ programs! {
     procfs_trie
     queue
     rare_ioctls
+    raw_errors
+    raw_errors6
     raw_icmp
     raw_icmp6
     read
@@ -141,6 +143,8 @@ programs! {
     tcp_data6
     tcp_inherit
     tcp_inherit6
+    tcp_wire
+    tcp_wire6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken

@@ -5,25 +5,18 @@
 use shim_tests::configured;
 use shim_tests::real_programs::{installed, Link, World};
 
-/// Scripts that are recorded on the kernel before memtun can run them. One that it can moves to the
-/// list below.
-macro_rules! awaiting {
-    ($($name:ident)*) => {
-        mod awaiting {
-            $(#[test] fn $name() { super::configured::assert_pair_is_as_recorded(stringify!($name), &[]); })*
-        }
-    };
-}
-
-awaiting! {
-    lossy
-}
-
 #[test]
 fn wireguard() {
     let world = World::new("pairs-wireguard", Link::Up);
     let boringtun = world.reachable(&installed::of_crate("boringtun-cli", "0.7.1"));
     configured::assert_pair_is_as_on_the_kernel("wireguard", &[("BORINGTUN", &boringtun)]);
+}
+
+#[test]
+fn smoltcp() {
+    let world = World::new("pairs-smoltcp", Link::Up);
+    let program = world.reachable(&installed::built("smoltcp-echo"));
+    configured::assert_pair_is_as_on_the_kernel("smoltcp", &[("SMOLTCP", &program)]);
 }
 
 macro_rules! pairs {
@@ -35,7 +28,12 @@ macro_rules! pairs {
 pairs! {
     asyncio
     basic
+    captures
+    counters
+    echoes
     fastd
+    lossy
+    lwip
     n2n
     ocserv
     openvpn_loopback
@@ -43,6 +41,7 @@ pairs! {
     openvpn_tcp
     openvpn_tls
     openvpn_udp
+    paths
     pings
     ssh
     ssh_tun

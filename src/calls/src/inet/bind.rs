@@ -113,6 +113,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if !self.table.is_active() {
             return Ok(());
         }
+        // Connections that are accepted have it, too.
+        self.bound_what_waits(kind);
         let question = self.question(kind, None)?;
         match question.native {
             None => self.autobind(kind, &question),

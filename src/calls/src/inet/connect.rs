@@ -106,7 +106,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
         for _ in 0..TRIES {
             let (bind, to) = match self.ask(What::Connect, &question)? {
-                SocketAnswer::Local(bind, to) | SocketAnswer::Carried(bind, to) => (bind, to),
+                SocketAnswer::Local(bind, to) => (bind, to),
+                SocketAnswer::Carried(bind, to) => {
+                    self.bound_what_waits(kind);
+                    (bind, to)
+                }
                 _ => return Ok(Step::Machine),
             };
             match bind.filter(|_| question.native.is_none()) {

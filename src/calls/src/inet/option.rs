@@ -1,7 +1,7 @@
 //! getsockopt(2): what the machine's kernel says of the carrier and not of the net.
 #![forbid(unsafe_code)]
 
-use super::call::{Inet, Native};
+use super::call::{Inet, Kind, Native};
 use super::connect::is_replaced;
 use crate::host::Host;
 use memtun_abi::Errno;
@@ -11,6 +11,15 @@ use memtun_stack::sockets::{flag, Protocol};
 
 /// Bytes of the timestamps in a segment of TCP.
 const TIMESTAMPS: i32 = 12;
+
+/// The option's number in `linux/tcp.h`.
+const TCP_NOTSENT_LOWAT: i32 = 25;
+
+/// How many bytes a carrier keeps that are not on the way to the host process: about as many as a
+/// socket over an interface does. By itself it would keep megabytes, because a segment of the
+/// loopback is large, and what a program has sent would be far ahead of what has arrived. No
+/// program sets just this number.
+const UNSENT: i32 = (256 << 10) - 1;
 
 /// Does the net's table have something of this option?
 #[inline]
@@ -31,7 +40,7 @@ pub fn is_translated(level: i32, option: i32) -> bool {
     matches!(
         (level, option),
         (libc::SOL_SOCKET, libc::SO_ERROR)
-            | (libc::IPPROTO_TCP, libc::TCP_MAXSEG)
+            | (libc::IPPROTO_TCP, libc::TCP_MAXSEG | TCP_NOTSENT_LOWAT)
             | (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
             | (libc::IPPROTO_IP, libc::IP_MTU)
             | (libc::IPPROTO_IPV6, libc::IPV6_MTU)
@@ -61,6 +70,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 // segment has.
                 (mss != 0).then_some(native.saturating_add(TIMESTAMPS).min(mss.into()))
             }
+            (libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT) => (native == UNSENT).then_some(0),
             (libc::IPPROTO_IP, libc::IP_MTU) | (libc::IPPROTO_IPV6, libc::IPV6_MTU) => {
                 let peer = self.socket.peer_name().ok()?;
                 let remote = self.flow_at(kind.protocol, &peer)?.remote;
@@ -75,6 +85,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 Some(i32::from(flags & flag::V6ONLY != 0))
             }
             _ => None,
+        }
+    }
+
+    /// Bounds what a carrier of TCP keeps, unless the program has done so itself.
+    pub(super) fn bound_what_waits(&self, kind: Kind) {
+        let unsent = (libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT);
+        if kind.protocol == Protocol::Tcp && self.socket.option(unsent.0, unsent.1) == Ok(0) {
+            // Where it is refused, as in a sandbox, more waits.
+            let _ = self.socket.set_option(unsent.0, unsent.1, UNSENT);
         }
     }
 }
