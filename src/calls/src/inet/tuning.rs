@@ -6,8 +6,8 @@ use crate::host::{self, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, What};
 use memtun_stack::sockets::question::SocketQuestion;
-use memtun_stack::sockets::tuning::{tune, Tuning};
 use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::tuning::{tune, Tuning};
 use memtun_stack::sockets::{flag, Protocol};
 
 /// What TCP_MAXSEG says of a socket that is not connected and on which nothing was set.

@@ -11,7 +11,7 @@ mod obstacle;
 pub mod place;
 mod starter;
 
-pub use client::{ask, forbidden, is_answering, Start};
+pub use client::{ask, forbidden, is_answering, stopped, Start};
 pub use obstacle::Obstacle;
 pub use starter::Command;
 
@@ -81,7 +81,10 @@ impl What {
     /// Is the answer a [`SocketAnswer`](crate::sockets::question::SocketAnswer)?
     pub(crate) fn is_about_socket(self) -> bool {
         use What::*;
-        matches!(self, Bind | Connect | ListenOn | Path | Packet | Join | Tune)
+        matches!(
+            self,
+            Bind | Connect | ListenOn | Path | Packet | Join | Tune
+        )
     }
 
     fn of(number: u16) -> Option<What> {

@@ -180,8 +180,8 @@ fn like(name: SocketAddr, v6: bool) -> SocketAddr {
 mod tests {
     use super::*;
     use crate::sockets::{row, Own};
-    use memtun_shm::layout::FLOW_WORDS;
     use memtun_kernel::net::{Create, Join, NetDir};
+    use memtun_shm::layout::FLOW_WORDS;
     use std::net::Ipv4Addr;
     use std::sync::atomic::Ordering::Relaxed;
 

@@ -173,7 +173,10 @@ impl Table {
             return;
         };
         if let Some((_, set)) = self.flow_row(at) {
-            set.store(row::SAID | if no_delay { row::NO_DELAY } else { 0 }, Release);
+            set.store(
+                row::SAID | if no_delay { row::NO_DELAY } else { 0 },
+                Release,
+            );
         }
     }
 
