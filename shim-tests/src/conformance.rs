@@ -19,8 +19,6 @@ macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
             sending
-            tcp_data
-            tcp_data6
         }
     };
 }

@@ -97,6 +97,8 @@ programs! {
     procfs_trie
     queue
     rare_ioctls
+    raw_errors
+    raw_errors6
     raw_icmp
     raw_icmp6
     read
@@ -137,8 +139,12 @@ programs! {
     tcp_calls6
     tcp_connect
     tcp_connect6
+    tcp_data
+    tcp_data6
     tcp_inherit
     tcp_inherit6
+    tcp_wire
+    tcp_wire6
     tunsetiff
     tunsetiff_flags
     tunsetiff_taken

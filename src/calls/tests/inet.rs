@@ -9,7 +9,7 @@ use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_kernel::net::{Create, Join, NetDir};
-use memtun_shm::layout::{InetState, Rows, FLOW_WORDS, OWN_WORDS, SOCKET_WORDS};
+use memtun_shm::layout::{InetState, Rows, OWN_WORDS, SOCKET_WORDS};
 use memtun_shm::Mapped;
 use memtun_stack::ask::Start;
 use memtun_stack::sockets::row::{places, PortKind, Translated};
@@ -161,8 +161,10 @@ impl Place {
             mss: 1000,
             error: 0,
         };
+        let reserved = self.table.mapped().reserve_row(Rows::Flows, 0);
+        reserved.expect("memory");
         let (row, _) = self.table.flow_row(0).expect("a row");
-        row::write(row, &flow.to_words());
+        memtun_stack::sockets::row::write(row, &flow.to_words());
         self
     }
 

@@ -6,6 +6,7 @@ use memtun_shm::layout::{Rows, FLOW_WORDS, SOCKET_WORDS};
 use memtun_stack::sockets::question::{
     PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire, ANSWER, QUESTION,
 };
+use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{row, Entry, Flow, Own, Protocol, Report, Table};
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -108,7 +109,7 @@ proptest! {
         let question = SocketQuestion {
             cookie, inode: 3, family: 2, kind: 1, protocol, tos: 4, hops: 5, flags, device: 6,
             out: 7, mark: 8, failed: 98, source: Some(plain(to).ip()), native: Some(native),
-            name: Some(to),
+            name: Some(to), tuning: Tuning { flags, maximum: 9, buffer: 10, ..Tuning::default() },
         };
         prop_assert_eq!(SocketQuestion::of_bytes(&question.to_bytes()), Some(question));
         let path = Path {

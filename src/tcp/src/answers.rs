@@ -113,6 +113,17 @@ impl Answers {
         self.owe(now);
     }
 
+    /// Data comes that fills a gap, up to there: what lies beyond the gap may be here already
+    /// (tcp_ofo_queue).
+    pub(crate) fn overlap(&mut self, to: u32) {
+        let within = self.ahead.iter().filter(|&&(start, _)| before(start, to));
+        let first = within.reduce(|a, b| if before(b.0, a.0) { b } else { a });
+        if let Some(&(start, end)) = first {
+            let end = if before(to, end) { to } else { end };
+            self.duplicate = Some((start, end));
+        }
+    }
+
     /// Data came beyond a gap, and is kept.
     pub(crate) fn came_ahead(&mut self, from: u32, to: u32, now: Duration) {
         let within = |&(start, end): &(u32, u32)| !before(from, start) && !before(end, to);
@@ -170,6 +181,12 @@ impl Answers {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),
         }
+    }
+
+    /// Bytes that came beyond a gap.
+    pub(crate) fn ahead(&self) -> u32 {
+        let sizes = self.ahead.iter().map(|&(from, to)| to.wrapping_sub(from));
+        sizes.fold(0, u32::wrapping_add)
     }
 
     /// Whether the answer to a segment around a gap is one of the first.
@@ -244,6 +261,22 @@ mod tests {
         answers.came(50, 10, now);
         assert_eq!(said(&answers), [(60, 70), (80, 90)]);
         assert!(answers.is_due(now));
+    }
+
+    #[test]
+    fn what_a_segment_brings_again_is_said() {
+        let mut answers = Answers::default();
+        answers.begin(0);
+        for start in [70, 10, 40_u32] {
+            answers.came_ahead(start, start + 20, Duration::ZERO);
+        }
+        answers.overlap(60);
+        answers.came(60, 60, Duration::ZERO);
+        assert_eq!(said(&answers), [(10, 30), (70, 90)]);
+        answers.said(60);
+        answers.overlap(80);
+        answers.came(90, 20, Duration::ZERO);
+        assert_eq!(said(&answers), [(70, 80)]);
     }
 
     #[test]

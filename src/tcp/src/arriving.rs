@@ -225,6 +225,7 @@ impl Connection {
         if !segment.is_empty() {
             self.hear_urgent(segment);
             self.data(segment, now, emit);
+            self.wire.ahead = self.answers.ahead();
             if self.answers.is_urgent() {
                 self.acknowledge(now, emit);
             }
@@ -292,6 +293,7 @@ impl Connection {
             if before(from, expected) {
                 self.answers.came_again(from, expected, now);
             }
+            self.answers.overlap(to);
             self.tell(0, (from, segment.payload), now, emit);
             self.answers.came(self.expected(), size, now);
         }
@@ -301,7 +303,9 @@ impl Connection {
     /// Whether what goes beyond the window is taken nevertheless: when nothing else waits to be
     /// read (tcp_sequence).
     fn takes_beyond(&self, from: u32, to: u32) -> bool {
-        let fits = !before(self.expected(), from) && !before(self.wire.edge, to);
+        let expected = self.expected();
+        let room = self.engine.socket().recv_capacity() as u32;
+        let fits = !before(expected, from) && to.wrapping_sub(expected) <= room;
         fits && self.available() == 0
     }
 

@@ -24,8 +24,6 @@ const SYN_WAITS: [u64; 11] = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64];
 const SYN_ACK_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
 /// How long data may stay without an answer: what tcp_retries2 of 15 comes to.
 const GIVE_UP: Duration = Duration::from_millis(924_600);
-/// One challenge in this time (tcp_invalid_ratelimit).
-const PATIENCE: Duration = Duration::from_millis(500);
 /// Packets that one turn may send; there is another turn at once.
 const TURN: usize = 256;
 /// What an option of blocks has place for.
@@ -46,6 +44,8 @@ pub struct Settings {
     pub service: u8,
     /// What its SYN says beside the largest segment.
     pub offer: Offer,
+    /// One challenge in this time (net.ipv4.tcp_invalid_ratelimit).
+    pub patience: Duration,
 }
 
 /// How a connection has ended.
@@ -107,6 +107,8 @@ pub struct Connection {
     pub(super) unacknowledged: u32,
     pub(super) progress: Duration,
     challenged: Option<Duration>,
+    /// One challenge in this time.
+    challenges: Duration,
     /// By how much the other side's windows are scaled, and whether it understands blocks.
     pub(super) scale: u8,
     pub(super) sacks: bool,
@@ -189,6 +191,7 @@ impl Connection {
             unacknowledged: 0,
             progress: now,
             challenged: None,
+            challenges: settings.patience,
             scale: 0,
             sacks: false,
             most: 536,
@@ -273,6 +276,11 @@ impl Connection {
     /// When it began.
     pub fn began(&self) -> Duration {
         self.began
+    }
+
+    /// When it was open.
+    pub fn opened(&self) -> Duration {
+        self.opened
     }
 
     /// Packets that have left.
@@ -363,7 +371,7 @@ impl Connection {
     pub(super) fn challenge(&mut self, now: Duration, emit: &mut Emit<'_>) {
         if self
             .challenged
-            .is_some_and(|at| now.saturating_sub(at) < PATIENCE)
+            .is_some_and(|at| now.saturating_sub(at) < self.challenges)
         {
             return;
         }

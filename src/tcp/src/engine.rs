@@ -14,7 +14,10 @@ use smoltcp::wire::{HardwareAddress, IpAddress, IpCidr, IpEndpoint, Ipv4Address,
 
 /// What a connection keeps of bytes that came. The pages are the kernel's until they are touched,
 /// and a ring that runs empty begins again at its first page.
-pub(crate) const BUFFER: usize = 256 * 1024;
+const BUFFER: usize = 1024 * 1024;
+/// What of it is for what came in order and waits for its reader. What came beyond a gap is no
+/// reader's fault: the rest is for that.
+pub(crate) const WAITING: u32 = 256 * 1024;
 
 /// The engine's time.
 const NOW: Instant = Instant::from_micros_const(10_000_000);

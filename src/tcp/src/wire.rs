@@ -1,7 +1,7 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
-use crate::engine::BUFFER;
+use crate::engine::WAITING;
 use crate::offer::Offer;
 use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
 use crate::sender::Piece;
@@ -44,6 +44,8 @@ pub(crate) struct Wire {
     /// The largest window that is said, whatever the engine takes, and from where on it counts.
     limit: u32,
     limit_from: u32,
+    /// Bytes that came beyond a gap.
+    pub(crate) ahead: u32,
     identification: u16,
     packet: Vec<u8>,
 }
@@ -70,6 +72,7 @@ impl Wire {
             told: 0,
             limit: says.window,
             limit_from: 0,
+            ahead: 0,
             identification: (seed >> 32) as u16,
             packet: Vec::new(),
         }
@@ -159,9 +162,12 @@ impl Wire {
     pub(crate) fn window_at(&self, expected: u32) -> u16 {
         let positive = |room: u32| if (room as i32) < 0 { 0 } else { room };
         let room = positive(self.edge.wrapping_sub(expected));
-        let limit = self.limit_from.wrapping_add(self.limit);
+        let limit = self.limit_from.wrapping_add(self.limit + self.ahead);
         // Linux rounds its own measure up; what there is no room for is not said.
         let limit = positive(limit.wrapping_sub(expected)).div_ceil(1 << self.shift);
+        // What was allowed once stays allowed.
+        let told = positive(self.told.wrapping_sub(expected)) >> self.shift;
+        let limit = limit.max(told);
         u16::try_from(limit.min(room >> self.shift)).unwrap_or(u16::MAX)
     }
 
@@ -174,7 +180,7 @@ impl Wire {
             self.limit = self
                 .limit
                 .saturating_add(count.saturating_mul(2))
-                .min(BUFFER as u32);
+                .min(WAITING);
         }
     }
 

@@ -122,7 +122,7 @@ proptest! {
                 connection.close();
             }
             now += Duration::from_millis(step.wait);
-            prop_assert!(connection.available() <= 256 * 1024 && connection.pending() <= 256 * 1024);
+            prop_assert!(connection.available() <= 1024 * 1024 && connection.pending() <= 1024 * 1024);
         }
         connection.abort();
         rests(&mut connection, now, &mut mine);

@@ -4,9 +4,9 @@ mod common;
 
 use std::time::Duration;
 
-use common::{given, here, polled, settings, shown, there};
-use memtun_tcp::segment::{build, Plain, ACK, FIN, SYN};
-use memtun_tcp::{Connection, Offer, Segment, Settings};
+use common::{given, here, polled, settings, shown, there, MILLI};
+use memtun_tcp::segment::{build, Plain, ACK, FIN, PSH, RST, SYN, URG};
+use memtun_tcp::{Connection, End, Offer, Segment, Settings, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -137,4 +137,143 @@ fn an_old_segment_is_dropped_and_answered() {
     assert_eq!((segment.acknowledgement, segment.flags), (79, ACK));
     assert_eq!(segment.options[8..], [0, 0, 1, 45], "the clock of the FIN");
     assert_eq!(connection.name(), "CLOSE-WAIT");
+}
+
+/// Sequence from the first byte on, flags, urgent pointer, length of data.
+fn marks(packet: &[u8], first: u32) -> (u32, u8, u16, usize) {
+    let segment = Segment::parse(packet).expect("a segment");
+    let sequence = segment.sequence.wrapping_sub(first);
+    (
+        sequence,
+        segment.flags,
+        segment.urgent,
+        segment.payload.len(),
+    )
+}
+
+#[test]
+fn urgent_data_is_pointed_at_until_it_is_acknowledged() {
+    let (mut connection, template) = stamped();
+    let first = template.acknowledgement;
+    connection.write(&[1; 10]);
+    assert_eq!(
+        marks(&polled(&mut connection, SECOND)[0], first),
+        (0, ACK | PSH, 0, 10)
+    );
+    connection.write(&[2]);
+    connection.press();
+    let now = SECOND + MILLI;
+    assert_eq!(
+        marks(&polled(&mut connection, now)[0], first),
+        (10, ACK | PSH | URG, 1, 1),
+        "it does not wait, though it is short"
+    );
+    let now = 4 * SECOND;
+    let again = marks(&polled(&mut connection, now)[0], first);
+    assert_eq!((again.0, again.1 & URG, again.2), (0, URG, 11));
+    let all = Segment {
+        acknowledgement: first.wrapping_add(11),
+        ..template
+    };
+    given(&mut connection, &stamp(&all, 400, &[]), now);
+    connection.write(&[3; 4]);
+    assert_eq!(
+        marks(&polled(&mut connection, now)[0], first),
+        (11, ACK | PSH, 0, 4)
+    );
+}
+
+/// A segment of the other side's with data and an urgent pointer.
+fn urging(template: &Segment<'_>, data: &[u8], urgent: u16) -> Vec<u8> {
+    let mut packet = stamp(template, 300, &[]);
+    let at = packet.len() - 32;
+    packet.extend_from_slice(data);
+    let length = packet.len() as u16;
+    packet[2..4].copy_from_slice(&length.to_be_bytes());
+    packet[at + 13] |= URG;
+    packet[at + 18..at + 20].copy_from_slice(&urgent.to_be_bytes());
+    packet
+}
+
+#[test]
+fn urgent_data_that_comes_is_told_of() {
+    let (mut connection, template) = stamped();
+    given(&mut connection, &urging(&template, b"abcd", 3), SECOND);
+    assert_eq!((connection.available(), connection.urgent()), (4, Some(2)));
+    assert_eq!(connection.read(&mut [0; 2]), 2);
+    assert_eq!(connection.urgent(), Some(0));
+    assert_eq!(connection.read(&mut [0; 1]), 1);
+    assert_eq!(connection.urgent(), None);
+}
+
+#[test]
+fn who_is_refused_is_told_what_it_has_acknowledged() {
+    let (mut connection, template) = stamped();
+    connection.write(&[1; 10]);
+    polled(&mut connection, SECOND);
+    connection.refuse();
+    let reset = polled(&mut connection, SECOND).remove(0);
+    let segment = Segment::parse(&reset).expect("a segment");
+    assert_eq!(segment.flags, RST);
+    assert_eq!(segment.sequence, template.acknowledgement);
+    assert!(segment.options.is_empty());
+}
+
+#[test]
+fn a_silent_peer_is_asked_and_given_up() {
+    let (mut connection, template) = stamped();
+    connection.set_keepalive(Some((10 * SECOND, 2 * SECOND, 2)));
+    let mut seen = Vec::new();
+    let mut now = SECOND;
+    while connection.state() == State::Open {
+        now = connection.poll_at(now).expect("a time");
+        for packet in polled(&mut connection, now) {
+            let (sequence, flags, ..) = marks(&packet, template.acknowledgement);
+            seen.push((now.as_secs(), sequence, flags));
+        }
+    }
+    let before = u32::MAX;
+    assert_eq!(
+        seen,
+        [(11, before, ACK), (13, before, ACK), (15, 0, RST | ACK)]
+    );
+    assert_eq!(connection.state(), State::Ended(End::TimedOut));
+}
+
+#[test]
+fn short_segments_wait_for_each_other() {
+    let (mut connection, template) = stamped();
+    let first = template.acknowledgement;
+    for data in [b"first", b"other", b"third"] {
+        connection.write(data);
+        polled(&mut connection, SECOND);
+    }
+    let one = Segment {
+        acknowledgement: first.wrapping_add(5),
+        ..template
+    };
+    given(&mut connection, &stamp(&one, 300, &[]), SECOND);
+    let rest = polled(&mut connection, SECOND);
+    assert_eq!(rest.len(), 1);
+    assert_eq!(marks(&rest[0], first), (5, ACK | PSH, 0, 10));
+    connection.write(b"fourth");
+    assert_eq!(polled(&mut connection, SECOND).len(), 0);
+    connection.set_no_delay(true);
+    assert_eq!(
+        marks(&polled(&mut connection, SECOND)[0], first),
+        (15, ACK | PSH, 0, 6)
+    );
+}
+
+#[test]
+fn tcp_info_is_the_connections() {
+    let (mut connection, _) = stamped();
+    connection.write(&[1; 3000]);
+    polled(&mut connection, SECOND);
+    let info = connection.info(2 * SECOND);
+    let word = |at: usize| u32::from_ne_bytes(info[at..at + 4].try_into().expect("four"));
+    assert_eq!((info[0], info[5]), (1, 1), "state and options");
+    assert_eq!((word(16), word(80)), (988, 10), "segment and window");
+    assert_eq!((word(24), word(144)), (2, 2000), "on its way, and not sent");
+    assert_eq!(word(44), 1000, "milliseconds since");
 }

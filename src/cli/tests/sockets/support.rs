@@ -5,6 +5,7 @@ use memtun::{ifreq, uapi, Address, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::Errno;
 use memtun_stack::ask::{ask, What};
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{Protocol, Table};
 use memtun_sys::{self as sys, inet, Fd};
 use std::net::{IpAddr, SocketAddr};
@@ -137,6 +138,7 @@ impl Socket {
             source: None,
             native: None,
             name: None,
+            tuning: Tuning::default(),
         };
         Socket { fd, asked }
     }

@@ -68,6 +68,8 @@ pub struct Settings {
     pub smallest_mtu: u32,
     /// What a SYN offers.
     pub offer: Offer,
+    /// Milliseconds between two challenges of one connection.
+    pub challenges: u64,
 }
 
 /// The net of one generation.
@@ -279,5 +281,6 @@ fn settings(world: &World<'_>) -> Settings {
         ignores_mtu: number("ipv4/ip_no_pmtu_disc", 0) == 1,
         smallest_mtu: at_least_0("ipv4/route/min_pmtu", 552) as u32,
         offer: offer(world),
+        challenges: at_least_0("ipv4/tcp_invalid_ratelimit", 500),
     }
 }

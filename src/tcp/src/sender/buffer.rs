@@ -11,16 +11,19 @@ pub(crate) struct Buffer {
 
 /// What the ring has at first.
 const LEAST: usize = 16 * 1024;
-/// What it has at most.
-pub(crate) const MOST: usize = 256 * 1024;
+/// What it has at most, and what of that is for what has not arrived: where there are gaps, what
+/// has arrived beyond them does not keep more from being written.
+const MOST: usize = 1024 * 1024;
+const WAITING: usize = 256 * 1024;
 
 impl Buffer {
     pub(crate) fn len(&self) -> usize {
         self.length
     }
 
-    pub(crate) fn room(&self) -> usize {
-        MOST - self.length
+    /// How much may be written where so many bytes have arrived beyond a gap.
+    pub(crate) fn room(&self, arrived: usize) -> usize {
+        (WAITING + arrived).min(MOST).saturating_sub(self.length)
     }
 
     /// Grows where it is full; what is in it lies in one piece afterwards.
@@ -36,9 +39,13 @@ impl Buffer {
         (self.bytes, self.start) = (bytes, 0);
     }
 
-    /// Gives free space, as far as it lies in one piece, to `fill`, which says how much of it is
-    /// filled.
-    pub(crate) fn write_with<R>(&mut self, fill: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
+    /// Gives free space, as far as it lies in one piece and at most so much, to `fill`, which says
+    /// how much of it is filled.
+    pub(crate) fn write_with<R>(
+        &mut self,
+        most: usize,
+        fill: impl FnOnce(&mut [u8]) -> (usize, R),
+    ) -> R {
         if self.length == self.bytes.len() {
             self.grow();
         }
@@ -52,6 +59,7 @@ impl Buffer {
         } else {
             capacity
         };
+        let end = end.min(at + most);
         let room = &mut self.bytes[at..end];
         let most = room.len();
         let (count, result) = fill(room);
@@ -97,7 +105,7 @@ mod tests {
         let (mut put, mut got) = (0_usize, 0_usize);
         for round in 1..4000_usize {
             let want = round * 7 % 3001;
-            let count = buffer.write_with(|room| {
+            let count = buffer.write_with(buffer.room(round % 5000), |room| {
                 let count = want.min(room.len());
                 for (index, place) in room[..count].iter_mut().enumerate() {
                     *place = ((put + index) % 251) as u8;

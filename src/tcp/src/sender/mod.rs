@@ -194,12 +194,16 @@ impl Sender {
     pub(crate) fn room(&self) -> usize {
         match self.closing {
             true => 0,
-            false => self.buffer.room(),
+            false => {
+                let arrived = self.board.arrived() as usize * self.segment() as usize;
+                self.buffer.room(arrived)
+            }
         }
     }
 
     pub(crate) fn write_with<R>(&mut self, fill: impl FnOnce(&mut [u8]) -> (usize, R)) -> R {
-        self.buffer.write_with(fill)
+        let most = self.room();
+        self.buffer.write_with(most, fill)
     }
 
     /// No more bytes come; a FIN follows them.

@@ -64,6 +64,7 @@ pub fn settings(seed: u64) -> Settings {
         hop_limit: 64,
         service: 0,
         offer: memtun_tcp::Offer::default(),
+        patience: MILLI * 500,
     }
 }
 

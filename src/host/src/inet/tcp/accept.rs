@@ -16,6 +16,7 @@ use crate::inet::sockets::target::Listener;
 use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::Packet;
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
 use memtun_tcp::{Connection, Segment, State};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -42,6 +43,8 @@ impl Tcp {
         packet: &Packet<'_>,
         segment: &Segment<'_>,
     ) -> bool {
+        // What has come before it counts: the listener's queue may be full by that.
+        self.flush(sockets, out);
         let local = scoped(segment.destination, meta.ifindex);
         let remote = scoped(segment.source, meta.ifindex);
         let Some(listener) = sockets.listener(local, meta.ifindex) else {
@@ -63,8 +66,9 @@ impl Tcp {
         let generation = super::live::generation(out);
         let manner = self.manners.get(&listener.entry.cookie).copied();
         let manner = manner.unwrap_or_default();
-        let offer = out.view().settings.offer;
-        let settings = self.settings(offer, &way, &manner);
+        let view = out.view();
+        let usual = (view.settings.offer, view.settings.challenges);
+        let settings = self.settings(usual, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
@@ -84,6 +88,7 @@ impl Tcp {
             // The other end tries again.
             Some(found) if found.is_full => sockets.end_flow(alias),
             _ => {
+                out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
                 let parts = (connection, flow, alias);
                 self.arrive(sockets, parts, (generation, way), listener, &manner);
             }
@@ -131,6 +136,12 @@ impl Live {
             }
             State::Ended(_) => return After::Over,
             State::Open => {}
+        }
+        let until = self.connection.opened() + self.defers;
+        if self.connection.available() == 0 && now < until {
+            self.again = Some(until);
+            self.stage = Stage::Arriving(listener);
+            return After::Stays;
         }
         let refused = Errno(libc::ECONNREFUSED);
         let reached = reach(sockets, &listener, self.alias);

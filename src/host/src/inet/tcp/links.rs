@@ -74,7 +74,12 @@ impl Tcp {
     }
 
     /// What a new connection is told.
-    pub(super) fn settings(&mut self, usual: Offer, way: &Way, manner: &Manner) -> Settings {
+    pub(super) fn settings(
+        &mut self,
+        (usual, challenges): (Offer, u64),
+        way: &Way,
+        manner: &Manner,
+    ) -> Settings {
         // splitmix64: each connection has numbers of its own.
         if self.seed == 0 {
             self.seed = memtun_sys::random();
@@ -90,6 +95,7 @@ impl Tcp {
             hop_limit: manner.hops(way.hops),
             service: manner.service,
             offer: manner.offer(usual),
+            patience: Duration::from_millis(challenges),
         }
     }
 
@@ -144,6 +150,8 @@ impl Tcp {
             is_dirty: false,
             held: None,
             hung: false,
+            defers: Duration::ZERO,
+            lingers: Duration::from_secs(60),
             half: None,
             again: None,
         };

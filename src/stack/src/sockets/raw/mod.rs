@@ -10,11 +10,17 @@
 //! dup and SCM_RIGHTS.
 #![forbid(unsafe_code)]
 
+pub mod kept;
 mod parts;
 
+use crate::ask::place;
 use crate::wire::{u16_at, u32_at};
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_sys as sys;
 pub use parts::{octets_of, of_octets, Element, Membership, Setting, BY_ADDRESS};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
 
 /// What the program has asked for with socket(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -287,6 +293,19 @@ impl Sending {
         };
         Some((sending, rest))
     }
+}
+
+/// Is the socket of a program with this inode open still?
+pub fn is_open(net: &NetDir, inode: u64) -> bool {
+    let tried = (|| {
+        let (name, dir) = (NetDir::packet_socket(inode)?, net.open_dir()?);
+        let socket = sys::socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)?;
+        place::in_directory(dir.raw(), net.path(), &name, |path| {
+            sys::connect_path(socket.as_fd(), path)
+        })
+    })();
+    // One that hears its own end only refuses others in another way.
+    !matches!(tried, Err(Errno(libc::ECONNREFUSED | libc::ENOENT)))
 }
 
 /// What stands in front of each copy.

@@ -1,0 +1,423 @@
+/* What segments look like on the wire, one by one: options of each SYN and of what answers it,
+ * timestamps, short segments that wait, options of sockets that segments show, and what answers
+ * segments that do not fit. */
+#include "far_tcp.h"
+
+static far tun;
+static int far_port = 30000, next_port = 8100;
+static char filled[3000], room[10];
+
+/* ---- segments with options ---- */
+
+typedef struct { unsigned char bytes[40]; size_t len; } options;
+
+static void add(options *o, int count, ...)
+{
+    va_list list;
+    va_start(list, count);
+    while (count-- > 0)
+        o->bytes[o->len++] = va_arg(list, int);
+    va_end(list);
+}
+
+static void add_mss(options *o, int mss) { add(o, 4, 2, 4, mss >> 8, mss & 255); }
+static void add_sack(options *o) { add(o, 4, 1, 1, 4, 2); }
+static void add_scale(options *o, int shift) { add(o, 4, 1, 3, 3, shift); }
+static void add_stamp(options *o, uint32_t value, uint32_t heard)
+{
+    add(o, 4, 1, 1, 8, 10);
+    put32(o->bytes + o->len, value);
+    put32(o->bytes + o->len + 4, heard);
+    o->len += 8;
+}
+
+static void say_with(tcp *c, int flags, const options *o, const void *data, size_t len)
+{
+    static unsigned char p[4000];
+    size_t head = 20 + (o ? o->len : 0);
+    memset(p, 0, 20);
+    put16(p, c->peer_port);
+    put16(p + 2, c->own_port);
+    put32(p + 4, c->seq);
+    put32(p + 8, flags & ACK ? c->ack : 0);
+    p[12] = head / 4 << 4;
+    p[13] = flags;
+    put16(p + 14, c->window);
+    if (o)
+        memcpy(p + 20, o->bytes, o->len);
+    if (len)
+        memcpy(p + head, data, len);
+    MUST(far_send(c->f, c->peer, c->own, IPPROTO_TCP, p, head + len, 16));
+    c->seq += len + !!(flags & SYN) + !!(flags & FIN);
+}
+
+/* The next segment of the connection, whatever it is: its header, NULL for none. */
+static const unsigned char *raw_next(tcp *c, int ms)
+{
+    double until = now() + ms / 1e3;
+    for (;;) {
+        double left = (until - now()) * 1e3;
+        if (!far_next(c->f, &tcp_seen, left > 0 ? left + 1 : 0))
+            return NULL;
+        if (tcp_seen.proto == IPPROTO_TCP && tcp_seen.from_port == c->own_port && tcp_seen.to_port == c->peer_port)
+            return tcp_seen.data;
+    }
+}
+
+static uint32_t their_clock, their_heard;
+
+/* The options of a segment by their names; timestamps are only noted. */
+static const char *shown_options(const unsigned char *p)
+{
+    static char text[200];
+    char *to = text + sprintf(text, "<");
+    for (int at = 20, end = (p[12] >> 4) * 4; at < end && p[at];) {
+        int kind = p[at], len = kind == 1 ? 1 : p[at + 1];
+        to += sprintf(to, "%s", at == 20 ? "" : ",");
+        if (kind == 1)
+            to += sprintf(to, "nop");
+        else if (kind == 2)
+            to += sprintf(to, "mss %d", get16(p + at + 2));
+        else if (kind == 3)
+            to += sprintf(to, "wscale %d", p[at + 2]);
+        else if (kind == 4)
+            to += sprintf(to, "sackOK");
+        else if (kind == 5)
+            to += sprintf(to, "sack of %d", (len - 2) / 8);
+        else if (kind == 8) {
+            their_clock = get32(p + at + 2);
+            their_heard = get32(p + at + 6);
+            to += sprintf(to, "TS ecr %u", their_heard);
+        } else
+            to += sprintf(to, "%d", kind);
+        at += len ? len : 40;
+    }
+    sprintf(to, ">");
+    return text;
+}
+
+/* Shows the next segment with its options, numbers counted from the first ones. */
+static uint32_t first_own, first_far;
+static int see(tcp *c, const char *what)
+{
+    const unsigned char *p = raw_next(c, SOON);
+    if (!p) {
+        say(what, "nothing");
+        return 0;
+    }
+    int flags = p[13], head = (p[12] >> 4) * 4;
+    uint32_t seq = get32(p + 4);
+    size_t len = tcp_seen.len - head;
+    if (flags & SYN)
+        first_own = seq;
+    say(what, "%s %u+%zu%s %s", segment_bits(flags), seq - first_own, len,
+        flags & ACK ? label(" ack %u", get32(p + 8) - first_far) : "", shown_options(p));
+    c->ack = seq + len + !!(flags & (SYN | FIN));
+    return flags;
+}
+
+static void see_none(tcp *c, const char *what)
+{
+    const unsigned char *p = raw_next(c, NEVER);
+    say(what, "%s", p ? segment_bits(p[13]) : "nothing");
+}
+
+/* ---- both ways to a connection ---- */
+
+static void meet(tcp *c, int from)
+{
+    tcp_begin(c, &tun);
+    strcpy(c->own, OWN);
+    strcpy(c->peer, FAR);
+    c->own_port = from;
+    first_far = c->seq;
+}
+
+/* The other side connects with these options in its SYN. */
+static int server_with(tcp *c, int sock, const char *what, const options *o, const options *then)
+{
+    meet(c, 7100);
+    c->peer_port = ++far_port;
+    say_with(c, SYN, o, NULL, 0);
+    see(c, label("%s, answer", what));
+    options stamped = *then;
+    if (stamped.len == 12)
+        put32(stamped.bytes + 8, their_clock);
+    say_with(c, ACK, &stamped, NULL, 0);
+    return accepted(sock, NULL);
+}
+
+/* The program connects, and these options answer its SYN. */
+static int client_with(tcp *c, int sock, const char *what, const options *o)
+{
+    (void)connect_to(sock, FAR, ++next_port);
+    if (!tcp_await(c, &tun, next_port, SOON))
+        die("no SYN");
+    first_own = get32(tcp_seen.data + 4);
+    first_far = c->seq;
+    say(label("%s, SYN", what), "%s", shown_options(tcp_seen.data));
+    options answer = *o;
+    for (size_t at = 0; at + 12 <= answer.len; at++)
+        if (answer.bytes[at] == 8 && answer.bytes[at + 1] == 10)
+            put32(answer.bytes + at + 6, their_clock);
+    say_with(c, SYN | ACK, &answer, NULL, 0);
+    see(c, label("%s, third", what));
+    (void)EVENTUALLY(now_events(sock, POLLOUT), SOON);
+    fcntl(sock, F_SETFL, 0);
+    return sock;
+}
+
+static int fresh(void) { return MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0)); }
+
+/* Ends a connection with a reset. */
+static void reset(int sock)
+{
+    struct linger at_once = { 1, 0 };
+    MUST(setsockopt(sock, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once));
+    close(sock);
+}
+
+static void set(const char *name, const char *value)
+{
+    if (spit(label("/proc/sys/net/ipv4/%s", name), value) < 0)
+        die(name);
+}
+
+static int info(int sock, size_t at)
+{
+    static unsigned char bytes[300];
+    socklen_t len = sizeof bytes;
+    memset(bytes, 0, sizeof bytes);
+    if (getsockopt(sock, IPPROTO_TCP, TCP_INFO, bytes, &len))
+        return -1;
+    int word;
+    memcpy(&word, bytes + at, 4);
+    return at < 8 ? bytes[at] : word;
+}
+
+static const options none;
+
+static void handshakes(void)
+{
+    static tcp c;
+    int sock = listener(OWN, 7100, 5);
+    for (int bits = 0; bits < 8; bits++) {
+        options o = none, then = none;
+        add_mss(&o, 1000);
+        if (bits & 1)
+            add_sack(&o);
+        if (bits & 2) {
+            add_stamp(&o, 700, 0);
+            add_stamp(&then, 701, 0);
+        }
+        if (bits & 4)
+            add_scale(&o, 7);
+        char what[60];
+        snprintf(what, sizeof what, "SYN with%s%s%s", bits & 1 ? " sackOK" : "", bits & 2 ? " TS" : "", bits & 4 ? " wscale" : "");
+        int got = server_with(&c, sock, what, &o, &then);
+        SHOW(label("%s, send", what), send(got, filled, 2 * info(got, 16), 0));
+        see(&c, label("%s, data", what));
+        see(&c, label("%s, more", what));
+        say_with(&c, ACK, &then, NULL, 0);
+        SHOW(label("%s, TCP_MAXSEG", what), option_of(got, IPPROTO_TCP, TCP_MAXSEG));
+        SHOW(label("%s, options of TCP_INFO", what), info(got, 5) & 7);
+        SHOW(label("%s, snd_mss of TCP_INFO", what), info(got, 16));
+        reset(got);
+        see(&c, label("%s, reset", what));
+    }
+    static const char *const settings[] = { "tcp_timestamps", "tcp_sack", "tcp_window_scaling", NULL };
+    for (const char *const *name = settings; *name; name++) {
+        set(*name, "0");
+        options o = none;
+        add_mss(&o, 1000);
+        int made = client_with(&c, fresh(), label("%s 0", *name), &o);
+        reset(made);
+        see(&c, label("%s 0, reset", *name));
+        set(*name, "1");
+    }
+    set("tcp_rmem", "4096 131072 6291456");
+    options o = none;
+    add_mss(&o, 1000);
+    int made = client_with(&c, fresh(), "a smaller tcp_rmem", &o);
+    reset(made);
+    see(&c, "a smaller tcp_rmem, reset");
+    set("tcp_rmem", "4096 540000 15728640");
+    made = fresh();
+    option(made, IPPROTO_TCP, TCP_MAXSEG, 600);
+    made = client_with(&c, made, "TCP_MAXSEG of 600", &o);
+    (void)send(made, filled, 1000, 0);
+    see(&c, "TCP_MAXSEG of 600, data");
+    see(&c, "TCP_MAXSEG of 600, the rest");
+    close(made);
+    far_drain(&tun);
+    close(sock);
+}
+
+static void stamps(void)
+{
+    static tcp c;
+    options o = none, then = none, old = none, later = none;
+    add_mss(&o, 1000);
+    add_sack(&o);
+    add_stamp(&o, 700, 0);
+    add_stamp(&then, 800, 0);
+    add_stamp(&old, 600, 0);
+    add_stamp(&later, 900, 0);
+    int sock = listener(OWN, 7100, 5);
+    int got = server_with(&c, sock, "with timestamps", &o, &then);
+    say_with(&c, ACK, &old, "old", 3);
+    see(&c, "an old segment");
+    c.seq -= 3;
+    say_with(&c, ACK, &later, "new", 3);
+    see(&c, "a later one");
+    SHOW("it alone is read", (has_bytes(got, 3), recv(got, room, 10, 0)));
+    say_with(&c, ACK, NULL, "bare", 4);
+    see(&c, "one without a timestamp");
+    c.seq += 100;
+    say_with(&c, ACK, &later, "ahead", 5);
+    see(&c, "one beyond a gap");
+    c.seq -= 105;
+    say_with(&c, ACK, &later, filled, 100);
+    see(&c, "the gap");
+    c.seq += 5;
+    SHOW("shut down", shutdown(got, SHUT_WR));
+    see(&c, "the end");
+    say_with(&c, FIN | ACK, &later, NULL, 0);
+    see(&c, "the other end");
+    say_with(&c, FIN | ACK, &later, NULL, 0);
+    see(&c, "the other end again");
+    close(got);
+    close(sock);
+    far_drain(&tun);
+}
+
+static void short_ones(void)
+{
+    static tcp c;
+    options o = none;
+    add_mss(&o, 1000);
+    int sock = client_with(&c, fresh(), "Nagle", &o);
+    (void)send(sock, "first", 5, 0);
+    see(&c, "Nagle, the first");
+    (void)send(sock, "second", 6, 0);
+    (void)send(sock, "third", 5, 0);
+    see_none(&c, "Nagle, the second waits");
+    say_with(&c, ACK, NULL, NULL, 0);
+    see(&c, "Nagle, together when the first is there");
+    (void)send(sock, "fourth", 6, 0);
+    see_none(&c, "Nagle, the fourth waits");
+    option(sock, IPPROTO_TCP, TCP_NODELAY, 1);
+    see(&c, "TCP_NODELAY, it leaves");
+    (void)send(sock, "fifth", 5, 0);
+    see(&c, "TCP_NODELAY, the fifth");
+    say_with(&c, ACK, NULL, NULL, 0);
+    close(sock);
+    far_drain(&tun);
+    sock = fresh();
+    option(sock, IPPROTO_TCP, TCP_NODELAY, 1);
+    sock = client_with(&c, sock, "set before", &o);
+    for (int i = 0; i < 3; i++) {
+        (void)send(sock, "piece", 5, 0);
+        see(&c, "set before, a piece");
+    }
+    close(sock);
+    far_drain(&tun);
+}
+
+static void misfits(void)
+{
+    static tcp c;
+    options o = none;
+    add_mss(&o, 1000);
+    int sock = client_with(&c, fresh(), "misfits", &o);
+    uint32_t seq = c.seq, ack = c.ack;
+    c.ack = ack + 1;
+    say_with(&c, ACK, NULL, NULL, 0);
+    see(&c, "an acknowledgement of what was not sent");
+    pause_ms(600);
+    c.ack = ack;
+    c.seq = seq - 1;
+    say_with(&c, ACK, NULL, NULL, 0);
+    see(&c, "a question whether it is still there");
+    pause_ms(600);
+    c.seq = seq + 10;
+    say_with(&c, RST, NULL, NULL, 0);
+    see(&c, "a reset inside the window");
+    c.seq = seq + 10000000;
+    say_with(&c, RST, NULL, NULL, 0);
+    see_none(&c, "a reset outside");
+    pause_ms(600);
+    c.seq = seq;
+    say_with(&c, SYN, NULL, NULL, 0);
+    see(&c, "a SYN");
+    c.seq = seq;
+    say_with(&c, 0, NULL, "flags", 5);
+    see_none(&c, "no flags");
+    c.seq = seq;
+    say_with(&c, RST, NULL, NULL, 0);
+    SHOW("the very reset, recv", (EVENTUALLY(now_events(sock, POLLIN), SOON), recv(sock, room, 10, 0)));
+    say_with(&c, ACK, NULL, NULL, 0);
+    see(&c, "what comes after it");
+    close(sock);
+    int before = listener(OWN, 7100, 5);
+    meet(&c, 7100);
+    c.peer_port = ++far_port;
+    say_with(&c, SYN, &o, NULL, 0);
+    see(&c, "not accepted yet, answer");
+    SHOW("not accepted yet", accept4(before, NULL, NULL, 0));
+    c.seq++;
+    say_with(&c, RST, NULL, NULL, 0);
+    see(&c, "a reset that is not quite right");
+    c.seq--;
+    say_with(&c, ACK, NULL, NULL, 0);
+    SHOW("the answer's answer", (sock = accepted(before, NULL)) >= 0);
+    reset(sock);
+    see(&c, "reset");
+    close(before);
+    far_drain(&tun);
+}
+
+static void headers(void)
+{
+    static tcp c;
+    options o = none;
+    add_mss(&o, 1000);
+    int sock = fresh();
+#ifdef V6
+    option(sock, IPPROTO_IPV6, IPV6_TCLASS, 0x48);
+    option(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 9);
+#else
+    option(sock, IPPROTO_IP, IP_TOS, 0x48);
+    option(sock, IPPROTO_IP, IP_TTL, 9);
+#endif
+    sock = client_with(&c, sock, "headers", &o);
+    say("headers, hop limit and class", "%d %#x", tcp_seen.ttl, tcp_seen.tos);
+#ifdef V6
+    option(sock, IPPROTO_IPV6, IPV6_UNICAST_HOPS, 33);
+#else
+    option(sock, IPPROTO_IP, IP_TTL, 33);
+#endif
+    (void)send(sock, "data", 4, 0);
+    see(&c, "headers, data");
+    say("headers, hop limit and class then", "%d %#x", tcp_seen.ttl, tcp_seen.tos);
+    close(sock);
+    far_drain(&tun);
+}
+
+int main(int argc, char **argv)
+{
+    tun = far_start(argc, argv);
+    set("tcp_rmem", "4096 540000 15728640");
+    set("tcp_timestamps", "1");
+    set("tcp_sack", "1");
+    set("tcp_window_scaling", "1");
+    set("tcp_ecn", "0");
+    /* What is late is not sent again before 200 ms. */
+    set("tcp_early_retrans", "0");
+    handshakes();
+    stamps();
+    short_ones();
+    misfits();
+    headers();
+    return 0;
+}
