@@ -97,6 +97,8 @@ programs! {
     procfs_trie
     queue
     rare_ioctls
+    raw_errors
+    raw_errors6
     raw_icmp
     raw_icmp6
     read
@@ -150,6 +152,8 @@ programs! {
     udp_bind6
     udp_errors
     udp_errors6
+    udp_hosts
+    udp_hosts6
     udp_names
     udp_names6
     udp_receive

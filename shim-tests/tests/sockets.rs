@@ -28,6 +28,9 @@ macro_rules! pairs {
 pairs! {
     asyncio
     basic
+    captures
+    counters
+    echoes
     fastd
     lossy
     lwip
@@ -38,6 +41,7 @@ pairs! {
     openvpn_tcp
     openvpn_tls
     openvpn_udp
+    paths
     pings
     ssh
     ssh_tun

@@ -41,6 +41,7 @@ compile_error!(
 
 mod adopt;
 mod asking;
+mod buffers;
 mod capi;
 mod chardev;
 mod closing;

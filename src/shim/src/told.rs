@@ -3,7 +3,7 @@
 use crate::uaccess::{self, OwnMemory};
 use libc::{c_uint, iovec, msghdr};
 use memtun_abi::Errno;
-use memtun_calls::packet::receive::show_error;
+use memtun_calls::packet::receive::append;
 use memtun_calls::Memory;
 use memtun_stack::sockets::Report;
 use memtun_sys::inet::SocketName;
@@ -63,7 +63,11 @@ impl Told<'_> {
         let v4 = self.to.is_ipv4();
         let error = extended(self.report, v4);
         let error = &error[..16 + if v4 { 16 } else { 28 }];
-        let (used, cut_too) = show_error(&OwnMemory, !v4, error, (at, used, room))?;
+        let of = match v4 {
+            true => (libc::IPPROTO_IP, libc::IP_RECVERR),
+            false => (libc::IPPROTO_IPV6, libc::IPV6_RECVERR),
+        };
+        let (used, cut_too) = append(&OwnMemory, of, error, (at, used, room))?;
         if cut || cut_too {
             flags |= libc::MSG_CTRUNC;
         }

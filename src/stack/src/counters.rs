@@ -1,5 +1,5 @@
-//! What IP and the protocols above it have counted, in the net's table of sockets: everybody who sends or
-//! receives for the net counts, and /proc/net/snmp, snmp6 and netstat show it.
+//! What IP and the protocols above it have counted, in the net's table of sockets: everybody who
+//! sends or receives for the net counts, and /proc/net/snmp, snmp6 and netstat show it.
 #![forbid(unsafe_code)]
 
 use memtun_shm::layout::{InetState, COUNTERS};

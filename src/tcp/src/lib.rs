@@ -26,9 +26,17 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no Fast Open, no probing for the path's MTU (RFC 4821).
-//! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps; Linux's
-//!   grows to several. As much is kept of what is written.
+//! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5, no probing for the
+//!   path's MTU (RFC 4821).
+//! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps. It grows
+//!   with what is read; where the program's buffer decides it (SO_RCVBUF), bytes are counted and
+//!   not the memory that a kernel needs for them; memory is never short. As much is kept of what is
+//!   written.
+//! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
+//! - PSH ends what is written so far, not each write; MSG_EOR keeps nothing apart.
+//! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
+//!   too, for at most 200 ms.
+//! - A program can write more before it blocks, because two buffers lie in the way.
 //! - Congestion is CUBIC's, or BBR's where the machine, or the net, is set to that; what else a net
 //!   is set to, and TCP_CONGESTION of a socket, is CUBIC, too. CUBIC ends slow start by the delay,
 //!   not by trains of acknowledgements; BBR paces only below 100 Mbit/s, in steps of a millisecond,
@@ -39,8 +47,11 @@
 //!   round trips; Linux waits for its timer.
 //! - Where nothing was lost lately, the segments that one turn of the host process takes have one
 //!   answer, as if they had come in one piece; Linux answers every second one.
-//! - Challenges are limited for each connection (two in a second), not for the host.
+//! - Challenges are limited for each connection (net.ipv4.tcp_invalid_ratelimit), not for the host.
+//! - An error by ICMP is believed whatever sequence number it quotes.
 //! - FIN_WAIT2 ends by itself only where the caller says so.
+//! - TCP_INFO knows no rates and counts no retransmissions; SIOCOUTQ, SO_MEMINFO and timestamps of
+//!   what was sent (SO_TIMESTAMPING, MSG_ZEROCOPY) are those of the program's own socket.
 
 #![forbid(unsafe_code)]
 

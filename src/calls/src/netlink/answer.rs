@@ -6,7 +6,7 @@
 //! the program has had. So nothing is kept in a process, and whoever has the socket goes on.
 #![forbid(unsafe_code)]
 
-use super::diag::Diag;
+use super::diag::{self, Diag};
 use super::generic::{End, Who};
 use super::SOL_NETLINK;
 use super::{generic, mark, seal};
@@ -71,10 +71,17 @@ pub(super) fn answer(host: &impl Host, fd: i32, request: &Request<'_>) -> Result
         full: false,
     };
     if is_busy(&queue, request) {
-        refuse_busy(&mut queue, request.bytes);
+        refuse(&mut queue, request.bytes, libc::EBUSY);
         return Ok(());
     }
     let asked = asked(host)?;
+    if asked.is_some()
+        && request.protocol == libc::NETLINK_SOCK_DIAG
+        && diag::is_of_files(request.bytes)
+    {
+        refuse(&mut queue, request.bytes, libc::ENOENT);
+        return Ok(());
+    }
     let who = match asked {
         Some(net) if request.is_generic() => generic::who(host, net, request.bytes),
         Some(_) if request.protocol == libc::NETLINK_SOCK_DIAG => Who::Machine,
@@ -152,7 +159,7 @@ fn is_busy(queue: &Queue, request: &Request<'_>) -> bool {
 }
 
 /// Answers a request with the error EBUSY (`netlink_ack`).
-fn refuse_busy(queue: &mut Queue, request: &[u8]) {
+fn refuse(queue: &mut Queue, request: &[u8], errno: i32) {
     /// NLM_F_CAPPED.
     const CAPPED: u16 = 0x100;
     /// Length in bytes of the head of an error message: a message's header, and the errno.
@@ -168,7 +175,7 @@ fn refuse_busy(queue: &mut Queue, request: &[u8]) {
     }
     room[8..12].copy_from_slice(&request[8..12]);
     room[12..HEADER].copy_from_slice(&queue.port.to_ne_bytes());
-    room[HEADER..ERROR].copy_from_slice(&(-libc::EBUSY).to_ne_bytes());
+    room[HEADER..ERROR].copy_from_slice(&(-errno).to_ne_bytes());
     room[ERROR..length].copy_from_slice(&request[..quoted]);
     queue.put(&room[..length]);
 }

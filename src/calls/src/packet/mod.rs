@@ -294,6 +294,16 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             return Err(Errno(libc::EOPNOTSUPP));
         }
         let peer = crate::inet::name::read(self.memory, name, length);
+        if peer.is_none() {
+            let mut family = [0; 2];
+            if length < family.len() {
+                return Err(EINVAL);
+            }
+            self.memory.read(name, &mut family)?;
+            if i32::from(u16::from_ne_bytes(family)) != libc::AF_UNSPEC {
+                return Err(EINVAL);
+            }
+        }
         if peer.is_some_and(|peer| peer.is_ipv6() != (self.kind.family == libc::AF_INET6)) {
             return Err(Errno(libc::EAFNOSUPPORT));
         }

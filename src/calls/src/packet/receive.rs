@@ -99,16 +99,15 @@ impl<M: Memory> Control<'_, M> {
     }
 }
 
-/// Appends the error of an element of the queue of errors, as [`show`] does with what is known of
-/// the packet.
+/// Appends one control message, as [`show`] does.
 ///
 /// # Errors
 ///
 /// EFAULT where that cannot be written.
-pub fn show_error(
+pub fn append(
     memory: &impl Memory,
-    is_v6: bool,
-    error: &[u8],
+    (level, kind): (i32, i32),
+    data: &[u8],
     (at, used, room): (usize, usize, usize),
 ) -> Result<(usize, bool), Errno> {
     let mut control = Control {
@@ -118,10 +117,7 @@ pub fn show_error(
         room,
         cut: false,
     };
-    match is_v6 {
-        false => control.put(libc::IPPROTO_IP, libc::IP_RECVERR, error)?,
-        true => control.put(libc::IPPROTO_IPV6, libc::IPV6_RECVERR, error)?,
-    }
+    control.put(level, kind, data)?;
     Ok((control.used, control.cut))
 }
 

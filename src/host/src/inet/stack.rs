@@ -109,7 +109,7 @@ impl Output<'_, '_> {
     }
 
     /// Counts, where there is something to count in: with the first address comes the table.
-    pub(super) fn counted(&mut self, count: impl FnOnce(&InetState)) {
+    pub(crate) fn counted(&mut self, count: impl FnOnce(&InetState)) {
         if self.stack.table.is_none() {
             self.stack.table = self.service.net().open_inet().ok().flatten();
         }

@@ -41,12 +41,6 @@ fn connect(net: &NetDir, socket: &Fd, inode: u64) -> Result<(), Errno> {
     at(net, &name, |path| sys::connect_path(socket.as_fd(), path))
 }
 
-/// Is the socket of a program closed?
-pub(super) fn is_closed(net: &NetDir, inode: u64) -> bool {
-    let tried = new_socket().and_then(|socket| connect(net, &socket, inode));
-    matches!(tried, Err(Errno(libc::ECONNREFUSED | libc::ENOENT)))
-}
-
 impl End {
     /// Connects with the socket of a program.
     pub(super) fn new(net: &NetDir, inode: u64) -> Result<End, Errno> {

@@ -120,7 +120,7 @@ impl Socket {
     }
 
     /// Notes that a packet is too long for its path, whose MTU is this (`ip_local_error`).
-    pub(super) fn too_long(&mut self, net: &NetDir, to: IpAddr, mtu: u32) {
+    pub(super) fn too_long(&mut self, net: &NetDir, to: SocketAddr, mtu: u32) {
         if !self.asks_for_errors() {
             return;
         }
@@ -138,7 +138,7 @@ impl Socket {
         };
         let element = Element {
             report,
-            to: SocketAddr::new(to, self.port),
+            to,
             at: nobody,
             ifindex: 0,
         };

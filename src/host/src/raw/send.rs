@@ -8,10 +8,10 @@ use crate::inet::route::Way;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_ip::head::Head;
-use memtun_ip::{checksum, icmp, Packet};
+use memtun_ip::{checksum, icmp, protocol, Packet};
 use memtun_stack::sockets::raw::{set, Order, Sending, MACHINES_WAY};
 use memtun_stack::state::View;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// IPPROTO_RAW.
 const RAW: u16 = 255;
@@ -80,7 +80,7 @@ impl Raw {
             false => Ipv4Addr::UNSPECIFIED.into(),
         };
         let given = sending.from.or(facts.own);
-        let (from, protocol) = match included {
+        let (from, of) = match included {
             true if !v6 => source_of(bytes)?,
             true => (any, carried),
             false => (given.unwrap_or(any), carried),
@@ -94,7 +94,7 @@ impl Raw {
             },
             tos,
             mark: facts.mark,
-            protocol,
+            protocol: of,
             ..Flow::to(to)
         });
         if is_ping && goes_by_machine(out, &way) {
@@ -106,6 +106,10 @@ impl Raw {
         }
         let net = out.service.net();
         let too_long = |mtu: u32| {
+            // In place of the port stand type and code of a message of ICMPv6 (`struct flowi6`).
+            let kind = bytes.first_chunk().filter(|_| of == protocol::ICMP6 && v6);
+            let port = kind.map_or(sending.port, |kind| u16::from_be_bytes(*kind));
+            let to = SocketAddr::new(to, port);
             let _ = self.with(order, |socket| socket.too_long(net, to, mtu));
             Err(Errno(libc::EMSGSIZE))
         };

@@ -1,14 +1,14 @@
 //! One packet socket or raw socket.
 #![forbid(unsafe_code)]
 
-use super::end::{is_closed, End};
+use super::end::End;
 use crate::inet::meta::Meta;
 use memtun_abi::Errno;
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::{protocol, Packet};
 use memtun_kernel::bpf::{self, Frame, Instruction};
 use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::raw::{octets_of, Bound, Head, Kind};
+use memtun_stack::sockets::raw::{is_open, octets_of, Bound, Head, Kind};
 use memtun_sys as sys;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -107,7 +107,7 @@ impl Socket {
 
     /// Is the program's end still open?
     pub(super) fn is_open(&self, net: &NetDir) -> bool {
-        !self.closed && !is_closed(net, self.inode)
+        !self.closed && is_open(net, self.inode)
     }
 
     /// Does a packet socket listen to this interface?
@@ -201,6 +201,7 @@ impl Socket {
             network: 0,
             addresses: [octets(packet.source), octets(packet.destination)],
             hops: [packet.hop_limit, packet.traffic_class],
+            time: memtun_sys::now_ns(libc::CLOCK_REALTIME),
         };
         self.filtered(data, 0, head)
     }

@@ -231,6 +231,18 @@ impl NetDir {
         written
     }
 
+    /// Opens the file in which the host process keeps what it knows of packet sockets and raw ones.
+    /// Returns its length in bytes, too.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is none, and what opening it fails with.
+    pub fn packets_file(&self) -> Result<(Fd, usize), Errno> {
+        let dir = self.open_dir()?;
+        let (file, st) = dir.open(PACKETS, libc::O_RDONLY, libc::S_IFREG)?;
+        Ok((file, usize::try_from(st.st_size).unwrap_or(0)))
+    }
+
     /// Returns what the last host process has kept of packet sockets and raw ones.
     ///
     /// # Errors
@@ -239,10 +251,8 @@ impl NetDir {
     pub fn kept_packets(&self) -> Result<Vec<u8>, Errno> {
         /// More than all sockets of a net need.
         const MOST: usize = 64 << 20;
-        let (file, st) = self
-            .open_dir()?
-            .open(PACKETS, libc::O_RDONLY, libc::S_IFREG)?;
-        let mut bytes = vec![0; usize::try_from(st.st_size).unwrap_or(0).min(MOST)];
+        let (file, length) = self.packets_file()?;
+        let mut bytes = vec![0; length.min(MOST)];
         let n = sys::pread(file.raw(), &mut bytes, 0)?;
         bytes.truncate(n);
         Ok(bytes)

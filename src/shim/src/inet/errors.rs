@@ -18,9 +18,8 @@ use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
-use memtun_calls::packet::receive::show as show_known;
+use memtun_calls::packet::receive::append;
 use memtun_shm::Shelf;
-use memtun_stack::sockets::raw::{set, Bound, Head, Kind};
 use memtun_stack::sockets::{flag, report, Flow, Report};
 use memtun_sys as sys;
 use std::net::SocketAddr;
@@ -323,37 +322,23 @@ fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> 
         payload: &queued.payload[..queued.length],
         is_v6: Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) == Ok(libc::AF_INET6),
     };
-    let head = Head {
-        hops: [queued.report.hops, 0],
-        ..Head::default()
-    };
-    let of = (
-        Kind {
-            family: if told.to.is_ipv4() {
-                libc::AF_INET
-            } else {
-                libc::AF_INET6
-            },
-            kind: libc::SOCK_DGRAM,
-        },
-        wanted_of(fd, told.is_v6),
-    );
-    let before = |control| match queued.report.is_local() {
-        true => Ok((0, false)),
-        false => show_known(&OwnMemory, of, &head, control),
+    let hops = i32::from(queued.report.hops).to_ne_bytes();
+    let before = |(at, used, room)| match wanted_of(fd, told.is_v6) {
+        Some(of) if !queued.report.is_local() => append(&OwnMemory, of, &hops, (at, used, room)),
+        _ => Ok((used, false)),
     };
     told.give(message, before).map(Some)
 }
 
-/// What a socket wants to know of a message besides the error that it tells.
-fn wanted_of(fd: c_int, v6: bool) -> Bound {
-    let (level, option) = match v6 {
-        false => (libc::IPPROTO_IP, libc::IP_RECVTTL),
-        true => (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT),
-    };
-    let wants = Descriptor(fd).option(level, option) == Ok(1);
-    Bound {
-        set: if wants { set::HOPS } else { 0 },
-        ..Bound::default()
+/// By which control message a socket wants to know the hop limit of a message that tells an error.
+fn wanted_of(fd: c_int, v6: bool) -> Option<(c_int, c_int)> {
+    /// The option of old and its message are one number, those of today two.
+    const OLD: c_int = 8;
+    let wants = |level, option| Descriptor(fd).option(level, option) == Ok(1);
+    let (v4_level, level) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
+    match v6 {
+        false => wants(v4_level, libc::IP_RECVTTL).then_some((v4_level, libc::IP_TTL)),
+        true if wants(level, libc::IPV6_RECVHOPLIMIT) => Some((level, libc::IPV6_HOPLIMIT)),
+        true => wants(level, OLD).then_some((level, OLD)),
     }
 }

@@ -6,6 +6,7 @@
 
 use super::calls::{call, AnyName, Descriptor};
 use super::{errors, known};
+use crate::buffers::{Buffers, Place};
 use crate::errno::{self, fence};
 use crate::table;
 use crate::uaccess::{self, OwnMemory, UsedMemory};
@@ -25,8 +26,8 @@ use std::net::SocketAddr;
 
 /// Bytes that are received at least, so that a report is known as one.
 const LEAST: usize = report::HEAD;
-/// Number of the program's buffers that are received into together with one of our own.
-const FEW: usize = 8;
+/// What is too short for that goes on in a buffer of this library.
+const PLACE: Place = Place::Behind(LEAST);
 
 /// Where the program wants what is received.
 #[derive(Clone, Copy)]
@@ -41,10 +42,8 @@ enum Wanted {
 pub struct Receiving {
     message: msghdr,
     name: AnyName,
-    buffers: [iovec; FEW + 1],
+    buffers: Buffers,
     tail: [u8; LEAST],
-    /// Bytes that the program has room for.
-    room: usize,
     flags: c_int,
     wanted: Wanted,
     control_length: usize,
@@ -61,18 +60,13 @@ pub enum Next {
 }
 
 impl Receiving {
-    fn empty(flags: c_int, wanted: Wanted) -> Receiving {
-        let none = iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        };
+    fn new(buffers: Buffers, flags: c_int, wanted: Wanted) -> Receiving {
         Receiving {
             // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
             message: unsafe { zeroed() },
             name: AnyName::room(),
-            buffers: [none; FEW + 1],
+            buffers,
             tail: [0; LEAST],
-            room: 0,
             flags,
             wanted,
             control_length: 0,
@@ -87,14 +81,12 @@ impl Receiving {
         flags: c_int,
         (name, room, length): (*mut sockaddr, usize, *mut socklen_t),
     ) -> Receiving {
-        let mut this = Receiving::empty(flags, Wanted::Bytes(name, room, length));
-        this.room = n;
-        this.buffers[0] = iovec {
+        let buffer = iovec {
             iov_base: buf,
             iov_len: n,
         };
-        this.message.msg_iovlen = 1;
-        this
+        let wanted = Wanted::Bytes(name, room, length);
+        Receiving::new(Buffers::one(buffer, PLACE), flags, wanted)
     }
 
     /// Begins to receive into the buffers of an array.
@@ -102,9 +94,8 @@ impl Receiving {
     pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
         let nothing = (std::ptr::null_mut(), 0, std::ptr::null_mut());
         let wanted = Wanted::Bytes(nothing.0, nothing.1, nothing.2);
-        let mut this = Receiving::empty(0, wanted);
-        this.take_buffers(array, count.max(0) as usize);
-        this
+        let buffers = Buffers::of_array(array, count.max(0) as usize, PLACE);
+        Receiving::new(buffers, 0, wanted)
     }
 
     /// Begins to receive a message. `None` leaves the call to the kernel.
@@ -112,48 +103,21 @@ impl Receiving {
     pub extern "C" fn message(message: *mut msghdr, flags: c_int) -> Option<Receiving> {
         // SAFETY: a message is a plain C struct.
         let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
-        let mut this = Receiving::empty(flags, Wanted::Message(message, given));
+        let buffers = Buffers::of_array(given.msg_iov, given.msg_iovlen, PLACE);
+        let mut this = Receiving::new(buffers, flags, Wanted::Message(message, given));
         this.message.msg_control = given.msg_control;
         this.control_length = given.msg_controllen;
-        this.take_buffers(given.msg_iov, given.msg_iovlen);
         Some(this)
-    }
-
-    fn take_buffers(&mut self, array: *const iovec, count: usize) {
-        self.message.msg_iov = array.cast_mut();
-        self.message.msg_iovlen = count as _;
-        self.room = usize::MAX;
-        if count > FEW {
-            return;
-        }
-        let mut room = 0usize;
-        for (at, to) in self.buffers[..count].iter_mut().enumerate() {
-            // SAFETY: an iovec is two plain numbers.
-            let read = errno::keep(|| unsafe { uaccess::read(array.wrapping_add(at)) });
-            let Ok(buffer) = read else { return };
-            room = room.saturating_add(buffer.iov_len);
-            *to = buffer;
-        }
-        self.room = room;
-        // From now on the buffers are those of this value.
-        self.message.msg_iov = std::ptr::null_mut();
     }
 
     /// Returns the message for the kernel's call, which is made before this value is moved.
     #[inline(never)]
     pub extern "C" fn prepare(&mut self) -> *mut msghdr {
-        if self.message.msg_iov.is_null() || self.message.msg_iov == self.buffers.as_mut_ptr() {
-            let mut count = self.message.msg_iovlen;
-            if self.message.msg_iov.is_null() && self.room < LEAST && count <= FEW {
-                self.buffers[count] = iovec {
-                    iov_base: (&raw mut self.tail).cast(),
-                    iov_len: LEAST,
-                };
-                count += 1;
-            }
-            self.message.msg_iov = self.buffers.as_mut_ptr();
-            self.message.msg_iovlen = count as _;
-        }
+        let tail = iovec {
+            iov_base: (&raw mut self.tail).cast(),
+            iov_len: LEAST,
+        };
+        self.buffers.put_into(&mut self.message, tail);
         self.name.length = self.name.bytes.len() as socklen_t;
         self.message.msg_name = (&raw mut self.name.bytes).cast();
         self.message.msg_namelen = self.name.length;
@@ -179,6 +143,14 @@ impl Receiving {
     #[cold]
     #[inline(never)]
     pub extern "C" fn judge(&mut self, fd: c_int, stored: ssize_t) -> Next {
+        let next = self.judged(fd, stored);
+        if !matches!(next, Next::Again) {
+            self.buffers.end();
+        }
+        next
+    }
+
+    fn judged(&mut self, fd: c_int, stored: ssize_t) -> Next {
         if stored < 0 {
             if errno::get() == libc::ENOTSOCK {
                 table::forget_datagrams(fd);
@@ -240,25 +212,7 @@ impl Receiving {
 
     /// Copies the beginning of what the kernel has stored, and returns how much that is.
     fn received(&self, stored: usize, into: &mut [u8]) -> usize {
-        let mut filled = 0;
-        let most = into.len().min(stored);
-        // SAFETY: the array is this value's own or the program's, which the kernel has just used.
-        let buffer = |at: usize| unsafe {
-            uaccess::read_used(self.message.msg_iov.wrapping_add(at).cast_const())
-        };
-        for at in 0..self.message.msg_iovlen {
-            let Ok(buffer) = buffer(at) else { break };
-            let some = buffer.iov_len.min(most - filled);
-            let part = &mut into[filled..filled + some];
-            if UsedMemory.read(buffer.iov_base as usize, part).is_err() {
-                break;
-            }
-            filled += some;
-            if filled == most {
-                break;
-            }
-        }
-        filled
+        Buffers::read(&self.message, stored, into)
     }
 
     fn sender(&self) -> Option<SocketAddr> {
@@ -294,9 +248,9 @@ impl Receiving {
         stored: ssize_t,
         from: Option<(SocketAddr, Option<Flow>)>,
     ) -> Result<ssize_t, Errno> {
-        let cut = stored as usize > self.room;
+        let cut = stored as usize > self.buffers.room;
         let given = match cut && self.flags & libc::MSG_TRUNC == 0 {
-            true => self.room as ssize_t,
+            true => self.buffers.room as ssize_t,
             false => stored,
         };
         let native_length = (self.message.msg_namelen as usize).min(self.name.bytes.len());

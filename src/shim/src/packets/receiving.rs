@@ -4,6 +4,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use crate::buffers::{Buffers, Place};
 use crate::errno::{self, fence};
 use crate::uaccess::{self, UsedMemory};
 use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
@@ -14,16 +15,11 @@ use memtun_calls::Memory;
 use memtun_stack::sockets::raw::{Head, HEAD};
 use std::mem::zeroed;
 
-/// Number of the program's buffers that are received into.
-const BUFFERS: usize = 64;
-
 /// A receive that is under way. Nothing in it has to be cleaned up.
 pub struct Receiving {
     message: msghdr,
     head: [u8; HEAD],
-    buffers: [iovec; BUFFERS + 1],
-    /// Bytes that the program has room for.
-    room: usize,
+    buffers: Buffers,
     flags: c_int,
     /// Where the program wants the name, how long it may be, and where its length goes.
     name: (*mut sockaddr, usize, *mut socklen_t),
@@ -43,17 +39,16 @@ pub enum Next {
 }
 
 impl Receiving {
-    fn empty(flags: c_int, name: (*mut sockaddr, usize, *mut socklen_t)) -> Receiving {
-        let none = iovec {
-            iov_base: std::ptr::null_mut(),
-            iov_len: 0,
-        };
+    fn new(
+        buffers: Buffers,
+        flags: c_int,
+        name: (*mut sockaddr, usize, *mut socklen_t),
+    ) -> Receiving {
         Receiving {
             // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
             message: unsafe { zeroed() },
             head: [0; HEAD],
-            buffers: [none; BUFFERS + 1],
-            room: 0,
+            buffers,
             flags,
             name,
             given: std::ptr::null_mut(),
@@ -70,22 +65,19 @@ impl Receiving {
         flags: c_int,
         name: (*mut sockaddr, usize, *mut socklen_t),
     ) -> Receiving {
-        let mut this = Receiving::empty(flags, name);
-        this.room = n;
-        this.buffers[1] = iovec {
+        let buffer = iovec {
             iov_base: buf,
             iov_len: n,
         };
-        this.message.msg_iovlen = 2;
-        this
+        Receiving::new(Buffers::one(buffer, Place::Front), flags, name)
     }
 
     /// Begins to receive into the buffers of an array.
     #[inline(never)]
     pub extern "C" fn vector(array: *const iovec, count: c_int) -> Receiving {
-        let mut this = Receiving::empty(0, (std::ptr::null_mut(), 0, std::ptr::null_mut()));
-        this.take_buffers(array, count.max(0) as usize);
-        this
+        let buffers = Buffers::of_array(array, count.max(0) as usize, Place::Front);
+        let nobody = (std::ptr::null_mut(), 0, std::ptr::null_mut());
+        Receiving::new(buffers, 0, nobody)
     }
 
     /// Begins to receive a message. `None` leaves the call to the kernel.
@@ -98,41 +90,22 @@ impl Receiving {
             given.msg_namelen as usize,
             std::ptr::null_mut(),
         );
-        let mut this = Receiving::empty(flags, name);
+        let buffers = Buffers::of_array(given.msg_iov, given.msg_iovlen, Place::Front);
+        let mut this = Receiving::new(buffers, flags, name);
         this.given = message;
         this.message.msg_control = given.msg_control;
         this.control_length = given.msg_controllen;
-        this.take_buffers(given.msg_iov, given.msg_iovlen);
         Some(this)
-    }
-
-    fn take_buffers(&mut self, array: *const iovec, count: usize) {
-        let count = count.min(BUFFERS);
-        let mut room = 0usize;
-        for (at, to) in self.buffers[1..=count].iter_mut().enumerate() {
-            // SAFETY: an iovec is two plain numbers.
-            let read = errno::keep(|| unsafe { uaccess::read(array.wrapping_add(at)) });
-            let Ok(buffer) = read else {
-                // The kernel finds that it cannot store there.
-                to.iov_base = std::ptr::dangling_mut::<u8>().cast();
-                to.iov_len = usize::MAX >> 1;
-                break;
-            };
-            room = room.saturating_add(buffer.iov_len);
-            *to = buffer;
-        }
-        self.room = room;
-        self.message.msg_iovlen = (count + 1) as _;
     }
 
     /// Returns the message for the kernel's call, which is made before this value is moved.
     #[inline(never)]
     pub extern "C" fn prepare(&mut self) -> *mut msghdr {
-        self.buffers[0] = iovec {
+        let head = iovec {
             iov_base: (&raw mut self.head).cast(),
             iov_len: HEAD,
         };
-        self.message.msg_iov = self.buffers.as_mut_ptr();
+        self.buffers.put_into(&mut self.message, head);
         self.message.msg_controllen = self.control_length as _;
         self.message.msg_flags = 0;
         &raw mut self.message
@@ -142,6 +115,14 @@ impl Receiving {
     #[cold]
     #[inline(never)]
     pub extern "C" fn judge(&mut self, fd: c_int, stored: ssize_t) -> Next {
+        let next = self.judged(fd, stored);
+        if matches!(next, Next::Give(_)) {
+            self.buffers.end();
+        }
+        next
+    }
+
+    fn judged(&mut self, fd: c_int, stored: ssize_t) -> Next {
         if stored < 0 && errno::get() == libc::ECONNRESET {
             return self.fail(fd);
         }
@@ -155,6 +136,7 @@ impl Receiving {
             // Nobody but the host process has anything to say here.
             return Next::Again;
         };
+        super::stamp(fd, head.time);
         let stored = stored as usize - HEAD;
         let given = errno::keep(|| fence(|| self.give(fd, &head, stored)));
         Next::Give(given.unwrap_or(stored) as ssize_t)
@@ -214,6 +196,10 @@ impl Receiving {
             uaccess::write(self.given, &after)?;
         }
         let whole = self.flags & libc::MSG_TRUNC != 0;
-        Ok(if whole { stored } else { stored.min(self.room) })
+        Ok(if whole {
+            stored
+        } else {
+            stored.min(self.buffers.room)
+        })
     }
 }

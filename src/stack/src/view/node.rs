@@ -253,9 +253,12 @@ impl Tree<'_> {
             Place::Net(file) if file.is_of_namespace() && self.view() == View::Merged => {
                 Node::Machine
             }
-            // A net that never had an address has no socket.
+            // A net that never had an address has no socket but these.
             Place::Net(file)
-                if file.lists_sockets() && self.view() == View::Merged && !self.net.has_inet() =>
+                if file.lists_sockets()
+                    && self.view() == View::Merged
+                    && !self.net.has_inet()
+                    && self.net.packets_file().is_err() =>
             {
                 Node::Machine
             }

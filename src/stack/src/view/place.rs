@@ -119,9 +119,11 @@ pub enum NetFile {
     Sockstat,
     /// How many sockets of IPv6 there are.
     Sockstat6,
+    /// Packet sockets.
+    Packet,
 }
 
-const NET_FILES: [(&str, NetFile); 23] = [
+const NET_FILES: [(&str, NetFile); 24] = [
     ("dev", NetFile::Dev),
     ("dev_mcast", NetFile::DevMcast),
     ("route", NetFile::Route),
@@ -145,6 +147,7 @@ const NET_FILES: [(&str, NetFile); 23] = [
     ("raw6", NetFile::Raw6),
     ("sockstat", NetFile::Sockstat),
     ("sockstat6", NetFile::Sockstat6),
+    ("packet", NetFile::Packet),
 ];
 
 /// The directory in /proc/net of what IPv6 has counted on each link.
@@ -177,6 +180,7 @@ impl NetFile {
             NetFile::Raw6 => b"/proc/self/net/raw6",
             NetFile::Sockstat => b"/proc/self/net/sockstat",
             NetFile::Sockstat6 => b"/proc/self/net/sockstat6",
+            NetFile::Packet => b"/proc/self/net/packet",
         }
     }
 
@@ -195,8 +199,11 @@ impl NetFile {
 
     /// Is it a list of sockets?
     pub fn lists_sockets(self) -> bool {
-        use NetFile::{Icmp, Icmp6, Raw, Raw6, Tcp, Tcp6, Udp, Udp6};
-        matches!(self, Tcp | Tcp6 | Udp | Udp6 | Icmp | Icmp6 | Raw | Raw6)
+        use NetFile::{Icmp, Icmp6, Packet, Raw, Raw6, Tcp, Tcp6, Udp, Udp6};
+        matches!(
+            self,
+            Tcp | Tcp6 | Udp | Udp6 | Icmp | Icmp6 | Raw | Raw6 | Packet
+        )
     }
 }
 

@@ -22,6 +22,23 @@ const PROTOCOL: u16 = 3;
 /// INET_DIAG_SKV6ONLY.
 const V6ONLY: u16 = 11;
 
+/// Is it a request for raw sockets or packet sockets? Those of the net stand in files of /proc/net
+/// only. It is answered as by a kernel that has no module for it, so that ss(8) reads the files.
+pub(super) fn is_of_files(request: &[u8]) -> bool {
+    let Some(message) = Messages(request).next() else {
+        return false;
+    };
+    let [family, protocol] = match message.body.first_chunk::<2>() {
+        Some(first) if message.kind == BY_FAMILY => first.map(i32::from),
+        _ => return false,
+    };
+    match family {
+        libc::AF_PACKET => true,
+        libc::AF_INET | libc::AF_INET6 => protocol == libc::IPPROTO_RAW,
+        _ => false,
+    }
+}
+
 /// A request about sockets of the net's protocols.
 pub(super) struct Diag<'r> {
     /// None where the net never had an address.

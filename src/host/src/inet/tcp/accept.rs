@@ -16,6 +16,7 @@ use crate::inet::sockets::target::Listener;
 use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::Packet;
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
 use memtun_tcp::{Connection, Segment, State};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -87,6 +88,7 @@ impl Tcp {
             // The other end tries again.
             Some(found) if found.is_full => sockets.end_flow(alias),
             _ => {
+                out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
                 let parts = (connection, flow, alias);
                 self.arrive(sockets, parts, (generation, way), listener, &manner);
             }
@@ -134,6 +136,12 @@ impl Live {
             }
             State::Ended(_) => return After::Over,
             State::Open => {}
+        }
+        let until = self.connection.opened() + self.defers;
+        if self.connection.available() == 0 && now < until {
+            self.again = Some(until);
+            self.stage = Stage::Arriving(listener);
+            return After::Stays;
         }
         let refused = Errno(libc::ECONNREFUSED);
         let reached = reach(sockets, &listener, self.alias);

@@ -17,6 +17,7 @@ use crate::inet::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_ip::IcmpError;
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::Protocol;
 use memtun_tcp::{Connection, End, Segment, State};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -85,6 +86,7 @@ impl Tcp {
             }
             self.drop_link(sockets, number, now);
         }
+        out.counted(|table| counters::count(table, Counter::TcpActiveOpens));
         let stage = Stage::Asked(opening, reply, now + MOMENT);
         // Where there are too many, the reply is dropped, which is an answer, too.
         match self.keep(connection, flow, alias, way, stage) {

@@ -10,11 +10,17 @@
 //! dup and SCM_RIGHTS.
 #![forbid(unsafe_code)]
 
+pub mod kept;
 mod parts;
 
+use crate::ask::place;
 use crate::wire::{u16_at, u32_at};
+use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
+use memtun_sys as sys;
 pub use parts::{octets_of, of_octets, Element, Membership, Setting, BY_ADDRESS};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::os::fd::AsFd;
 
 /// What the program has asked for with socket(2).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -289,6 +295,19 @@ impl Sending {
     }
 }
 
+/// Is the socket of a program with this inode open still?
+pub fn is_open(net: &NetDir, inode: u64) -> bool {
+    let tried = (|| {
+        let (name, dir) = (NetDir::packet_socket(inode)?, net.open_dir()?);
+        let socket = sys::socket(libc::AF_UNIX, libc::SOCK_DGRAM, 0)?;
+        place::in_directory(dir.raw(), net.path(), &name, |path| {
+            sys::connect_path(socket.as_fd(), path)
+        })
+    })();
+    // One that hears its own end only refuses others in another way.
+    !matches!(tried, Err(Errno(libc::ECONNREFUSED | libc::ENOENT)))
+}
+
 /// What stands in front of each copy.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Head {
@@ -312,10 +331,12 @@ pub struct Head {
     pub addresses: [[u8; 16]; 2],
     /// Its hop limit and traffic class.
     pub hops: [u8; 2],
+    /// When it came, in nanoseconds of CLOCK_REALTIME.
+    pub time: u64,
 }
 
 /// Length in bytes of a head.
-pub const HEAD: usize = 64;
+pub const HEAD: usize = 72;
 const MAGIC: u32 = 0x6d74_7063;
 
 impl Head {
@@ -336,7 +357,8 @@ impl Head {
         bytes[24..28].copy_from_slice(&self.length.to_ne_bytes());
         bytes[28..32].copy_from_slice(&self.kept.to_ne_bytes());
         bytes[32..48].copy_from_slice(&self.addresses[0]);
-        bytes[48..].copy_from_slice(&self.addresses[1]);
+        bytes[48..64].copy_from_slice(&self.addresses[1]);
+        bytes[64..].copy_from_slice(&self.time.to_ne_bytes());
         bytes
     }
 
@@ -348,7 +370,7 @@ impl Head {
         }
         let mut addresses = [[0; 16]; 2];
         addresses[0].copy_from_slice(&bytes[32..48]);
-        addresses[1].copy_from_slice(&bytes[48..]);
+        addresses[1].copy_from_slice(&bytes[48..64]);
         Some(Head {
             ifindex: u32_at(bytes, 12)?,
             link_type: u16_at(bytes, 6)?,
@@ -360,6 +382,7 @@ impl Head {
             network: u16_at(bytes, 10)?,
             addresses,
             hops: [bytes[22], bytes[23]],
+            time: u64::from(u32_at(bytes, 64)?) | u64::from(u32_at(bytes, 68)?) << 32,
         })
     }
 }
@@ -398,6 +421,7 @@ mod tests {
             network: 14,
             addresses: [[1; 16], [2; 16]],
             hops: [64, 3],
+            time: 1 << 60 | 7,
         };
         assert_eq!(Head::of_bytes(&head.to_bytes()), Some(head));
         assert_eq!(Head::of_bytes(&[0; HEAD]), None);

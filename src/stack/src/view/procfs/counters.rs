@@ -1,6 +1,6 @@
 //! What IP and the protocols above it have counted: /proc/net/snmp, netstat and snmp6, and a file
-//! of each link in /proc/net/dev_snmp6, whose counters are 0. Which counters there are, the machine's
-//! own files tell.
+//! of each link in /proc/net/dev_snmp6, whose counters are 0. Which counters there are, the
+//! machine's own files tell.
 #![forbid(unsafe_code)]
 
 use crate::counters;

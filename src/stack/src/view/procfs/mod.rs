@@ -6,6 +6,7 @@
 //! |---|---|
 //! | `dev`, `multicast`, `arp`, `route`, `ipv6_route`, `if_inet6`, `fib_trie` | the net's lines of these files |
 //! | `counters` | what the protocols have counted |
+//! | `packets` | packet sockets and raw ones |
 //! | `sockets` | sockets, and how many there are |
 //! | `machine` | the machine's lines |
 //! | `trie` | the shape of a trie |
@@ -23,6 +24,7 @@ mod ipv6_route;
 mod machine;
 mod multicast;
 mod order;
+mod packets;
 mod parts;
 mod route;
 mod route_line;

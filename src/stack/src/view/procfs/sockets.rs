@@ -19,8 +19,6 @@ struct List {
     /// The protocol; None for raw sockets.
     protocol: Option<Protocol>,
     v6: bool,
-    /// The list in which the machine's kernel has those of the net's that are carried by UDP.
-    carried: Option<NetFile>,
 }
 
 impl List {
@@ -37,21 +35,13 @@ impl List {
             NetFile::Raw6 => (None, true),
             _ => return None,
         };
-        let carried = match protocol {
-            Some(Tcp | Udp) => None,
-            _ if v6 => Some(NetFile::Udp6),
-            _ => Some(NetFile::Udp),
-        };
-        Some(List {
-            protocol,
-            v6,
-            carried,
-        })
+        Some(List { protocol, v6 })
     }
 
     /// The protocol of the machine's sockets in this list, as far as the net may use them.
     fn native(&self) -> Option<Protocol> {
-        self.protocol.filter(|_| self.carried.is_none())
+        self.protocol
+            .filter(|it| matches!(it, Protocol::Tcp | Protocol::Udp))
     }
 }
 
@@ -59,7 +49,7 @@ impl Tree<'_> {
     /// Appends a list of sockets.
     pub(super) fn sockets(&self, file: NetFile, text: &mut Text<'_>) -> Result<(), Errno> {
         let Some(list) = List::of(file) else {
-            return Ok(());
+            return self.packets(file, text);
         };
         let (mut headed, mut number) = (false, 0);
         let merged = self.view() == View::Merged;
@@ -86,21 +76,7 @@ impl Tree<'_> {
             }
             Ok(())
         })?;
-        let (Some(carried), Some(table)) = (list.carried, &table) else {
-            return Ok(());
-        };
-        let mut headed = false;
-        self.each_machines_line(carried, &mut |line| {
-            let listed = listed(line, Protocol::Udp, list.v6).filter(|_| headed);
-            headed = true;
-            if let Some(Shown::Net(names)) = listed.map(|listed| table.shown(&listed)) {
-                if Some(names.protocol) == list.protocol {
-                    put(line, Some(&names), None, text);
-                }
-            }
-            Ok(())
-        })
-        .map(drop)
+        self.packets(file, text)
     }
 
     /// Appends how many sockets there are of the net's.
@@ -234,6 +210,19 @@ fn listed(line: &[u8], protocol: Protocol, v6: bool) -> Option<Listed> {
     })
 }
 
+/// Appends an address as the lists have it.
+pub(super) fn put_address(address: IpAddr, text: &mut Text<'_>) {
+    match address {
+        IpAddr::V4(address) => say!(text, "{:08X}", u32::from_ne_bytes(address.octets())),
+        IpAddr::V6(address) => {
+            for word in address.octets().chunks_exact(4) {
+                let word = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
+                say!(text, "{word:08X}");
+            }
+        }
+    }
+}
+
 /// Appends a line of the machine's with other names, and with another number at its beginning.
 fn put(line: &[u8], names: Option<&Names>, number: Option<u32>, text: &mut Text<'_>) {
     let colon = line.iter().position(|b| *b == b':').map_or(0, |at| at + 1);
@@ -246,15 +235,7 @@ fn put(line: &[u8], names: Option<&Names>, number: Option<u32>, text: &mut Text<
     };
     for name in [names.local, names.remote] {
         text.put(b" ");
-        match name.ip() {
-            IpAddr::V4(address) => say!(text, "{:08X}", u32::from_ne_bytes(address.octets())),
-            IpAddr::V6(address) => {
-                for word in address.octets().chunks_exact(4) {
-                    let word = u32::from_ne_bytes([word[0], word[1], word[2], word[3]]);
-                    say!(text, "{word:08X}");
-                }
-            }
-        }
+        put_address(name.ip(), text);
         say!(text, ":{:04X}", name.port());
     }
     // Both names are followed by one blank each.
