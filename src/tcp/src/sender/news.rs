@@ -60,7 +60,7 @@ impl Sender {
             }
         }
         let blocks = &mut blocks[..count];
-        blocks.sort_unstable_by(|a, b| (a.0.wrapping_sub(was)).cmp(&b.0.wrapping_sub(was)));
+        blocks.sort_unstable_by_key(|block| block.0.wrapping_sub(was));
         if !self.sacks && !blocks.is_empty() {
             return self.windows(ack, was);
         }
