@@ -38,6 +38,7 @@ pub struct Tcp {
     /// Where sequence numbers come from.
     pub(super) seed: u64,
     /// Connections that are over.
+    #[allow(clippy::vec_box, reason = "they are boxed where they come from")]
     gone: Vec<Box<Live>>,
     pub(super) control: Control,
 }
