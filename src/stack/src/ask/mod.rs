@@ -73,7 +73,8 @@ pub enum What {
     /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
     Tune = 13,
     /// What TCP_INFO says of a connection. The payload is as of [`What::Tune`], the answer's a
-    /// `struct tcp_info`.
+    /// `struct tcp_info`. Without a payload nothing is asked but that the packets of tunnels are
+    /// taken that were written before.
     Info = 14,
 }
 
