@@ -19,6 +19,8 @@ macro_rules! kernel_only {
     ($each:ident) => {
         $each! {
             sending
+            tcp_data
+            tcp_data6
         }
     };
 }

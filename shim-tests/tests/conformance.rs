@@ -139,8 +139,6 @@ programs! {
     tcp_calls6
     tcp_connect
     tcp_connect6
-    tcp_data
-    tcp_data6
     tcp_inherit
     tcp_inherit6
     tcp_wire
