@@ -38,8 +38,7 @@ pub struct Tcp {
     /// Where sequence numbers come from.
     pub(super) seed: u64,
     /// Connections that are over.
-    #[allow(clippy::vec_box, reason = "they are boxed where they come from")]
-    gone: Vec<Box<Live>>,
+    gone: Vec<Live>,
     pub(super) control: Control,
 }
 
@@ -229,7 +228,7 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
-        self.gone.push(live);
+        self.gone.push(*live);
     }
 
     /// Takes out the connections that are over. Their legs are closed when they are dropped, which
