@@ -46,6 +46,7 @@ pairs! {
     counters
     echoes
     fastd
+    listed
     lwip
     n2n
     ocserv
