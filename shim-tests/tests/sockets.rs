@@ -5,20 +5,6 @@
 use shim_tests::configured;
 use shim_tests::real_programs::{installed, Link, World};
 
-/// Scripts that are recorded on the kernel before memtun can run them. One that it can moves to the
-/// list below.
-macro_rules! awaiting {
-    ($($name:ident)*) => {
-        mod awaiting {
-            $(#[test] fn $name() { super::configured::assert_pair_is_as_recorded(stringify!($name), &[]); })*
-        }
-    };
-}
-
-awaiting! {
-    lossy
-}
-
 #[test]
 fn wireguard() {
     let world = World::new("pairs-wireguard", Link::Up);
@@ -47,6 +33,7 @@ pairs! {
     echoes
     fastd
     listed
+    lossy
     lwip
     n2n
     ocserv

@@ -161,6 +161,8 @@ impl Place {
             mss: 1000,
             error: 0,
         };
+        let reserved = self.table.mapped().reserve_row(Rows::Flows, 0);
+        reserved.expect("memory");
         let (row, _) = self.table.flow_row(0).expect("a row");
         memtun_stack::sockets::row::write(row, &flow.to_words());
         self

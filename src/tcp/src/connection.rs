@@ -278,6 +278,11 @@ impl Connection {
         self.began
     }
 
+    /// When it was open.
+    pub fn opened(&self) -> Duration {
+        self.opened
+    }
+
     /// Packets that have left.
     pub fn sent(&self) -> u64 {
         self.wire.count

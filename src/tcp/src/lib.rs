@@ -2,39 +2,40 @@
 //! in and come out, and the time is an argument: nothing here looks at a clock, a socket or a
 //! random number that was not given to it.
 //!
-//! The engine is smoltcp, one interface and one socket for each connection, so that a connection
-//! costs nothing while another one works. What smoltcp does otherwise than Linux, and what can be
-//! mended from outside, is mended around it:
+//! The engine of the handshake, of the states and of the order of what comes is smoltcp, one
+//! interface and one socket for each connection, so that a connection costs nothing while another
+//! one works. What is sent and when is ours, in Linux's way:
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
 //! | `engine` | smoltcp behind five functions |
-//! | `clock` | the engine's time, which stands still during the handshake and then runs faster |
-//! | `info`, `telling` | what TCP_INFO says |
+//! | `offer`, `stamps` | what a SYN says, and timestamps |
+//! | `wire` | what leaves, made Linux's: options, windows, identification |
+//! | `arriving`, `answers` | what a segment brings, and what is said of it: acknowledgements, SACK |
+//! | `sender` | what is written: Nagle, losses, congestion, probes, urgent data |
 //! | `keepalive` | whether a silent peer is still there |
-//! | `offer` | what a SYN says |
-//! | `stamps` | timestamps |
-//! | `wire` | what leaves the engine, made Linux's: options of SYN, identification, PMTU |
-//! | `loss` | what was sent and when: SACK, RACK, tail loss probes, which the engine has not |
-//! | [`connection`] | all of these together, with the rules for segments that do not fit |
+//! | `info`, `telling` | what TCP_INFO says |
+//! | [`connection`] | all of these together |
 //! | [`wait`] | what remains of a connection for a minute |
 //! | [`demux`] | which connection a packet belongs to, and whose turn it is |
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No timestamps (RFC 7323), no ECN, no Fast Open, no urgent data: what is sent as urgent arrives
-//!   as data.
-//! - The window scale is 3, because a window is at most 256 KiB; it does not grow by itself.
-//! - The initial congestion window is 2 KiB, not ten segments; the last piece that a window takes
-//!   may be shorter than a segment. CUBIC is the engine's; it halves again for each segment that is
-//!   found lost, where Linux does so once in a round trip.
-//! - One block of SACK is said, not up to four. Of what the peer says all is heard; one lost
-//!   segment is sent again in a round trip.
-//! - Retransmission timers grow to 12 s, not to 120 s.
-//! - Challenges are limited for each connection (two in a second), not for the host.
-//! - A zero window is probed with one byte, a silent peer as well.
+//! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5.
+//! - A window is at most 256 KiB. It grows with what is read, and where the program's buffer decides
+//!   it (SO_RCVBUF), bytes are counted and not the memory that a kernel needs for them; memory is
+//!   never short.
+//! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
+//! - PSH ends what is written so far, not each write; MSG_EOR keeps nothing apart.
+//! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
+//!   too, for at most 200 ms.
+//! - A program can write more before it blocks, because two buffers lie in the way.
+//! - Challenges are limited for each connection (net.ipv4.tcp_invalid_ratelimit), not for the host.
+//! - An error by ICMP is believed whatever sequence number it quotes.
 //! - FIN_WAIT2 ends by itself only where the caller says so.
+//! - TCP_INFO knows no rates and counts no retransmissions; SIOCOUTQ, SO_MEMINFO and timestamps of
+//!   what was sent (SO_TIMESTAMPING, MSG_ZEROCOPY) are those of the program's own socket.
 
 #![forbid(unsafe_code)]
 

@@ -25,13 +25,12 @@ pub fn is_shown(level: i32, option: i32) -> bool {
                 | libc::TCP_KEEPINTVL
                 | libc::TCP_KEEPCNT
                 | libc::TCP_USER_TIMEOUT
+                | libc::TCP_LINGER2
+                | libc::TCP_DEFER_ACCEPT
         ),
         libc::SOL_SOCKET => matches!(option, libc::SO_KEEPALIVE | libc::SO_RCVBUF),
-        libc::IPPROTO_IP => matches!(option, libc::IP_TOS | libc::IP_TTL | libc::IP_MTU_DISCOVER),
-        libc::IPPROTO_IPV6 => matches!(
-            option,
-            libc::IPV6_TCLASS | libc::IPV6_UNICAST_HOPS | libc::IPV6_MTU_DISCOVER
-        ),
+        libc::IPPROTO_IP => matches!(option, libc::IP_TOS | libc::IP_TTL),
+        libc::IPPROTO_IPV6 => matches!(option, libc::IPV6_TCLASS | libc::IPV6_UNICAST_HOPS),
         _ => false,
     }
 }
@@ -48,6 +47,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 maximum => positive(maximum),
             },
             user_timeout: tcp(libc::TCP_USER_TIMEOUT) as u32,
+            defer: positive(tcp(libc::TCP_DEFER_ACCEPT)),
+            linger: positive(tcp(libc::TCP_LINGER2)),
             buffer: positive(value(libc::SOL_SOCKET, libc::SO_RCVBUF)),
             ..Tuning::default()
         };

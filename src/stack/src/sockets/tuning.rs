@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// Length in bytes of the values.
-pub const TUNING: usize = 32;
+pub const TUNING: usize = 36;
 
 /// Bits of [`Tuning::flags`].
 pub mod tune {
@@ -29,8 +29,10 @@ pub struct Tuning {
     pub count: u32,
     /// SO_RCVBUF as getsockopt(2) says it, set or not.
     pub buffer: u32,
-    /// IP_MTU_DISCOVER or IPV6_MTU_DISCOVER, and one more.
-    pub discovery: u32,
+    /// TCP_DEFER_ACCEPT, in seconds.
+    pub defer: u32,
+    /// TCP_LINGER2, in seconds.
+    pub linger: u32,
 }
 
 impl Tuning {
@@ -44,7 +46,8 @@ impl Tuning {
             self.interval,
             self.count,
             self.buffer,
-            self.discovery,
+            self.defer,
+            self.linger,
         ];
         let mut bytes = [0; TUNING];
         for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -67,7 +70,8 @@ impl Tuning {
             interval: word(4),
             count: word(5),
             buffer: word(6),
-            discovery: word(7),
+            defer: word(7),
+            linger: word(8),
         }
     }
 }

@@ -75,6 +75,23 @@ impl Manner {
         })
     }
 
+    /// Returns how long a connection without data is not given to the program (TCP_DEFER_ACCEPT).
+    pub fn defers(&self) -> Duration {
+        Duration::from_secs(self.tuning.defer.into())
+    }
+
+    /// Returns how long the end of the other side is waited for when the program has closed its
+    /// socket (TCP_LINGER2).
+    pub fn lingers(&self) -> Duration {
+        /// tcp_fin_timeout.
+        const USUAL: u32 = 60;
+        let seconds = match self.tuning.linger {
+            0 => USUAL,
+            seconds => seconds,
+        };
+        Duration::from_secs(seconds.into())
+    }
+
     /// Returns how long data may stay without an answer (TCP_USER_TIMEOUT).
     pub fn patience(&self) -> Option<Duration> {
         let millis = self.tuning.user_timeout;

@@ -137,6 +137,12 @@ impl Live {
             State::Ended(_) => return After::Over,
             State::Open => {}
         }
+        let until = self.connection.opened() + self.defers;
+        if self.connection.available() == 0 && now < until {
+            self.again = Some(until);
+            self.stage = Stage::Arriving(listener);
+            return After::Stays;
+        }
         let refused = Errno(libc::ECONNREFUSED);
         let reached = reach(sockets, &listener, self.alias);
         let ours =

@@ -150,6 +150,8 @@ impl Tcp {
             is_dirty: false,
             held: None,
             hung: false,
+            defers: Duration::ZERO,
+            lingers: Duration::from_secs(60),
             half: None,
             again: None,
         };

@@ -28,6 +28,10 @@ pub(super) struct Live {
     pub(super) held: Option<Vec<u8>>,
     /// The program's socket has been seen to hang at the plug.
     pub(super) hung: bool,
+    /// How long a connection without data is not given to the program.
+    pub(super) defers: Duration,
+    /// How long the other side may keep silent when the program has closed its socket.
+    pub(super) lingers: Duration,
     /// Since when only the other side has something to say.
     pub(super) half: Option<Duration>,
     /// When it is looked at again, whatever the connection wants.
@@ -93,6 +97,7 @@ impl Live {
         self.connection.set_no_delay(manner.no_delay());
         self.connection.set_keepalive(manner.keepalive());
         self.connection.set_patience(manner.patience());
+        (self.defers, self.lingers) = (manner.defers(), manner.lingers());
     }
 
     /// The way of its packets as it is now.

@@ -198,19 +198,18 @@ impl Live {
     }
 
     /// Whether the program has closed its socket, and the other side has had its time to do so, too
-    /// (tcp_fin_timeout). One that was only shut waits as long as it likes.
+    /// (TCP_LINGER2). One that was only shut waits as long as it likes.
     fn is_orphan(&mut self, sockets: &mut Sockets, leg: &Leg, now: Duration) -> bool {
-        const PATIENCE: Duration = Duration::from_secs(60);
         if !leg.ended || !self.connection.is_finished() {
             return false;
         }
         let since = *self.half.get_or_insert(now);
-        if now < since + PATIENCE {
-            self.again = Some(since + PATIENCE);
+        if now < since + self.lingers {
+            self.again = Some(since + self.lingers);
             return false;
         }
         self.half = Some(now);
-        self.again = Some(now + PATIENCE);
+        self.again = Some(now + self.lingers);
         let (Some(other), Some(own)) = (leg.other_name(), leg.own_name()) else {
             return true;
         };
