@@ -60,7 +60,7 @@ impl Raw {
         let (sending, bytes) = Sending::of_bytes(rest).ok_or(EINVAL)?;
         let is_ping = order.kind.is_ping();
         if is_ping {
-            self.identify(order)?;
+            self.identify(out.service.net(), order)?;
         }
         let facts = self.with(order, |socket| Facts::of(socket))?;
         let v6 = order.kind.family == libc::AF_INET6;
