@@ -31,7 +31,7 @@ static int new_socket(int protocol)
 
 static const char *named(const char *what)
 {
-    static char text[120];
+    static char text[400];
     snprintf(text, sizeof text, "%s, %s", kind == SOCK_RAW ? "raw" : "ping", what);
     return text;
 }
@@ -105,7 +105,7 @@ static void errors(void)
     queue("nobody has asked, queue", sock, 0);
     close(sock);
     sock = new_socket(ICMP);
-    SHOW(named("connect"), connect_to(sock, FAR, 0));
+    SHOW(named("connected"), connect_to(sock, FAR, 0));
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].how == TOO_BIG)
             continue;
@@ -213,8 +213,8 @@ static void options(void)
     SHOW(named("SO_MARK, then"), option_of(sock, SOL_SOCKET, SO_MARK));
     close(sock);
     sock = new_socket(ICMP);
-    SHOW(named("hops"), option(sock, LEVEL, HOPS, 5));
-    SHOW(named("class"), option(sock, LEVEL, CLASS, 8));
+    SHOW(named("with hops"), option(sock, LEVEL, HOPS, 5));
+    SHOW(named("with a class"), option(sock, LEVEL, CLASS, 8));
     unsigned char p[20];
     far_drain(&tun);
     SHOW(named("with options"), send_to(sock, FAR, 0, p, request(p, 1)));
