@@ -152,6 +152,8 @@ programs! {
     udp_bind6
     udp_errors
     udp_errors6
+    udp_hosts
+    udp_hosts6
     udp_names
     udp_names6
     udp_receive

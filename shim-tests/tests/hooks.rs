@@ -189,6 +189,8 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&["SYS_setsockopt"], "setsockopt"),
     (&[], "getifaddrs"),
     (&[], "getaddrinfo getnameinfo"),
+    (&[], "gethostbyname gethostbyname2 gethostbyaddr gethostbyname_r gethostbyname2_r gethostbyaddr_r"),
+    (&[], "res_query res_search __res_query __res_search"),
     (&[], "if_nametoindex if_indextoname if_nameindex"),
     (&[], "posix_spawn posix_spawnp posix_spawn_file_actions_addopen posix_spawn_file_actions_destroy system popen wordexp daemon login_tty forkpty"),
     (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk backtrace_symbols_fd __backtrace_symbols_fd"),

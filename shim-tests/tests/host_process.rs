@@ -81,6 +81,28 @@ fn it_is_started_for_a_program_which_sees_nothing_of_it() {
 }
 
 #[test]
+fn one_that_is_stopped_is_ended_by_the_one_that_takes_its_place() {
+    let stage = Stage::new("stopped-host");
+    let asker = stage.program("asker");
+    let net = Net::temporary().expect("a net");
+    let index = interface(&net, "tun0").to_string();
+    let ask = |last: &str| {
+        let mut command = stage.shimmed(net.path(), &asker);
+        let status = Process::start(command.args([&index, "0", last])).ended(LIMIT);
+        assert_eq!(status.code(), Some(0), "{}", stage.said());
+        hosts(net.path())
+    };
+    let first = ask("1");
+    signal(first[0], libc::SIGSTOP);
+    let begin = Instant::now();
+    while ask("2") == first || hosts(net.path()).len() > 1 {
+        assert!(begin.elapsed() < LIMIT, "the stopped one is there");
+    }
+    assert_eq!(addresses(&net), [address(1), address(2)]);
+    end(net);
+}
+
+#[test]
 fn when_the_last_process_of_a_net_is_killed_nothing_is_left_at_once() {
     const ROUNDS: u32 = 8;
     let stage = Stage::new("last");

@@ -1,4 +1,5 @@
 /* Packet sockets on a tun and a tap: names, what is heard, filters, what is sent. */
+#include <sys/time.h>
 #include "far.h"
 #include <linux/filter.h>
 #include <linux/if_ether.h>
@@ -177,10 +178,20 @@ static void receives(void)
     (void)EVENTUALLY(now_events(sock, POLLIN), SOON);
     SHOW("FIONREAD", ioctl(sock, FIONREAD, &n));
     SHOW("length of the first", n);
+    struct timeval came = { 0 };
+    SHOW("SIOCGSTAMP before anything is received", ioctl(sock, 0x8906, &came));
     receive_with("MSG_PEEK", sock, sizeof buf, MSG_PEEK);
     receive_with("MSG_PEEK into little", sock, 16, MSG_PEEK);
     receive_with("MSG_PEEK | MSG_TRUNC into little", sock, 16, MSG_PEEK | MSG_TRUNC);
     SHOW("read into little", read(sock, buf, 10));
+    struct timeval then;
+    gettimeofday(&then, NULL);
+    SHOW("SIOCGSTAMP", ioctl(sock, 0x8906, &came));
+    SHOW("it came a moment ago", then.tv_sec - came.tv_sec < 60 && came.tv_sec <= then.tv_sec);
+    struct timespec fine;
+    SHOW("SIOCGSTAMPNS", ioctl(sock, 0x8907, &fine));
+    SHOW("the same time", fine.tv_sec == came.tv_sec && fine.tv_nsec / 1000 == came.tv_usec);
+    SHOW("SIOCGSTAMP, a bad pointer", ioctl(sock, 0x8906, (void *)8));
     char control[200] = { 0 };
     struct iovec parts[2] = { { buf, 6 }, { buf + 100, 20 } };
     struct sockaddr_ll a;

@@ -11,10 +11,11 @@ use crate::server::Server;
 use crate::service::{self, Replaced, Service};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
-use memtun_stack::ask::place;
+use memtun_stack::ask::{place, stopped};
 use memtun_stack::state::{base, Log};
 use memtun_stack::State;
 use memtun_sys::{self as sys, Fd};
+use rustix::process::{pidfd_open, pidfd_send_signal, Pid, PidfdFlags, Signal};
 use std::cell::Cell;
 use std::io::{Read, Write};
 use std::os::fd::{AsFd, AsRawFd};
@@ -84,6 +85,25 @@ impl Stopper {
     }
 }
 
+/// Ends the host process of this epoch if it is stopped: it is not needed any more, but programs
+/// would wait at the other ends of its connections, and for what it has locked. One that is a
+/// thread of another process, as of `memtun run`, is left alone.
+fn end_stopped(net: &NetDir, epoch: u64) {
+    let Some(pid) = stopped(net, epoch).and_then(Pid::from_raw) else {
+        return;
+    };
+    let Ok(process) = pidfd_open(pid, PidfdFlags::empty()) else {
+        return;
+    };
+    // The number may have been another process's before it was opened, and this says of whom it is.
+    let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let is_host = words.split(|byte| *byte == 0).nth(1) == Some(b"host");
+    if is_host && stopped(net, epoch) == Some(pid.as_raw_pid()) {
+        log::warn!("the host process of the net ({pid}) was stopped; it is ended and replaced");
+        let _ = pidfd_send_signal(process, Signal::KILL);
+    }
+}
+
 impl Host {
     /// Takes the place of the host process of epoch `before`, 0 for none, and listens. It costs a
     /// few system calls. Where the net has no state yet it gets that of `first`.
@@ -98,6 +118,7 @@ impl Host {
         let pair = pair();
         let begun = Cell::new(None);
         let (epoch, file) = net.take_host_epoch(before, |dir, epoch| {
+            end_stopped(net, before);
             let state = match State::load(net)? {
                 Some(state) => state,
                 None => first.begin(

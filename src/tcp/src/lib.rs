@@ -23,7 +23,7 @@
 //! # What is not Linux's on the wire
 //!
 //! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5.
-//! - A window is at most 256 KiB. It grows with what is read, and where the program's buffer decides
+//! - A window is at most 256 KiB. It grows with what is read; where the program's buffer decides
 //!   it (SO_RCVBUF), bytes are counted and not the memory that a kernel needs for them; memory is
 //!   never short.
 //! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.

@@ -3,12 +3,24 @@
 mod common;
 
 use std::net::SocketAddr;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use common::settings;
 use memtun_tcp::segment::{build, Plain, ACK, SYN};
 use memtun_tcp::{reset_for, Connection, Segment, State};
 use proptest::prelude::*;
+
+/// A connection survives a panic within it, and so would this test.
+static PANICKED: AtomicBool = AtomicBool::new(false);
+
+fn watch_panics() {
+    std::panic::set_hook(Box::new(|panic| {
+        eprintln!("{panic}");
+        PANICKED.store(true, Relaxed);
+    }));
+}
 
 #[derive(Debug, Clone)]
 struct Step {
@@ -17,6 +29,10 @@ struct Step {
     acknowledgement: i32,
     window: u16,
     options: Vec<u8>,
+    /// Blocks that it says to have, near what has left.
+    blocks: Vec<(i32, i32)>,
+    payload: usize,
+    mtu: Option<usize>,
     wait: u64,
     write: usize,
     read: usize,
@@ -35,15 +51,25 @@ fn step() -> impl Strategy<Value = Step> {
             .flat_map(|&word| [1, 3, 3, word])
             .collect::<Vec<u8>>()
     });
+    let blocks = prop::collection::vec((near(), near()), 0..4);
+    let payload = prop_oneof![2 => Just(0_usize), 1 => 1..1400_usize];
+    let mtu = prop::option::weighted(0.05, 0..2000_usize);
     let head = (flags, near(), near(), any::<u16>(), sacks);
     let rest = (
+        (blocks, payload, mtu),
         0..500_u64,
         0..5000_usize,
         0..5000_usize,
         prop::bool::weighted(0.03),
     );
     (head, rest).prop_map(
-        |((flags, sequence, acknowledgement, window, options), (wait, write, read, close))| Step {
+        |(
+            (flags, sequence, acknowledgement, window, options),
+            ((blocks, payload, mtu), wait, write, read, close),
+        )| Step {
+            blocks,
+            payload,
+            mtu,
             flags,
             sequence,
             acknowledgement,
@@ -55,6 +81,19 @@ fn step() -> impl Strategy<Value = Step> {
             close,
         },
     )
+}
+
+fn plain(sequence: u32, acknowledgement: u32, flags: u8, window: u16, options: &[u8]) -> Plain<'_> {
+    let (local, remote) = ends();
+    Plain {
+        source: remote,
+        destination: local,
+        sequence,
+        acknowledgement,
+        flags,
+        window,
+        options,
+    }
 }
 
 fn ends() -> (SocketAddr, SocketAddr) {
@@ -79,29 +118,24 @@ fn rests(connection: &mut Connection, now: Duration, mine: &mut u32) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(400), ..ProptestConfig::default() })]
 
     #[test]
-    fn segments_that_do_not_fit_do_no_harm(steps in prop::collection::vec(step(), 1..60), passive: bool) {
+    fn segments_that_do_not_fit_do_no_harm(steps in prop::collection::vec(step(), 1..60), passive: bool, bbr: bool) {
+        watch_panics();
         let (local, remote) = ends();
         let mut now = Duration::from_secs(5);
         let mut packet = Vec::new();
-        let plain = |sequence, acknowledgement, flags, window, options| Plain {
-            source: remote,
-            destination: local,
-            sequence,
-            acknowledgement,
-            flags,
-            window,
-            options,
-        };
         let mut mine = 0;
         let mut connection = if passive {
-            build(&plain(4999, 0, SYN, 500, &[2, 4, 5, 180]), &mut packet);
+            build(&plain(4999, 0, SYN, 500, &[2, 4, 5, 180, 1, 1, 4, 2]), &mut packet);
             Connection::accept(&packet, &settings(3), now).expect("a connection")
         } else {
             Connection::connect(local, remote, &settings(3), now).expect("a connection")
         };
+        if bbr {
+            connection.use_bbr();
+        }
         rests(&mut connection, now, &mut mine);
         let flags = if passive { ACK } else { SYN | ACK };
         let first = if passive { 5000 } else { 4999 };
@@ -113,7 +147,22 @@ proptest! {
             connection.write(&bytes[..step.write]);
             let sequence = 5000_u32.wrapping_add(step.sequence as u32);
             let acknowledgement = mine.wrapping_add(step.acknowledgement as u32);
-            build(&plain(sequence, acknowledgement, step.flags, step.window, &step.options), &mut packet);
+            let mut options = step.options.clone();
+            if !step.blocks.is_empty() {
+                options.extend([1, 1, 5, 2 + 8 * step.blocks.len() as u8]);
+                for &(from, size) in &step.blocks {
+                    let from = mine.wrapping_add(from as u32);
+                    options.extend(from.to_be_bytes());
+                    options.extend(from.wrapping_add(size as u32).to_be_bytes());
+                }
+            }
+            build(&plain(sequence, acknowledgement, step.flags, step.window, &options), &mut packet);
+            packet.extend(std::iter::repeat_n(7, step.payload));
+            let total = packet.len() as u16;
+            packet[2..4].copy_from_slice(&total.to_be_bytes());
+            if let Some(mtu) = step.mtu {
+                connection.set_mtu(mtu);
+            }
             connection.segment(&packet, now, &mut |packet| {
                 assert!(Segment::parse(packet).is_some());
             });
@@ -127,6 +176,7 @@ proptest! {
         connection.abort();
         rests(&mut connection, now, &mut mine);
         prop_assert!(matches!(connection.state(), State::Ended(_)));
+        prop_assert!(!PANICKED.load(Relaxed), "something has panicked");
     }
 
     #[test]

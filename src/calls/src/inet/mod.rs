@@ -12,6 +12,7 @@
 //! | [`names`] | getsockname(2), getpeername(2), and what accept(2) finds |
 //! | [`option`] | getsockopt(2) |
 //! | [`datagram`] | what a socket of UDP sends and receives |
+//! | [`nameserver`] | where libc's resolver sends to |
 //! | [`name`] | names in the program's memory |
 //! | [`descriptor`] | a socket of the calling process |
 #![forbid(unsafe_code)]
@@ -23,6 +24,7 @@ pub mod datagram;
 pub mod descriptor;
 pub mod name;
 pub mod names;
+pub mod nameserver;
 pub mod option;
 pub mod tuning;
 

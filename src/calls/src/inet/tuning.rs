@@ -5,7 +5,6 @@ use super::call::{Inet, Native};
 use crate::host::{self, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, What};
-use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::tuning::{tune, Tuning};
 use memtun_stack::sockets::{flag, Protocol};
@@ -64,14 +63,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         tuning
     }
 
-    fn ask_info(
-        &self,
-        question: &SocketQuestion,
-        each: &mut dyn FnMut(&[u8]),
-    ) -> Result<(), Errno> {
+    fn ask_info(&self, payload: &[u8], each: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
         let head = host::question(self.host, What::Info);
-        let bytes = question.to_bytes();
-        ask::ask(self.net, self.host.start(), &head, &[&bytes], each)
+        ask::ask(self.net, self.host.start(), &head, &[payload], each)
     }
 
     /// Returns how much of `info` is filled with what TCP_INFO says of the connection in the net;
@@ -83,7 +77,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         self.flow_at(kind.protocol, &peer)?;
         let question = self.question(kind, Some(peer)).ok()?;
         let mut length = 0;
-        self.ask_info(&question, &mut |answer| {
+        self.ask_info(&question.to_bytes(), &mut |answer| {
             let some = answer.len().min(info.len() - length);
             info[length..length + some].copy_from_slice(&answer[..some]);
             length += some;
@@ -92,17 +86,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         (length > 0).then_some(length)
     }
 
-    /// Waits until the host process has taken what this process has written to its tunnels, if the
-    /// socket is one of TCP.
+    /// Waits until the host process has taken what this process has written to its tunnels.
     ///
     /// # Errors
     ///
-    /// ENOTSOCK for what is no socket of TCP, and what asking fails with.
+    /// What asking fails with.
     pub fn settle(&self) -> Result<(), Errno> {
-        let kind = self.kind().filter(|_| self.table.is_active());
-        let kind = kind.filter(|kind| kind.protocol == Protocol::Tcp);
-        let question = self.question(kind.ok_or(Errno(libc::ENOTSOCK))?, None)?;
-        self.ask_info(&question, &mut |_| {})
+        self.ask_info(&[], &mut |_| {})
     }
 
     /// Called when an option was set that segments show. What is neither connected nor listens is

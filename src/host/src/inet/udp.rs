@@ -230,6 +230,9 @@ impl Udp {
         if !hears {
             return true;
         }
+        if sockets.is_unseen(&listener.entry) {
+            return true;
+        }
         let number = sockets.raise(row, Errno(errno));
         /// SO_EE_ORIGIN_ICMP; the next number is that of ICMPv6.
         const ICMP: u8 = 2;
@@ -304,10 +307,12 @@ fn pass_on(
     // A socket that the net does not know may not speak for one of its addresses.
     let other = SocketAddr::new(alias.into(), port);
     let native = sockets.native(Protocol::Udp, from, other);
-    let is_own = native.is_some_and(|native| sockets.speaks_for(&native, &flow));
-    if !is_own {
-        return;
-    }
+    let Some(native) = native else { return };
+    let flow = match flow.local.port() {
+        0 => sockets.adopt_unseen(&native, from, alias, &flow),
+        _ => sockets.speaks_for(&native, &flow).then_some(flow),
+    };
+    let Some(flow) = flow else { return };
     let Ok(way) = out.way(&flow) else { return };
     let source = match flow.local.ip() {
         any if any.is_unspecified() => way.source,

@@ -58,6 +58,7 @@ impl Reading {
             network: 0,
             addresses: [[0; 16]; 2],
             hops: [0; 2],
+            time: record.time_ns,
         };
         if self.interface.is_tap() {
             let link = bytes.first_chunk::<ETHERNET>()?;

@@ -201,6 +201,7 @@ impl Socket {
             network: 0,
             addresses: [octets(packet.source), octets(packet.destination)],
             hops: [packet.hop_limit, packet.traffic_class],
+            time: memtun_sys::now_ns(libc::CLOCK_REALTIME),
         };
         self.filtered(data, 0, head)
     }

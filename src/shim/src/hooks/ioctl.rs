@@ -10,7 +10,9 @@ use libc::{c_int, c_ulong, c_void};
 /// Makes a request on a descriptor that is no tunnel.
 #[inline]
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
-    if sockios::concerns(request) {
+    if packets::asks_for_stamp(request) && is_packets(fd) {
+        packets::stamped(fd, request, arg)
+    } else if sockios::concerns(request) {
         sockios::ioctl(fd, request, arg, real)
     } else if request == libc::FIONREAD && is_packets(fd) {
         let answer = real();
@@ -18,7 +20,7 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
             packets::queued(fd, arg);
         }
         answer
-    } else if request == libc::FIONREAD && inet_calls::is_early(fd) {
+    } else if request == libc::FIONREAD && inet_calls::is_early() {
         real()
     } else if any_marked() {
         viewed(fd, request, arg, real)

@@ -9,6 +9,7 @@ pub mod disk;
 pub mod dup;
 pub mod exec;
 pub mod fts;
+pub mod hosts;
 pub mod ioctl;
 pub mod jump;
 pub mod map;
@@ -54,6 +55,7 @@ pub fn each(visit: Visit<'_>) {
     disk::each(visit);
     names::each(visit);
     scopes::each(visit);
+    hosts::each(visit);
     naming::each(visit);
     search::each(visit);
     receive::each(visit);

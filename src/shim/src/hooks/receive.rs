@@ -248,9 +248,18 @@ extern "C" fn recvfrom_special(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
-    receive_special(fd, (buf, n), flags, (name, length), || {
-        real!(recvfrom(fd, buf, n, flags, name, length))
-    })
+    let before = errno::get();
+    let receive = || {
+        receive_special(fd, (buf, n), flags, (name, length), || {
+            real!(recvfrom(fd, buf, n, flags, name, length))
+        })
+    };
+    let received = receive();
+    if received < 0 && errno::get() == libc::EAGAIN && inet_calls::is_early() {
+        errno::set(before);
+        return receive();
+    }
+    received
 }
 
 #[cold]

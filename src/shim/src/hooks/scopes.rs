@@ -1,6 +1,7 @@
 //! Names of interfaces in addresses of IPv6, such as `fe80::1%tun0`. libc turns them into indices
 //! and back with calls of its own.
 
+use crate::inet::resolver::resolving;
 use crate::interfaces::{self, Answer};
 use crate::real::{hooks, real};
 use crate::{errno, uaccess};
@@ -14,7 +15,7 @@ const TEXT: usize = 64;
 hooks! {
     fn getaddrinfo(node: *const c_char, service: *const c_char, hints: *const addrinfo, list: *mut *mut addrinfo) -> c_int => my_getaddrinfo {
         match errno::keep(|| with_index(node)) {
-            Scope::Machines => real!(getaddrinfo(node, service, hints, list)),
+            Scope::Machines => resolving(|| real!(getaddrinfo(node, service, hints, list))),
             Scope::Other(text) => {
                 let answer = real!(getaddrinfo(text.as_ptr().cast(), service, hints, list));
                 if answer == 0 {
@@ -25,7 +26,7 @@ hooks! {
         }
     }
     fn getnameinfo(address: *const sockaddr, length: socklen_t, host: *mut c_char, room: socklen_t, service: *mut c_char, service_room: socklen_t, flags: c_int) -> c_int => my_getnameinfo {
-        let answer = real!(getnameinfo(address, length, host, room, service, service_room, flags));
+        let answer = resolving(|| real!(getnameinfo(address, length, host, room, service, service_room, flags)));
         let named = answer == 0 && !host.is_null() && room > 0;
         match named && errno::keep(|| name_scope(address, length, host, room)).is_err() {
             true => libc::EAI_OVERFLOW,

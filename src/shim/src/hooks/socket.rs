@@ -121,7 +121,7 @@ extern "C" fn accept_carried(
         let before = errno::get();
         let new = real!(accept4(fd, place, &raw mut from.length, flags));
         if new < 0 {
-            if errno::get() == libc::EAGAIN && inet_calls::is_early(fd) {
+            if errno::get() == libc::EAGAIN && inet_calls::is_early() {
                 errno::set(before);
                 continue;
             }

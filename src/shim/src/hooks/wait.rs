@@ -4,6 +4,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
 use crate::waiting::deadline::{milliseconds, Deadline};
@@ -505,6 +506,7 @@ fn controlling(
 
 hooks! {
     fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
+        if timeout == 0 { inet_calls::look(); }
         polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout)))
     }
     fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
@@ -560,6 +562,7 @@ hooks! {
         }
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
+        if timeout == 0 { inet_calls::look(); }
         let deadline = || after_ms(timeout);
         epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
     }

@@ -97,6 +97,7 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
     match step {
         Ok(Step::Machine) => Before::Machine,
         Ok(Step::To(name)) => {
+            known::carries();
             *to = SocketName::new(&name);
             Before::To
         }
@@ -394,14 +395,22 @@ pub fn got_option(
 /// Called where a call says that nothing has come. Returns whether it is to be made again: this
 /// process has written to a tunnel, and the host process has taken that now.
 #[inline]
-pub fn is_early(fd: c_int) -> bool {
-    known::may_be_early() && settled(fd)
+pub fn is_early() -> bool {
+    known::may_be_early() && settled()
+}
+
+/// Called before a call that looks what has come and does not wait.
+#[inline]
+pub fn look() {
+    if known::may_be_early() {
+        settled();
+    }
 }
 
 #[cold]
 #[inline(never)]
-extern "C" fn settled(fd: c_int) -> bool {
-    quietly(fd, |call| call.settle().ok()).is_some()
+extern "C" fn settled() -> bool {
+    quietly(-1, |call| call.settle().ok()).is_some()
 }
 
 /// Shows the connection in the net where the kernel has shown that on the loopback.

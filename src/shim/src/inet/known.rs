@@ -33,11 +33,19 @@ pub fn wrote() {
     WROTE.store(true, Relaxed);
 }
 
-/// Has this process written to a tunnel what the host process may not have taken yet? Who asks
-/// waits for it then.
+/// Has this process made, or accepted, a connection of the net?
+static CARRIES: AtomicBool = AtomicBool::new(false);
+
+/// Called when this process has a connection of the net, or listens for one.
+pub fn carries() {
+    CARRIES.store(true, Relaxed);
+}
+
+/// Has this process, which plays both ends, written to a tunnel what the host process may not have
+/// taken yet? Who asks waits for it then.
 #[inline(always)]
 pub fn may_be_early() -> bool {
-    is_active() && WROTE.load(Relaxed) && WROTE.swap(false, Relaxed)
+    is_active() && CARRIES.load(Relaxed) && WROTE.load(Relaxed) && WROTE.swap(false, Relaxed)
 }
 
 /// Has the net of this process an address, or had it one?

@@ -10,6 +10,7 @@ pub mod known;
 pub mod notes;
 pub mod parts;
 pub mod receiving;
+pub mod resolver;
 pub mod sending;
 
 pub use known::{is_active, looks_anew, may_concern};

@@ -16,7 +16,7 @@ use crate::errno::{self, fence};
 use crate::inet::parts::{Data, To};
 use crate::table::{self, OwnTunnels};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
-use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use libc::{c_int, c_ulong, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::Host as _;
@@ -35,6 +35,8 @@ use memtun_stack::sockets::raw::{octets_of, Element, Head, Kind, HEAD};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::Relaxed;
 
 static QUEUES: Few = Few::new();
 static LINKS: FewLinks = FewLinks::new();
@@ -398,6 +400,45 @@ pub extern "C" fn get_option(
         Ok(Outcome::Kernel) => None,
         got => Some(give(got.map(drop))),
     }
+}
+
+/// When the last packet came that each descriptor has received; 0 for none.
+static STAMPS: [AtomicU64; 1024] = [const { AtomicU64::new(0) }; 1024];
+
+/// Remembers when a packet came.
+fn stamp(fd: c_int, time: u64) {
+    if let Some(place) = usize::try_from(fd).ok().and_then(|fd| STAMPS.get(fd)) {
+        place.store(time, Relaxed);
+    }
+}
+
+/// Does a request ask for that time (SIOCGSTAMP, SIOCGSTAMPNS)?
+#[inline]
+pub fn asks_for_stamp(request: c_ulong) -> bool {
+    matches!(request, 0x8906 | 0x8907 | 0x8010_8906 | 0x8010_8907)
+}
+
+/// ioctl(2) SIOCGSTAMP and SIOCGSTAMPNS.
+#[cold]
+#[inline(never)]
+pub extern "C" fn stamped(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_int {
+    let place = usize::try_from(fd).ok().and_then(|fd| STAMPS.get(fd));
+    let time = place.map_or(0, |place| place.load(Relaxed));
+    let told = match time {
+        0 => Err(Errno(libc::ENOENT)),
+        _ => {
+            let (seconds, rest) = (time / 1_000_000_000, time % 1_000_000_000);
+            let rest = match request & 1 {
+                0 => rest / 1000,
+                _ => rest,
+            };
+            let mut bytes = [0; 16];
+            bytes[..8].copy_from_slice(&seconds.to_ne_bytes());
+            bytes[8..].copy_from_slice(&rest.to_ne_bytes());
+            uaccess::copy_out(arg as usize, &bytes)
+        }
+    };
+    errno::give(told.map(|()| 0)) as c_int
 }
 
 /// ioctl(2) FIONREAD: the length of the next copy without what stands in front of it.

@@ -136,6 +136,7 @@ impl Receiving {
             // Nobody but the host process has anything to say here.
             return Next::Again;
         };
+        super::stamp(fd, head.time);
         let stored = stored as usize - HEAD;
         let given = errno::keep(|| fence(|| self.give(fd, &head, stored)));
         Next::Give(given.unwrap_or(stored) as ssize_t)

@@ -475,6 +475,13 @@ fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
     }
 }
 
+/// Returns the process id of the host process of this epoch, if it is stopped and of this user.
+pub fn stopped(net: &NetDir, epoch: u64) -> Option<i32> {
+    let socket = connect(net, epoch).ok()?;
+    let peer = sys::peer(socket.as_fd()).ok()?;
+    (peer.uid == sys::effective_uid() && is_stopped(&socket)).then_some(peer.pid)
+}
+
 /// Is the process at the other end stopped, by a signal or by a debugger?
 fn is_stopped(socket: &Fd) -> bool {
     let stat = || -> Result<bool, Errno> {

@@ -11,7 +11,7 @@ mod obstacle;
 pub mod place;
 mod starter;
 
-pub use client::{ask, forbidden, is_answering, Start};
+pub use client::{ask, forbidden, is_answering, stopped, Start};
 pub use obstacle::Obstacle;
 pub use starter::Command;
 
@@ -73,7 +73,8 @@ pub enum What {
     /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
     Tune = 13,
     /// What TCP_INFO says of a connection. The payload is as of [`What::Tune`], the answer's a
-    /// `struct tcp_info`.
+    /// `struct tcp_info`. Without a payload nothing is asked but that the packets of tunnels are
+    /// taken that were written before.
     Info = 14,
 }
 

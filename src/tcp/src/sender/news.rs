@@ -60,7 +60,7 @@ impl Sender {
             }
         }
         let blocks = &mut blocks[..count];
-        blocks.sort_unstable_by(|a, b| (a.0.wrapping_sub(was)).cmp(&b.0.wrapping_sub(was)));
+        blocks.sort_unstable_by_key(|block| block.0.wrapping_sub(was));
         if !self.sacks && !blocks.is_empty() {
             return self.windows(ack, was);
         }
@@ -216,6 +216,10 @@ impl Sender {
             let delivered = news.delivered.max(u32::from(equal));
             let flight = self.flight();
             self.window.reduce(delivered, lost, news.advanced, flight);
+            if !self.sacks && lost > 0 {
+                // RFC 6582: the next hole is filled at once, whatever the window says.
+                self.window.size = self.window.size.max(flight + 1);
+            }
             return lost;
         } else {
             return lost;

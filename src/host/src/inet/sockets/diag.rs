@@ -29,7 +29,7 @@ pub struct Native {
 /// TCP_TIME_WAIT of the kernel.
 pub const TIME_WAIT: u8 = 6;
 /// TCP_LISTEN of the kernel.
-const LISTEN: u8 = 10;
+pub const LISTEN: u8 = 10;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const DONE: u16 = 3;

@@ -8,6 +8,7 @@
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
 //! | [`rules`], [`ports`] | which sockets cannot have the same port; which one a socket gets |
+//! | [`unseen`] | sockets that no hook sees |
 //! | [`ends`] | why a connection has ended |
 //! | [`target`] | which socket gets what comes, and how it is reached |
 //! | [`asker`], [`bind`], [`connect`], [`path`], [`verdict`] | what programs ask |
@@ -28,6 +29,7 @@ pub mod ports;
 mod refresh;
 pub mod rules;
 pub mod target;
+pub mod unseen;
 pub mod verdict;
 pub mod writer;
 

@@ -131,6 +131,9 @@ impl Sockets {
         verdict: Verdict,
     ) -> Result<SocketAnswer, Errno> {
         let (question, to) = (asker.question, plain(to));
+        if question.cookie == 0 {
+            return Ok(self.unseen_path(asker, to, verdict));
+        }
         let (entry, _) = self.own_end(question.cookie);
         // One of TCP that is connected only wants to know about its way.
         let unnamed = || match (question.protocol, question.native) {

@@ -15,6 +15,7 @@ use super::legs::{Legs, Ready};
 use super::links::Tcp;
 use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
+use crate::inet::sockets::diag::LISTEN;
 use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::IcmpError;
@@ -214,7 +215,8 @@ impl Live {
             return true;
         };
         let native = sockets.native(Protocol::Tcp, other, own);
-        native.is_none_or(|native| native.inode == 0)
+        // Where it is gone, the one that listens there is found.
+        native.is_none_or(|native| native.inode == 0 || native.state == LISTEN)
     }
 
     /// From the net to the program.

@@ -331,10 +331,12 @@ pub struct Head {
     pub addresses: [[u8; 16]; 2],
     /// Its hop limit and traffic class.
     pub hops: [u8; 2],
+    /// When it came, in nanoseconds of CLOCK_REALTIME.
+    pub time: u64,
 }
 
 /// Length in bytes of a head.
-pub const HEAD: usize = 64;
+pub const HEAD: usize = 72;
 const MAGIC: u32 = 0x6d74_7063;
 
 impl Head {
@@ -355,7 +357,8 @@ impl Head {
         bytes[24..28].copy_from_slice(&self.length.to_ne_bytes());
         bytes[28..32].copy_from_slice(&self.kept.to_ne_bytes());
         bytes[32..48].copy_from_slice(&self.addresses[0]);
-        bytes[48..].copy_from_slice(&self.addresses[1]);
+        bytes[48..64].copy_from_slice(&self.addresses[1]);
+        bytes[64..].copy_from_slice(&self.time.to_ne_bytes());
         bytes
     }
 
@@ -367,7 +370,7 @@ impl Head {
         }
         let mut addresses = [[0; 16]; 2];
         addresses[0].copy_from_slice(&bytes[32..48]);
-        addresses[1].copy_from_slice(&bytes[48..]);
+        addresses[1].copy_from_slice(&bytes[48..64]);
         Some(Head {
             ifindex: u32_at(bytes, 12)?,
             link_type: u16_at(bytes, 6)?,
@@ -379,6 +382,7 @@ impl Head {
             network: u16_at(bytes, 10)?,
             addresses,
             hops: [bytes[22], bytes[23]],
+            time: u64::from(u32_at(bytes, 64)?) | u64::from(u32_at(bytes, 68)?) << 32,
         })
     }
 }
@@ -417,6 +421,7 @@ mod tests {
             network: 14,
             addresses: [[1; 16], [2; 16]],
             hops: [64, 3],
+            time: 1 << 60 | 7,
         };
         assert_eq!(Head::of_bytes(&head.to_bytes()), Some(head));
         assert_eq!(Head::of_bytes(&[0; HEAD]), None);

@@ -1,0 +1,51 @@
+//! The nameservers of libc's resolver, whose sockets no hook sees: one that the net leads to is
+//! reached by an address of the machine's loopback, as every other end is.
+#![forbid(unsafe_code)]
+
+use super::call::{Inet, Native};
+use super::name::is_any;
+use crate::host::Host;
+use memtun_stack::ask::What;
+use memtun_stack::sockets::question::{SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::Protocol;
+use std::net::SocketAddr;
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Returns the native name by which a nameserver is reached; None where the machine's way leads
+    /// to it. The socket of this call is none.
+    pub fn nameserver(&self, name: SocketAddr) -> Option<SocketAddr> {
+        if is_any(&name) || !self.table.is_active() {
+            return None;
+        }
+        let question = SocketQuestion {
+            // Of a socket that is not known.
+            cookie: 0,
+            inode: 0,
+            family: libc::AF_INET as u16,
+            kind: libc::SOCK_DGRAM as u16,
+            protocol: Protocol::Udp,
+            tos: 0,
+            hops: 0,
+            flags: 0,
+            device: 0,
+            out: 0,
+            mark: 0,
+            failed: 0,
+            source: None,
+            tuning: Default::default(),
+            native: None,
+            name: Some(name),
+        };
+        match self.ask(What::Path, &question) {
+            Ok(SocketAnswer::Carried(_, to)) => Some(to),
+            _ => None,
+        }
+    }
+
+    /// Returns what a name of a nameserver stands for that this library has put in place of it.
+    pub fn nameserver_behind(&self, native: SocketAddr) -> Option<SocketAddr> {
+        let flow = self.table.flow(native_v4(native.ip())?)?;
+        (flow.local.port() == 0).then_some(flow.remote)
+    }
+}
