@@ -1,7 +1,7 @@
 /* What raw sockets of IP and those of echo requests are told of errors, and what their options,
  * names and groups do. */
 /* The identifiers that the kernel chooses can be any. */
-#define EPHEMERAL 1235
+#define EPHEMERAL 1
 #include "far.h"
 #include <linux/errqueue.h>
 #include <sys/epoll.h>
@@ -233,7 +233,7 @@ static void names(void)
         SHOW(named("not shared"), option(other, SOL_SOCKET, SO_REUSEADDR, 0));
         SHOW(named("bind to the same"), bind_to(other, OWN2, 1234));
         SHOW(named("bind to another"), bind_to(other, OWN2, 1233));
-        show_own(named("another, name"), other);
+        SHOW(named("another, identifier"), own_port(other));
     }
     SHOW(named("connect"), connect_to(sock, FAR, 77));
     show_peer(named("connected, peer"), sock);
@@ -241,7 +241,7 @@ static void names(void)
     SHOW(named("disconnect"), connect(sock, &none, sizeof none));
     show_peer(named("disconnected, peer"), sock);
     if (kind == SOCK_DGRAM)
-        show_own(named("disconnected, name"), sock);
+        SHOW(named("disconnected, identifier"), own_port(sock));
     SHOW(named("shutdown"), shutdown(sock, SHUT_RDWR));
     name n = any_name(FAR, 0);
     SHOW(named("connect by a short name"), connect(sock, &n.sa, 4));

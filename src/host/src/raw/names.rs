@@ -134,7 +134,8 @@ impl Raw {
             oif: order.bound.ifindex,
             protocol: order.bound.protocol as u8,
             ..flow
-        })?;
+        });
+        let way = way.inspect_err(|e| out.count_no_route(*e, to.is_ipv6()))?;
         if way.is_broadcast() && order.bound.set & set::BROADCAST == 0 {
             return Err(Errno(libc::EACCES));
         }

@@ -100,7 +100,7 @@ impl Raw {
         if is_ping && goes_by_machine(out, &way) {
             return Ok(vec![MACHINES_WAY]);
         }
-        let way = way?;
+        let way = way.inspect_err(|e| out.count_no_route(*e, v6))?;
         if way.is_broadcast() && order.bound.set & set::BROADCAST == 0 {
             return Err(Errno(libc::EACCES));
         }

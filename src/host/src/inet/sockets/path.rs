@@ -74,7 +74,10 @@ impl Sockets {
             Ok(way) => way,
             // The machine says the same, or knows a way that the net does not.
             Err(_) if view == View::Merged && from.is_none() => return Ok(Verdict::Machine),
-            Err(e) => return Err(e),
+            Err(e) => {
+                out.count_no_route(e, to.is_ipv6());
+                return Err(e);
+            }
         };
         let is_own = |index: u32| out_has(&self.own, index);
         let own_to = self.own.iter().any(|own| {
@@ -107,7 +110,7 @@ impl Sockets {
     fn is_apart(&mut self, protocol: Protocol, to: SocketAddr) -> bool {
         let from = SocketAddr::new(to.ip(), 0);
         let target = self.target(protocol, to, from, 0);
-        if !target.is_some_and(|target| target.entry.flags & flag::FALLBACK != 0) {
+        if target.is_none_or(|target| target.entry.flags & flag::FALLBACK == 0) {
             return false;
         }
         let Some(open) = &mut self.open else {

@@ -38,7 +38,7 @@ pub struct Tcp {
     /// Where sequence numbers come from.
     pub(super) seed: u64,
     /// Connections that are over.
-    gone: Vec<Box<Live>>,
+    gone: Vec<Live>,
     pub(super) control: Control,
 }
 
@@ -228,7 +228,7 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
-        self.gone.push(live);
+        self.gone.push(*live);
     }
 
     /// Takes out the connections that are over. Their legs are closed when they are dropped, which
