@@ -71,7 +71,7 @@ impl Tcp {
         let now = self.now();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(usual, &way.1, &opening.manner);
+        let settings = self.settings(&flow, usual, &way.1, &opening.manner);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
