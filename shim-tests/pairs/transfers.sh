@@ -19,6 +19,16 @@ anew server.log
 on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &
 server=$!
 until_log listening server.log
+# What a program has sent is not far ahead of what has arrived.
+echo "== TCP, little"
+on a timeout 30 iperf3 -J -c 10.9.0.2 -p 5201 -n 5M >client.json
+echo "status $?"
+counted bytes 2500000
+finish $server
+anew server.log
+on b iperf3 -s -1 -p 5201 --forceflush >server.log 2>&1 &
+server=$!
+until_log listening server.log
 echo "== TCP, four connections"
 on a timeout 30 iperf3 -J -P 4 -c 10.9.0.2 -p 5201 -n 80M >client.json
 echo "status $?"

@@ -315,22 +315,6 @@ pub fn assert_pair_is_as_on_the_kernel(name: &str, given: &[Given<'_>]) {
     assert_equal(Script { hosts, name, given });
 }
 
-/// Asserts that a script of two hosts prints on the kernel what was recorded, and names it in the
-/// list of what was not compared.
-pub fn assert_pair_is_as_recorded(name: &str, given: &[Given<'_>]) {
-    let hosts = Two;
-    let script = Script { hosts, name, given };
-    if let Some(why) = missing(script) {
-        not_run("a real program that configures itself", &why);
-        return;
-    }
-    let answers = expected(script).text.lines().count();
-    not_run(
-        &format!("{name} in two nets, {answers} lines of the kernel"),
-        "not compared yet: awaiting in tests/sockets.rs",
-    );
-}
-
 #[cfg(test)]
 mod tests {
     use super::report;

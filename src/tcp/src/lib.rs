@@ -2,35 +2,51 @@
 //! in and come out, and the time is an argument: nothing here looks at a clock, a socket or a
 //! random number that was not given to it.
 //!
-//! The engine of the handshake, of the states and of the order of what comes is smoltcp, one
-//! interface and one socket for each connection, so that a connection costs nothing while another
-//! one works. What is sent and when is ours, in Linux's way:
+//! The engine is smoltcp, one interface and one socket for each connection, so that a connection
+//! costs nothing while another one works. It has the handshake, the order of what comes, and the
+//! states. What is sent and when, and what is answered, is decided beside it, as Linux does: the
+//! engine's clock stands still, it never has data to send, and its own acknowledgements do not
+//! leave.
 //!
 //! | module | what it is |
 //! |---|---|
 //! | [`segment`] | a TCP segment with its IP header, read and built; RST for a port nobody has |
-//! | `engine` | smoltcp behind five functions |
-//! | `offer`, `stamps` | what a SYN says, and timestamps |
-//! | `wire` | what leaves, made Linux's: options, windows, identification |
-//! | `arriving`, `answers` | what a segment brings, and what is said of it: acknowledgements, SACK |
-//! | `sender` | what is written: Nagle, losses, congestion, probes, urgent data |
-//! | `keepalive` | whether a silent peer is still there |
+//! | `engine` | smoltcp behind a few functions |
+//! | `sender` | what this side says: bytes, losses, congestion, timers |
+//! | `answers` | what is answered to what comes, with SACK and DSACK |
+//! | `arriving` | what a packet brings |
 //! | `info`, `telling` | what TCP_INFO says |
+//! | `keepalive` | whether a silent peer is still there |
+//! | `offer` | what a SYN says |
+//! | `stamps` | timestamps |
+//! | `wire` | packets as they leave: options of SYN, identification, windows |
 //! | [`connection`] | all of these together |
 //! | [`wait`] | what remains of a connection for a minute |
 //! | [`demux`] | which connection a packet belongs to, and whose turn it is |
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5.
-//! - A window is at most 256 KiB. It grows with what is read; where the program's buffer decides
-//!   it (SO_RCVBUF), bytes are counted and not the memory that a kernel needs for them; memory is
-//!   never short.
+//! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5, no probing for the
+//!   path's MTU (RFC 4821).
+//! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps. It grows
+//!   with what is read; where the program's buffer decides it (SO_RCVBUF), bytes are counted and
+//!   not the memory that a kernel needs for them; memory is never short. As much is kept of what is
+//!   written.
 //! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
 //! - PSH ends what is written so far, not each write; MSG_EOR keeps nothing apart.
 //! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
 //!   too, for at most 200 ms.
 //! - A program can write more before it blocks, because two buffers lie in the way.
+//! - Congestion is CUBIC's, or BBR's where the machine, or the net, is set to that; what else a net
+//!   is set to, and TCP_CONGESTION of a socket, is CUBIC, too. CUBIC ends slow start by the delay,
+//!   not by trains of acknowledgements; BBR paces only below 100 Mbit/s, in steps of a millisecond,
+//!   and does not look for policers.
+//! - Of a segment that was sent again timestamps do not say which of the two was answered (Eifel):
+//!   an undo needs DSACK, or F-RTO.
+//! - In a recovery in which nothing new can be sent, the first segment is sent once more after two
+//!   round trips; Linux waits for its timer.
+//! - Where nothing was lost lately, the segments that one turn of the host process takes have one
+//!   answer, as if they had come in one piece; Linux answers every second one.
 //! - Challenges are limited for each connection (net.ipv4.tcp_invalid_ratelimit), not for the host.
 //! - An error by ICMP is believed whatever sequence number it quotes.
 //! - FIN_WAIT2 ends by itself only where the caller says so.

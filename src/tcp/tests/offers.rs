@@ -277,3 +277,19 @@ fn tcp_info_is_the_connections() {
     assert_eq!((word(24), word(144)), (2, 2000), "on its way, and not sent");
     assert_eq!(word(44), 1000, "milliseconds since");
 }
+
+#[test]
+fn who_has_said_all_is_silent() {
+    let (mut connection, template) = stamped();
+    connection.write(&[1; 10]);
+    connection.close();
+    polled(&mut connection, SECOND);
+    let all = Segment {
+        acknowledgement: template.acknowledgement.wrapping_add(11),
+        ..template
+    };
+    given(&mut connection, &stamp(&all, 300, &[]), SECOND);
+    assert!(connection.is_finished());
+    assert_eq!(polled(&mut connection, SECOND).len(), 0);
+    assert_eq!(connection.poll_at(SECOND), None, "no timer is left");
+}

@@ -175,6 +175,20 @@ fn a_repetition_that_is_lost_is_sent_again_without_a_timer() {
 }
 
 #[test]
+fn a_lost_repetition_with_nothing_behind_it_is_noticed_before_the_timer() {
+    let mut played = Played::new(true);
+    played.writes(10);
+    played.left();
+    played.now += TRIP;
+    played.acknowledges(0, &[(1, 10)]);
+    assert_eq!(played.segments(), [0]);
+    assert_eq!(played.waits(), TRIP * 2 + 2 * MILLI);
+    assert_eq!(played.segments(), [0]);
+    // Once only: then the timer has its turn.
+    assert!(played.waits() > TRIP * 2 + 2 * MILLI);
+}
+
+#[test]
 fn without_blocks_three_equal_answers_show_a_hole_and_each_answer_the_next() {
     let mut played = Played::new(false);
     played.writes(100);

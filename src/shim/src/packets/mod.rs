@@ -121,6 +121,7 @@ pub extern "C" fn refused(kind: Kind) -> c_int {
 #[cold]
 #[inline(never)]
 pub extern "C" fn take(fd: c_int, kind: Kind, protocol: c_int) -> c_int {
+    stamp(fd, 0);
     let protocol = match kind.family {
         libc::AF_PACKET => u16::from_be(protocol as u16),
         _ => protocol as u16,

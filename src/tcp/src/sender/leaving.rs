@@ -223,7 +223,8 @@ impl Sender {
     /// Whether a closed window has to be asked (tcp_check_probe_timer).
     fn watch(&mut self, now: Duration) {
         self.keep_time(now);
-        let waits = self.next != self.end() || self.closing && !self.fin_sent;
+        // Behind a FIN there is nothing.
+        let waits = !self.fin_sent && (self.next != self.end() || self.closing);
         if !self.board.is_empty() || !waits {
             (self.asks, self.asked) = (None, 0);
         } else if self.asks.is_none() && self.fits().is_none() {

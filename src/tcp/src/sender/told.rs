@@ -15,12 +15,20 @@ impl Sender {
     /// Notes for how long there was something to say, and for how long the other side's window was
     /// in the way (tcp_chrono_set).
     pub(super) fn keep_time(&mut self, now: Duration) {
-        let left = self.end().wrapping_sub(self.next);
+        let left = self.left();
         let is_busy = left > 0 || !self.board.is_empty();
         let inside = self.edge().wrapping_sub(self.next);
         let is_closed = (inside as i32) <= 0 || inside < left.min(self.segment());
         self.busy.set(is_busy, now);
         self.limited.set(left > 0 && is_closed, now);
+    }
+
+    /// Bytes that are written and have not left.
+    fn left(&self) -> u32 {
+        match self.fin_sent {
+            true => 0,
+            false => self.end().wrapping_sub(self.next),
+        }
     }
 
     /// Since when there is something to say, or to be answered.
@@ -66,7 +74,7 @@ impl Sender {
         let fin = u32::from(self.fin_acknowledged);
         let acknowledged = self.oldest.wrapping_sub(self.first).wrapping_sub(fin);
         info.long(at::ACKNOWLEDGED, acknowledged.into());
-        info.word(at::NOT_SENT, self.end().wrapping_sub(self.next));
+        info.word(at::NOT_SENT, self.left());
         info.micros(at::SHORTEST_TRIP, self.trip.shortest().unwrap_or_default());
         info.long(at::BUSY, self.busy.micros(now));
         info.long(at::LIMITED, self.limited.micros(now));

@@ -107,7 +107,7 @@ impl Sockets {
     fn is_apart(&mut self, protocol: Protocol, to: SocketAddr) -> bool {
         let from = SocketAddr::new(to.ip(), 0);
         let target = self.target(protocol, to, from, 0);
-        if !target.is_some_and(|target| target.entry.flags & flag::FALLBACK != 0) {
+        if target.is_none_or(|target| target.entry.flags & flag::FALLBACK == 0) {
             return false;
         }
         let Some(open) = &mut self.open else {

@@ -41,7 +41,7 @@ pub struct Tcp {
     /// Where the clocks of timestamps begin.
     clocks: RandomState,
     /// Connections that are over.
-    gone: Vec<Box<Live>>,
+    gone: Vec<Live>,
     pub(super) control: Control,
 }
 
@@ -235,7 +235,7 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
-        self.gone.push(live);
+        self.gone.push(*live);
     }
 
     /// Takes out the connections that are over. Their legs are closed when they are dropped, which
