@@ -483,6 +483,22 @@ fn what_came_with_a_datagram_is_shown_as_the_nets() {
     memory.read(16, &mut shown).expect("there");
     let expected = [&2u32.to_ne_bytes()[..], &[10, 9, 0, 1], &[10, 9, 0, 1]].concat();
     assert_eq!(shown[..], expected[..]);
+
+    // That of a socket of any address, which has an alias, says where it was sent to.
+    let any = Own {
+        address: Ipv4Addr::UNSPECIFIED.into(),
+        scope: 0,
+    };
+    let state = place.table.mapped();
+    write::<OWN_WORDS>(state, Rows::Own, 1, &any.to_words());
+    let memory = Bytes(Mutex::new(message(
+        libc::IPPROTO_IP,
+        libc::IP_PKTINFO,
+        &native,
+    )));
+    control::show(&memory, known, Some(&flow), 0, length);
+    memory.read(16, &mut shown).expect("there");
+    assert_eq!(shown[..], expected[..]);
 }
 
 #[test]
