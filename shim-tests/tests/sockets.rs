@@ -32,6 +32,7 @@ pairs! {
     counters
     echoes
     fastd
+    listed
     lossy
     lwip
     n2n

@@ -1,6 +1,6 @@
 /* Packet sockets on a tun and a tap: names, what is heard, filters, what is sent. */
-#include <sys/time.h>
 #include "far.h"
+#include <sys/time.h>
 #include <linux/filter.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>

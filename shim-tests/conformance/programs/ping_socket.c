@@ -1,7 +1,7 @@
 /* Sockets of echo requests: who may have them, names and identifiers, what is sent, heard and
  * told. */
 /* The identifiers that the kernel chooses can be any. */
-#define EPHEMERAL 1235
+#define EPHEMERAL 1
 #include "far.h"
 
 static far tun, tap;
@@ -108,6 +108,7 @@ int main(int argc, char **argv)
     sock = new_socket();
     SHOW("bind with an identifier", bind_to(sock, OWN2, 1234));
     show_own("bound, name", sock);
+    SHOW("bound, identifier", own_port(sock));
     int second = new_socket();
     SHOW("bind with the same one", bind_to(second, OWN2, 1234));
     SHOW("bind to a foreign address", bind_to(second, FAR, 0));

@@ -1,7 +1,7 @@
 /* What raw sockets of IP and those of echo requests are told of errors, and what their options,
  * names and groups do. */
 /* The identifiers that the kernel chooses can be any. */
-#define EPHEMERAL 1235
+#define EPHEMERAL 1
 #include "far.h"
 #include <linux/errqueue.h>
 #include <sys/epoll.h>
@@ -31,7 +31,7 @@ static int new_socket(int protocol)
 
 static const char *named(const char *what)
 {
-    static char text[120];
+    static char text[400];
     snprintf(text, sizeof text, "%s, %s", kind == SOCK_RAW ? "raw" : "ping", what);
     return text;
 }
@@ -105,7 +105,7 @@ static void errors(void)
     queue("nobody has asked, queue", sock, 0);
     close(sock);
     sock = new_socket(ICMP);
-    SHOW(named("connect"), connect_to(sock, FAR, 0));
+    SHOW(named("connected"), connect_to(sock, FAR, 0));
     for (unsigned i = 0; i < sizeof all / sizeof *all; i++) {
         if (all[i].how == TOO_BIG)
             continue;
@@ -213,8 +213,8 @@ static void options(void)
     SHOW(named("SO_MARK, then"), option_of(sock, SOL_SOCKET, SO_MARK));
     close(sock);
     sock = new_socket(ICMP);
-    SHOW(named("hops"), option(sock, LEVEL, HOPS, 5));
-    SHOW(named("class"), option(sock, LEVEL, CLASS, 8));
+    SHOW(named("with hops"), option(sock, LEVEL, HOPS, 5));
+    SHOW(named("with a class"), option(sock, LEVEL, CLASS, 8));
     unsigned char p[20];
     far_drain(&tun);
     SHOW(named("with options"), send_to(sock, FAR, 0, p, request(p, 1)));
@@ -233,7 +233,7 @@ static void names(void)
         SHOW(named("not shared"), option(other, SOL_SOCKET, SO_REUSEADDR, 0));
         SHOW(named("bind to the same"), bind_to(other, OWN2, 1234));
         SHOW(named("bind to another"), bind_to(other, OWN2, 1233));
-        show_own(named("another, name"), other);
+        SHOW(named("another, identifier"), own_port(other));
     }
     SHOW(named("connect"), connect_to(sock, FAR, 77));
     show_peer(named("connected, peer"), sock);
@@ -241,7 +241,7 @@ static void names(void)
     SHOW(named("disconnect"), connect(sock, &none, sizeof none));
     show_peer(named("disconnected, peer"), sock);
     if (kind == SOCK_DGRAM)
-        show_own(named("disconnected, name"), sock);
+        SHOW(named("disconnected, identifier"), own_port(sock));
     SHOW(named("shutdown"), shutdown(sock, SHUT_RDWR));
     name n = any_name(FAR, 0);
     SHOW(named("connect by a short name"), connect(sock, &n.sa, 4));

@@ -61,15 +61,21 @@ static void names(const char *what, int sock)
     int (*const calls[])(int, struct sockaddr *, socklen_t *) = { (void *)getsockname, (void *)getpeername };
     for (int which = 0; which < 2; which++) {
         const char *call = which ? "getpeername" : "getsockname";
+        socklen_t len;
         for (size_t i = 0; i < sizeof sizes / sizeof *sizes; i++) {
-            memset(room, 0x55, sizeof room);
-            socklen_t len = sizes[i];
-            int got = calls[which](sock, (void *)room, &len), kept = 40;
-            while (kept && room[kept - 1] == 0x55)
-                kept--;
+            int got = 0, kept = 0;
+            /* A port may look like what was there before. */
+            for (int fill = 0x55; fill <= 0xaa; fill += 0x55) {
+                memset(room, fill, sizeof room);
+                len = sizes[i];
+                got = calls[which](sock, (void *)room, &len);
+                for (int at = 40; at > kept; at--)
+                    if (room[at - 1] != fill)
+                        kept = at;
+            }
             say(label("%s, %s into %u", what, call, sizes[i]), "%d len=%u stored=%d", got, len, kept);
         }
-        socklen_t len = 28;
+        len = 28;
         SHOW(label("%s, %s to a bad pointer", what, call), calls[which](sock, BAD_POINTER, &len));
         SHOW(label("%s, %s with a bad length", what, call), calls[which](sock, (void *)room, BAD_POINTER));
         SHOW(label("%s, %s without a length", what, call), calls[which](sock, (void *)room, NULL));

@@ -60,6 +60,8 @@ struct Fake {
     own: &'static str,
     peer: Option<&'static str>,
     state: u8,
+    /// Segments that it has got for its last connection.
+    segments: u32,
 }
 
 const TCP: Fake = Fake {
@@ -68,6 +70,7 @@ const TCP: Fake = Fake {
     own: "0.0.0.0:0",
     peer: None,
     state: 7,
+    segments: 0,
 };
 
 const UDP: Fake = Fake {
@@ -104,7 +107,7 @@ impl Native for Fake {
         Ok(1)
     }
     fn segments_received(&self) -> Result<u32, Errno> {
-        Ok(1)
+        Ok(self.segments)
     }
     fn segments_sent(&self) -> Result<u32, Errno> {
         Ok(0)
@@ -233,8 +236,12 @@ fn a_name_is_that_of_the_flow_then_of_the_entry_then_of_the_alias() {
     let call = place.call(&connected);
     assert_eq!(call.own_name(&at(own)), Some(at("10.9.0.1:5000")));
     assert_eq!(call.peer_name(&at(flow)), Some(at("10.9.0.2:80")));
-    let bound = Fake { own, ..TCP };
-    let call = place.call(&bound);
+    let listening = Fake {
+        own,
+        state: 10,
+        ..TCP
+    };
+    let call = place.call(&listening);
     assert_eq!(call.own_name(&at(own)), Some(at("10.9.0.1:6000")));
     // The machine has refused the net's port.
     let moved = Translated {
@@ -274,10 +281,17 @@ fn a_connection_that_did_not_come_leaves_a_socket_its_port() {
         state: 2,
         ..refused
     };
-    assert_eq!(
-        place.call(&pending).own_name(&at(own)),
-        Some(at("10.9.0.1:6000"))
-    );
+    // One that was reset has it until the program begins another one.
+    let reset = Fake {
+        segments: 3,
+        ..refused
+    };
+    for socket in [pending, reset] {
+        assert_eq!(
+            place.call(&socket).own_name(&at(own)),
+            Some(at("10.9.0.1:6000"))
+        );
+    }
 }
 
 #[test]
@@ -468,6 +482,22 @@ fn what_came_with_a_datagram_is_shown_as_the_nets() {
     let mut shown = [0; 12];
     memory.read(16, &mut shown).expect("there");
     let expected = [&2u32.to_ne_bytes()[..], &[10, 9, 0, 1], &[10, 9, 0, 1]].concat();
+    assert_eq!(shown[..], expected[..]);
+
+    // That of a socket of any address, which has an alias, says where it was sent to.
+    let any = Own {
+        address: Ipv4Addr::UNSPECIFIED.into(),
+        scope: 0,
+    };
+    let state = place.table.mapped();
+    write::<OWN_WORDS>(state, Rows::Own, 1, &any.to_words());
+    let memory = Bytes(Mutex::new(message(
+        libc::IPPROTO_IP,
+        libc::IP_PKTINFO,
+        &native,
+    )));
+    control::show(&memory, known, Some(&flow), 0, length);
+    memory.read(16, &mut shown).expect("there");
     assert_eq!(shown[..], expected[..]);
 }
 

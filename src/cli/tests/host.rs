@@ -226,6 +226,46 @@ fn nobody_keeps_others_from_being_answered() {
 }
 
 #[test]
+fn who_asks_for_a_net_that_was_at_the_path_before_is_not_answered() {
+    let net = Net::temporary().expect("net");
+    let start = Counted::default();
+    assert_eq!(set(net.dir(), &start, "a", "1"), Ok(()));
+    let asked = |mark: u32| {
+        let socket = sys::socket(libc::AF_UNIX, libc::SOCK_SEQPACKET, 0).expect("a socket");
+        let name = NetDir::host_socket(net.dir().host_epoch.load(SeqCst)).expect("a name");
+        let path = [net.dir().path(), b"/", name.bytes()].concat();
+        sys::connect_path(socket.as_fd(), &path).expect("connected");
+        let links = Question {
+            net: mark,
+            ..question(What::Links)
+        };
+        sys::send(socket.as_fd(), &[&links.to_bytes()]).expect("sent");
+        let mut fds = [libc::pollfd {
+            fd: socket.raw(),
+            events: libc::POLLIN,
+            revents: 0,
+        }];
+        sys::poll(&mut fds, Some(Duration::from_secs(10))).expect("waited");
+        sys::receive(socket.as_fd(), &mut [0; 4096], 0).expect("an answer or the end")
+    };
+    assert!(asked(net.dir().mark()) > 0);
+    assert_eq!(asked(net.dir().mark() ^ 1), 0, "the connection ends");
+    // Another net at this path is not asked in the name of the one that was there.
+    let path = net.path().to_path_buf();
+    let old = net.dir().path().to_vec();
+    std::fs::rename(&path, path.with_extension("away")).expect("moved");
+    let other = Net::create(&path).expect("another net");
+    assert_eq!(other.dir().path(), old);
+    assert_eq!(set(other.dir(), &start, "a", "2"), Ok(()));
+    let gone = set(net.dir(), &start, "a", "3");
+    assert_eq!(gone, Err(Errno(libc::ENOENT)));
+    assert_eq!(get(other.dir(), "a").as_deref(), Some("2"));
+    end(other);
+    std::fs::rename(path.with_extension("away"), &path).expect("moved back");
+    end(net);
+}
+
+#[test]
 fn a_full_disk_is_an_errno_and_loses_nothing() {
     let name = "a_full_disk_is_an_errno_and_loses_nothing";
     let script =

@@ -356,8 +356,8 @@ impl Run<'_> {
         }
     }
 
-    /// Says what is to be waited for, and what is to be run in threads of its own. The lock is taken
-    /// once for all of it: others want it, too.
+    /// Says what is to be waited for, and what is to be run in threads of its own. The lock is
+    /// taken once for all of it: others want it, too.
     fn begun(&self, watched: bool, ticked: Instant) -> Begun {
         let ticks = watched || self.stay != Stay::WithProcess || !self.server.is_idle();
         let tick = ticks.then(|| TICK.saturating_sub(ticked.elapsed()));

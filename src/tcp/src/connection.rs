@@ -13,6 +13,7 @@ use crate::keepalive::{Keepalive, Turn};
 use crate::offer::Offer;
 use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
 use crate::sender::{Piece, Sender};
+use crate::stamps::Stamps;
 use crate::wait::Wait;
 use crate::wire::Wire;
 use crate::{Emit, Segment};
@@ -38,6 +39,9 @@ pub struct Settings {
     pub maximum: u16,
     /// Where sequence numbers come from.
     pub seed: u64,
+    /// What the clock of timestamps shows at the beginning of all times: the same for all
+    /// connections between two hosts, so that a new one is known as newer than one that was.
+    pub clock: u32,
     /// TTL or hop limit.
     pub hop_limit: u8,
     /// Type of service or traffic class.
@@ -166,6 +170,7 @@ impl Connection {
         };
         let engine = make(mtu)?;
         let mut wire = Wire::new(mtu, maximum, settings.offer, settings.seed);
+        wire.stamps = Stamps::new(settings.clock);
         wire.hop_limit = settings.hop_limit.max(1);
         wire.service = settings.service;
         Some(Connection {

@@ -63,6 +63,12 @@ impl Wait {
         self.until
     }
 
+    /// May a socket that was bound to this very port connect to the same place? The other end
+    /// tells its segments from the old ones by their timestamps (tcp_twsk_unique).
+    pub fn makes_room(&self) -> bool {
+        self.stamps.agreed
+    }
+
     /// A segment between its two ends came (tcp_timewait_state_process).
     pub fn segment(
         &mut self,

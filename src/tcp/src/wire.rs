@@ -61,7 +61,7 @@ impl Wire {
             mtu,
             maximum,
             says,
-            stamps: Stamps::new((seed >> 16) as u32),
+            stamps: Stamps::default(),
             silent: false,
             bare_reset: None,
             hop_limit: 64,

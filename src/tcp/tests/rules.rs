@@ -218,6 +218,10 @@ fn who_ends_first_waits_a_minute() {
     assert!(connection.is_read() && connection.is_finished());
     let mut wait = connection.wait(now).expect("a rest");
     assert_eq!(wait.until(), now + 60 * SECOND);
+    assert!(
+        !wait.makes_room(),
+        "nothing tells old segments from new ones"
+    );
     let mut answers = Vec::new();
     let again = packet(5001, next.wrapping_add(1), FIN | ACK, &[]);
     let segment = Segment::parse(&again).expect("a segment");

@@ -173,29 +173,3 @@ fn a_driver_that_receives_a_port_counts_as_a_socket() {
     place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"for nobody"));
     assert_eq!(refused(&place.read()), 4000);
 }
-
-#[test]
-fn an_echo_reply_reaches_the_socket_of_its_identifier() {
-    let place = Place::new(&["10.1.0.1/24"]);
-    let mut socket = Socket::udp();
-    socket.asked.protocol = Protocol::Icmp;
-    let native = socket
-        .bind(&place, "0.0.0.0:77")
-        .expect("bound")
-        .expect("the net's");
-    assert_ne!(native.port(), 77);
-    let echo = memtun_ip::icmp::echo::Echo {
-        reply: true,
-        id: 77,
-        sequence: 5,
-        data: b"ping",
-    };
-    let head = Head::new("10.1.0.9".parse().unwrap(), "10.1.0.1".parse().unwrap(), 1);
-    let mut room = [0; 128];
-    let length = echo.write(&mut room, &head).expect("room");
-    place.write(&room[..length]);
-    let (got, from) = socket.receive();
-    assert_eq!((got[0], &got[8..]), (0, b"ping".as_slice()));
-    let flow = place.table().flow(alias(from)).expect("a flow");
-    assert_eq!(flow.remote.ip(), "10.1.0.9".parse::<IpAddr>().unwrap());
-}

@@ -288,6 +288,7 @@ impl<'n> All<'n> {
                 self.service.notice()?;
                 let (mut out, _) = self.parts();
                 let answer = raw.answer(&mut out, payload);
+                raw.leave_closed(&mut out);
                 self.settle();
                 Ok(Some(vec![match answer {
                     Ok(bytes) => packet(question, 0, false, &bytes),

@@ -84,11 +84,14 @@ impl Output<'_, '_> {
     /// ENETUNREACH and so on as for a program's call.
     pub fn find(&mut self, flow: &Wanted) -> Result<Way, Errno> {
         let found = self.stack.routes.output(self.service, clock(), flow);
-        if found == Err(libc::ENETUNREACH) {
-            let v6 = flow.to.is_ipv6();
+        found.map_err(Errno)
+    }
+
+    /// Counts that a program's packets have no way, if that is what an error says.
+    pub(crate) fn count_no_route(&mut self, error: Errno, v6: bool) {
+        if error == Errno(libc::ENETUNREACH) {
             self.count(v6, Counter::OutNoRoutes, Counter::V6OutNoRoutes);
         }
-        found.map_err(Errno)
     }
 
     /// Returns how a packet to a next hop is put on the wire of an interface. Where the neighbour

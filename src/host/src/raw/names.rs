@@ -7,6 +7,7 @@ use super::sockets::{All, Raw};
 use crate::engine::route::lookup::Flow;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
+use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::raw::{octets_of, set, Kind, Order};
 use memtun_sys as sys;
 use std::net::IpAddr;
@@ -43,13 +44,15 @@ impl Socket {
 
 impl Raw {
     /// Gives a socket of echo requests an identifier, if it has none yet. Returns it.
-    pub(super) fn identify(&self, order: &Order) -> Result<u16, Errno> {
+    pub(super) fn identify(&self, net: &NetDir, order: &Order) -> Result<u16, Errno> {
         let known = self.with(order, |socket| socket.id)?;
         if known != 0 {
             return Ok(known);
         }
         let id = self.lock().free_id(order.kind)?;
         self.with(order, |socket| socket.id = id)?;
+        // The next host process must not give it another one.
+        self.keep(net);
         Ok(id)
     }
 
@@ -122,7 +125,7 @@ impl Raw {
             });
         };
         if order.kind.is_ping() {
-            self.identify(order)?;
+            self.identify(out.service.net(), order)?;
         }
         let own = self.with(order, |socket| socket.own)?;
         let flow = Flow::to(to);
@@ -131,7 +134,8 @@ impl Raw {
             oif: order.bound.ifindex,
             protocol: order.bound.protocol as u8,
             ..flow
-        })?;
+        });
+        let way = way.inspect_err(|e| out.count_no_route(*e, to.is_ipv6()))?;
         if way.is_broadcast() && order.bound.set & set::BROADCAST == 0 {
             return Err(Errno(libc::EACCES));
         }

@@ -60,7 +60,7 @@ impl Raw {
         let (sending, bytes) = Sending::of_bytes(rest).ok_or(EINVAL)?;
         let is_ping = order.kind.is_ping();
         if is_ping {
-            self.identify(order)?;
+            self.identify(out.service.net(), order)?;
         }
         let facts = self.with(order, |socket| Facts::of(socket))?;
         let v6 = order.kind.family == libc::AF_INET6;
@@ -100,7 +100,7 @@ impl Raw {
         if is_ping && goes_by_machine(out, &way) {
             return Ok(vec![MACHINES_WAY]);
         }
-        let way = way?;
+        let way = way.inspect_err(|e| out.count_no_route(*e, v6))?;
         if way.is_broadcast() && order.bound.set & set::BROADCAST == 0 {
             return Err(Errno(libc::EACCES));
         }

@@ -1,5 +1,9 @@
 //! Names of hosts: libc asks nameservers by calls of its own (see `inet::resolver`). The other two
 //! functions, getaddrinfo(3) and getnameinfo(3), are in `scopes`.
+#![allow(
+    clippy::too_many_arguments,
+    reason = "they are those of the C library's functions"
+)]
 
 use crate::inet::resolver::resolving;
 use crate::real::{hooks, real};

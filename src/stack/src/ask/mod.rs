@@ -132,7 +132,8 @@ pub struct Question {
     pub uid: u32,
     /// The program's process id.
     pub pid: u32,
-    /// What tells the net from another one at the same path ([`NetDir::mark`]). [`ask`] fills it in.
+    /// What tells the net from another one at the same path ([`NetDir::mark`]). [`ask`] fills it
+    /// in.
     ///
     /// [`NetDir::mark`]: memtun_kernel::net::NetDir::mark
     pub net: u32,

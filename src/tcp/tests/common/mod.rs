@@ -61,6 +61,7 @@ pub fn settings(seed: u64) -> Settings {
         mtu: 1500,
         maximum: 0,
         seed,
+        clock: 0x0102_0304,
         hop_limit: 64,
         service: 0,
         offer: memtun_tcp::Offer::default(),

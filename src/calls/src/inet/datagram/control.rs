@@ -156,7 +156,11 @@ pub fn show(
     at: usize,
     length: usize,
 ) {
-    let own = |alias: Ipv4Addr| table.own(alias).map(|own| own.address);
+    let own = |alias: Ipv4Addr| {
+        let own = table.own(alias).map(|own| own.address);
+        // The alias of a socket of any address says nothing.
+        own.filter(|address| !address.is_unspecified())
+    };
     let fits = |message: &Message| message.at + 4 <= at + length;
     let of_v6 = flow.is_some_and(|flow| flow.local.is_ipv6());
     let _ = each(memory, at, length, |message| {

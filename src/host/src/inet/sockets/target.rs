@@ -7,6 +7,7 @@ use super::open::Open;
 use super::Sockets;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
+use memtun_sys as sys;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket that listens, and where a leg connects to reach it.
@@ -23,18 +24,27 @@ pub struct Listener {
 
 impl Sockets {
     /// Returns the socket of TCP that listens at a name and hears of what comes by an interface:
-    /// that of the address before that of any, and that of the interface before that of any.
-    pub fn listener(&mut self, to: SocketAddr, ifindex: u32) -> Option<Listener> {
+    /// that of the address before that of any, and that of the interface before that of any; of
+    /// several that share a port, the one that the number chooses.
+    pub fn listener(&mut self, to: SocketAddr, ifindex: u32, number: u64) -> Option<Listener> {
         let open = self.open.as_mut()?;
         loop {
             let rows = open.writer.of_port(Protocol::Tcp, to.port()).iter();
             let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
-            let best = known
-                .filter(|(_, known)| known.entry.flags & flag::LISTENS != 0)
-                .filter_map(|(row, known)| Some((score(&known.entry, to, None, ifindex)?, row)))
-                .max()?;
-            if open.is_alive(best.1, FRESH) {
-                let entry = open.writer.at(best.1)?.entry;
+            let listening = known.filter(|(_, known)| known.entry.flags & flag::LISTENS != 0);
+            let scored = listening.filter_map(|(row, known)| {
+                let shares = known.entry.flags & flag::REUSE_PORT != 0;
+                Some((score(&known.entry, to, None, ifindex)?, row, shares))
+            });
+            let scored: Vec<_> = scored.collect();
+            let best = *scored.iter().max()?;
+            let sharing = scored.iter().filter(|it| it.0 == best.0 && it.2);
+            let row = match best.2 {
+                true => chosen(sharing.map(|it| it.1), number)?,
+                false => best.1,
+            };
+            if open.is_alive(row, FRESH) {
+                let entry = open.writer.at(row)?.entry;
                 return open.reach(&entry, to, ifindex);
             }
         }
@@ -58,12 +68,7 @@ impl Sockets {
         scored.sort_by_key(|it| it.1);
         let last = *scored.last()?;
         let row = match last.3 {
-            true => {
-                scored.retain(|it| it.3);
-                // As `reciprocal_scale`.
-                let at = (u64::from(number as u32) * scored.len() as u64) >> 32;
-                scored.get(at as usize)?.2
-            }
+            true => chosen(scored.iter().filter(|it| it.3).map(|it| it.2), number)?,
             false => last.2,
         };
         let entry = open.writer.at(row)?.entry;
@@ -126,7 +131,7 @@ impl Sockets {
         index: u32,
     ) -> Option<Listener> {
         if protocol == Protocol::Tcp {
-            return self.listener(to, index);
+            return self.listener(to, index, sys::random());
         }
         let open = self.open.as_mut()?;
         loop {
@@ -148,6 +153,12 @@ impl Sockets {
     }
 }
 
+/// Returns the one of several that a number chooses, as `reciprocal_scale`.
+fn chosen(mut rows: impl Iterator<Item = usize> + Clone, number: u64) -> Option<usize> {
+    let count = rows.clone().count() as u64;
+    rows.nth((u64::from(number as u32) * count >> 32) as usize)
+}
+
 impl Open {
     /// Returns where a leg connects to, to reach a socket by one of the net's addresses.
     pub fn reach(&mut self, entry: &Entry, to: SocketAddr, ifindex: u32) -> Option<Listener> {
@@ -167,5 +178,20 @@ impl Open {
             native,
             from_loopback,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen;
+
+    #[test]
+    fn each_of_those_that_share_a_port_is_chosen() {
+        let rows = [5, 7, 9].into_iter();
+        let by = |number: u64| chosen(rows.clone(), number);
+        assert_eq!(by(0), Some(5));
+        assert_eq!(by(1 << 31), Some(7));
+        assert_eq!(by(u64::from(u32::MAX)), Some(9));
+        assert_eq!(chosen(std::iter::empty(), 3), None);
     }
 }

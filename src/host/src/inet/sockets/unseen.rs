@@ -1,6 +1,6 @@
-//! Sockets that no hook sees: those that libc's resolver makes by calls of its own. Their nameserver
-//! is the alias of a flow whose own end has no port, which is everybody's of the net's user; who
-//! sends there gets a name of the net with the first datagram.
+//! Sockets that no hook sees: those that libc's resolver makes by calls of its own. Their
+//! nameserver is the alias of a flow whose own end has no port, which is everybody's of the net's
+//! user; who sends there gets a name of the net with the first datagram.
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;

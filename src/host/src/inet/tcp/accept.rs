@@ -47,7 +47,7 @@ impl Tcp {
         self.flush(sockets, out);
         let local = scoped(segment.destination, meta.ifindex);
         let remote = scoped(segment.source, meta.ifindex);
-        let Some(listener) = sockets.listener(local, meta.ifindex) else {
+        let Some(listener) = sockets.listener(local, meta.ifindex, memtun_sys::random()) else {
             return false;
         };
         let flow = Flow {
@@ -68,7 +68,7 @@ impl Tcp {
         let manner = manner.unwrap_or_default();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(usual, &way, &manner);
+        let settings = self.settings(&flow, usual, &way, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {

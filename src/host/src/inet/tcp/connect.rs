@@ -9,7 +9,7 @@
 
 use super::leg::{Connected, Leg};
 use super::legs::Legs;
-use super::links::Tcp;
+use super::links::{Link, Tcp};
 use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
 use crate::inet::sockets::connect::Opening;
@@ -71,7 +71,7 @@ impl Tcp {
         let now = self.now();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(usual, &way.1, &opening.manner);
+        let settings = self.settings(&flow, usual, &way.1, &opening.manner);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
@@ -80,7 +80,11 @@ impl Tcp {
         let pair = memtun_tcp::Pair::new(flow.local, flow.remote);
         if let Some(number) = self.links.find(&pair) {
             // A connect before that came to nothing may be in the way.
-            let over = self.live(number).is_some_and(|live| !live.hangs(sockets));
+            let over = match self.links.get_mut(number) {
+                Some(Link::Live(live)) => !live.hangs(sockets),
+                Some(Link::Wait(wait)) => wait.makes_room(),
+                None => true,
+            };
             if !over {
                 return refuse(sockets, reply, libc::EADDRNOTAVAIL);
             }

@@ -10,6 +10,7 @@ use crate::inet::sockets::Sockets;
 use memtun_stack::sockets::Flow;
 use memtun_tcp::{Connection, Demux, Offer, Pair, Settings, Wait};
 use std::collections::{HashMap, VecDeque};
+use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -37,9 +38,10 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
+    /// Where the clocks of timestamps begin.
+    clocks: RandomState,
     /// Connections that are over.
-    #[allow(clippy::vec_box, reason = "they are boxed where they come from")]
-    gone: Vec<Box<Live>>,
+    gone: Vec<Live>,
     pub(super) control: Control,
 }
 
@@ -62,6 +64,7 @@ impl Default for Tcp {
             manners: HashMap::new(),
             began: Instant::now(),
             seed: 0,
+            clocks: RandomState::new(),
             gone: Vec::new(),
             control: Control::default(),
         }
@@ -77,6 +80,7 @@ impl Tcp {
     /// What a new connection is told.
     pub(super) fn settings(
         &mut self,
+        flow: &Flow,
         (usual, challenges): (Offer, u64),
         way: &Way,
         manner: &Manner,
@@ -93,6 +97,8 @@ impl Tcp {
             mtu: way.mtu as usize,
             maximum: manner.maximum(),
             seed: seed ^ (seed >> 31),
+            // As `secure_tcp_ts_off`.
+            clock: self.clocks.hash_one((flow.local.ip(), flow.remote.ip())) as u32,
             hop_limit: manner.hops(way.hops),
             service: manner.service,
             offer: manner.offer(usual),
@@ -229,12 +235,43 @@ impl Tcp {
                 self.links.schedule(number, Some(until));
             }
         }
-        self.gone.push(live);
+        self.gone.push(*live);
     }
 
     /// Takes out the connections that are over. Their legs are closed when they are dropped, which
     /// takes a while: others should have the lock by then.
     pub fn take_gone(&mut self) -> impl Sized + use<> {
         std::mem::take(&mut self.gone)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use memtun_stack::sockets::Protocol;
+
+    #[test]
+    fn all_connections_between_two_hosts_have_one_clock() {
+        let flow = |local: &str, remote: &str| Flow {
+            protocol: Protocol::Tcp,
+            local: local.parse().expect("a name"),
+            remote: remote.parse().expect("a name"),
+            ifindex: 0,
+            mss: 0,
+            error: 0,
+        };
+        let any = Ipv4Addr::UNSPECIFIED.into();
+        let way = Way::on_link(1, any, any);
+        let mut tcp = Tcp::default();
+        let mut of = |local: &str, remote: &str| {
+            let usual = (Offer::default(), 0);
+            tcp.settings(&flow(local, remote), usual, &way, &Manner::default())
+        };
+        let one = of("10.9.0.1:5000", "10.9.0.2:80");
+        let other = of("10.9.0.1:5000", "10.9.0.2:80");
+        assert_eq!(one.clock, other.clock);
+        assert_ne!(one.seed, other.seed);
+        assert_eq!(one.clock, of("10.9.0.1:5001", "10.9.0.2:81").clock);
+        assert_ne!(one.clock, of("10.9.0.1:5000", "10.9.0.3:80").clock);
     }
 }

@@ -1,5 +1,5 @@
-//! A packet socket or a raw one in the file by which the next host process knows of it, and by which
-//! the files of /proc/net list it.
+//! A packet socket or a raw one in the file by which the next host process knows of it, and by
+//! which the files of /proc/net list it.
 #![forbid(unsafe_code)]
 
 use super::{octets_of, of_octets, Order, Setting, ORDER};

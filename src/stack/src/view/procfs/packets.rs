@@ -1,5 +1,5 @@
-//! The net's packet sockets, raw ones and those of echo requests in /proc/net: packet, raw, raw6, icmp
-//! and icmp6. Behind the machine's lines stand those of the net's.
+//! The net's packet sockets, raw ones and those of echo requests in /proc/net: packet, raw, raw6,
+//! icmp and icmp6. Behind the machine's lines stand those of the net's.
 #![forbid(unsafe_code)]
 
 use crate::sockets::raw::is_open;
