@@ -16,10 +16,6 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 /// What becomes of a connect.
 #[allow(clippy::large_enum_variant, reason = "it lives for one call")]
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-#[allow(
-    clippy::large_enum_variant,
-    reason = "there is one at a time, and it is taken apart at once"
-)]
 pub enum Connected {
     /// It is answered at once.
     Answer(SocketAnswer),
