@@ -173,7 +173,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
 
     /// Can it begin a connection, and has had no part of one since it could? So is a socket that
     /// was refused, once the program knows, and one that was disconnected.
-    pub(super) fn is_disconnected(&self) -> bool {
+    pub fn is_disconnected(&self) -> bool {
         self.is_closed() && self.socket.segments_received() == Ok(0)
     }
 }

@@ -236,7 +236,7 @@ extern "C" fn ended(fd: c_int) {
 pub extern "C" fn shut_down(fd: c_int) {
     if !PENDING.is_empty() {
         quietly(fd, |call| {
-            let ended = call.kind()?.protocol == Protocol::Tcp && call.is_closed();
+            let ended = call.kind()?.protocol == Protocol::Tcp && call.is_disconnected();
             ended.then(|| call.disconnected(&PENDING).ok()).flatten()
         });
     }

@@ -105,13 +105,18 @@ impl Tcp {
         self.flush(sockets, out);
     }
 
-    /// Gives up a connection whose program asks anew, because its socket could not be bound.
+    /// Gives up a connection whose program asks anew, because its socket could not be bound, or
+    /// does not wait for it any more.
     pub fn abandon(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>, alias: Ipv4Addr) {
         let Some(&number) = self.aliases.get(&alias) else {
             return;
         };
         let now = self.now();
         if let Some(live) = self.live(number) {
+            if matches!(live.stage, Stage::Running(_)) {
+                // It has come meanwhile, and its leg tells what becomes of it.
+                return;
+            }
             live.connection.abort();
             live.poll(out, now);
         }
