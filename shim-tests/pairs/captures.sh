@@ -52,8 +52,8 @@ else
     until [ -s file ]; do sleep 0.05; done
 fi
 received() { sed -n '/received/s/, time.*//p'; }
-on b own_ping -c 2 -i 0.2 10.9.0.1 | received
-on a own_ping -c 1 10.9.0.2 | received
+on b own_ping -n -c 2 -i 0.2 10.9.0.1 | received
+on a own_ping -n -c 1 10.9.0.2 | received
 on b nc -n -z -w 2 10.9.0.1 7
 echo "refused: status $?"
 on a nc -n -z -w 2 10.9.0.2 7
@@ -71,7 +71,7 @@ except ConnectionRefusedError:
 P
 on a python3 datagram.py 10.9.0.2 one
 on b python3 datagram.py 10.9.0.1 other
-on a own_ping -c 1 -s 3000 10.9.0.2 | received
+on a own_ping -n -c 1 -s 3000 10.9.0.2 | received
 on a python3 datagram.py 10.9.0.2 "the last one"
 if [ "$SIDE" = shim ]; then
     kill -INT $capturer

@@ -74,10 +74,7 @@ impl Sockets {
             Ok(way) => way,
             // The machine says the same, or knows a way that the net does not.
             Err(_) if view == View::Merged && from.is_none() => return Ok(Verdict::Machine),
-            Err(e) => {
-                out.count_no_route(e, to.is_ipv6());
-                return Err(e);
-            }
+            Err(e) => return Err(e),
         };
         let is_own = |index: u32| out_has(&self.own, index);
         let own_to = self.own.iter().any(|own| {
