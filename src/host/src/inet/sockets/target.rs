@@ -156,7 +156,7 @@ impl Sockets {
 /// Returns the one of several that a number chooses, as `reciprocal_scale`.
 fn chosen(mut rows: impl Iterator<Item = usize> + Clone, number: u64) -> Option<usize> {
     let count = rows.clone().count() as u64;
-    rows.nth((u64::from(number as u32) * count >> 32) as usize)
+    rows.nth(((u64::from(number as u32) * count) >> 32) as usize)
 }
 
 impl Open {
