@@ -120,7 +120,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         };
-        if is_any(&to) || to.port() == 0 || !self.table.is_active() {
+        if connected.is_none() && (is_any(&to) || to.port() == 0 || !self.table.is_active()) {
             return Ok(Sent::Machine);
         }
         if is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port()) {
@@ -147,6 +147,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 Some(way) => way,
                 None => match self.find_way(&from, connected, by.ways())? {
                     Some(way) => way,
+                    // Its native peer is an alias, which leads nowhere without the net.
+                    None if connected => return Err(Errno(libc::ENETUNREACH)),
                     None => return Ok(Sent::Machine),
                 },
             };

@@ -43,6 +43,7 @@ use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
+use memtun_stack::state::View;
 use memtun_stack::State;
 use names::{native_protocol, own_of};
 use open::Open;
@@ -103,10 +104,13 @@ fn own_addresses(state: &State) -> Vec<Address> {
 
 impl Sockets {
     /// Follows the net's addresses: with the first one on an interface of the net the table becomes
-    /// active, with the last one it is so no more.
+    /// active, with the last one it is so no more. An isolated net stays so: its programs must not
+    /// reach the machine's networks when their last interface goes away.
     pub fn follow(&mut self, service: &Service<'_>) {
         self.own = own_addresses(service.state());
-        let active = self.own.iter().any(|own| own.index != LOOPBACK);
+        let isolated = service.state().view == View::Isolated;
+        let stays = isolated && (self.active || service.net().has_inet());
+        let active = stays || self.own.iter().any(|own| own.index != LOOPBACK);
         if active && self.open.is_none() {
             match Open::new(service.net()) {
                 Ok(open) => self.open = Some(open),
