@@ -17,11 +17,7 @@ use crate::watchdog::Finished;
 #[macro_export]
 macro_rules! kernel_only {
     ($each:ident) => {
-        $each! {
-            sending
-            tcp_data
-            tcp_data6
-        }
+        $each! {}
     };
 }
 

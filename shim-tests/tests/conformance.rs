@@ -117,6 +117,7 @@ programs! {
     rtnl_traffic
     sandbox
     select
+    sending
     sigbus
     sigio
     sigio_owner
@@ -139,6 +140,8 @@ programs! {
     tcp_calls6
     tcp_connect
     tcp_connect6
+    tcp_data
+    tcp_data6
     tcp_inherit
     tcp_inherit6
     tcp_wire
