@@ -117,6 +117,32 @@ fn a_stream_has_the_names_of_the_net() {
 }
 
 #[test]
+fn a_stream_whose_host_process_is_killed_is_reset_after_what_has_come() {
+    let hosts = Hosts::new();
+    let to = name("10.9.0.2:80");
+    let listener = hosts.there.net.listen(to).expect("listens");
+    let stream = hosts.here.net.connect_timeout(to, SOON);
+    let mut stream = stream.expect("connects");
+    let (mut accepted, _) = listener.accept().expect("accepts");
+    stream.write_all(b"part of it").expect("sent");
+    let mut first = [0; 4];
+    accepted.read_exact(&mut first).expect("received");
+    let rest_of = |host: &Host, mut end: TcpStream| {
+        end.set_read_timeout(Some(SOON)).expect("set");
+        for pid in shim_tests::hosts::hosts(host.net.path()) {
+            // SAFETY: kill takes two integers; the process serves a net of this test.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+        let mut rest = Vec::new();
+        let ended = end.read_to_end(&mut rest).expect_err("cut off");
+        assert_eq!(ended.raw_os_error(), Some(libc::ECONNRESET), "{ended}");
+        rest
+    };
+    assert_eq!(rest_of(&hosts.there, accepted), b" of it");
+    assert_eq!(rest_of(&hosts.here, stream), b"");
+}
+
+#[test]
 fn refusals_have_their_errno_and_a_remedy() {
     let hosts = Hosts::new();
     let net = &hosts.here.net;

@@ -40,6 +40,8 @@ pub(super) struct Leg {
     pub ended: bool,
     /// The program was told that the other side has said all.
     pub shut: bool,
+    /// Its end is a reset.
+    is_reset: bool,
 }
 
 /// What came of reading or writing.
@@ -75,6 +77,8 @@ pub(super) fn prepare(socket: BorrowedFd<'_>) {
     let _ = sockopt::set_tcp_nodelay(socket, true);
     // Urgent data is read where it stands.
     let _ = sockopt::set_socket_oobinline(socket, true);
+    // A host process that is killed must not look like an end of what the other side has sent.
+    let _ = sockopt::set_socket_linger(socket, Some(Duration::ZERO));
     let _ = sockopt::set_socket_send_buffer_size(socket, BUFFER);
     let _ = sockopt::set_socket_recv_buffer_size(socket, BUFFER);
 }
@@ -92,6 +96,7 @@ impl Leg {
             written: false,
             ended: false,
             shut: false,
+            is_reset: false,
         }
     }
 
@@ -243,8 +248,17 @@ impl Leg {
     }
 
     /// Ends it so that the program sees ECONNRESET.
-    pub fn reset(self) {
-        let _ = sockopt::set_socket_linger(&self.socket, Some(Duration::ZERO));
+    pub fn reset(mut self) {
+        self.is_reset = true;
+    }
+}
+
+impl Drop for Leg {
+    /// Closes it: what has been written is delivered, unless it is reset.
+    fn drop(&mut self) {
+        if !self.is_reset {
+            let _ = sockopt::set_socket_linger(&self.socket, None);
+        }
     }
 }
 
