@@ -153,6 +153,7 @@ programs! {
     udp_bind6
     udp_errors
     udp_errors6
+    udp_gone
     udp_hosts
     udp_hosts6
     udp_names
