@@ -257,6 +257,44 @@ static void handshakes(void)
     close(sock);
 }
 
+/* Options that are no options, and flags that mean nothing, where a socket listens and where none
+ * does. */
+static void odd(void)
+{
+    static tcp c;
+    int sock = listener(OWN, 7100, 5);
+    static const struct { const char *what; options o; } wrong[] = {
+        { "an mss of length 0", { { 2, 0, 4, 0 }, 4 } },
+        { "an mss of length 3", { { 2, 3, 4, 1, 1, 3, 3, 7 }, 8 } },
+        { "a scale of length 4", { { 3, 4, 7, 0, 2, 4, 3, 232 }, 8 } },
+        { "a stamp beyond the header", { { 2, 4, 3, 232, 1, 1, 8, 10 }, 8 } },
+        { "a stamp of length 6", { { 2, 4, 3, 232, 8, 6, 0, 0, 0, 0, 1, 1 }, 12 } },
+        { "unknown ones", { { 200, 2, 201, 4, 9, 9, 2, 4, 3, 232, 253, 2 }, 12 } },
+        { "an end and more", { { 2, 4, 3, 232, 0, 3, 3, 7 }, 8 } },
+    };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        meet(&c, 7100);
+        c.peer_port = ++far_port;
+        say_with(&c, SYN, &wrong[i].o, NULL, 0);
+        see(&c, wrong[i].what);
+        say_with(&c, RST, NULL, NULL, 0);
+    }
+    static const struct { const char *what; int flags; } flags[] = {
+        { "no flag", 0 }, { "FIN", FIN }, { "PSH", 8 }, { "SYN|FIN", SYN | FIN },
+        { "SYN|RST", SYN | RST }, { "ACK", ACK }, { "SYN|ACK", SYN | ACK }, { "FIN|ACK", FIN | ACK },
+    };
+    for (int port = 7100; port < 7102; port++)
+        for (size_t i = 0; i < sizeof flags / sizeof *flags; i++) {
+            const char *where = port == 7100 ? "listener" : "nobody";
+            meet(&c, port);
+            c.peer_port = ++far_port;
+            say_with(&c, flags[i].flags, NULL, NULL, 0);
+            const unsigned char *p = raw_next(&c, NEVER);
+            say(label("%s, %s", where, flags[i].what), "%s", p ? segment_bits(p[13]) : "nothing");
+        }
+    close(sock);
+}
+
 static void stamps(void)
 {
     static tcp c;
@@ -322,7 +360,7 @@ static void short_ones(void)
     sock = client_with(&c, sock, "set before", &o);
     for (int i = 0; i < 3; i++) {
         (void)send(sock, "piece", 5, 0);
-        see(&c, "set before, a piece");
+        see(&c, label("set before, piece %d", i + 1));
     }
     close(sock);
     far_drain(&tun);
@@ -419,6 +457,7 @@ int main(int argc, char **argv)
     /* What is late is not sent again before 200 ms. */
     set("tcp_early_retrans", "0");
     handshakes();
+    odd();
     stamps();
     short_ones();
     misfits();

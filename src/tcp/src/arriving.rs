@@ -7,7 +7,7 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::connection::{Connection, End, State};
-use crate::segment::{before, head, Plain, ACK, FIN, RST, SYN, URG};
+use crate::segment::{before, head, without_odd_options, Plain, ACK, FIN, RST, SYN, URG};
 use crate::sender::Ack;
 use crate::{Emit, Segment};
 
@@ -66,8 +66,10 @@ impl Connection {
             .learn(size, self.sacks, window, segment.sequence);
     }
 
-    /// Gives the engine a packet as it is.
+    /// Gives the engine a packet, but for options that it does not need: one that is malformed ends
+    /// the list for a kernel, and the whole segment for the engine.
     pub(crate) fn give(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
+        let packet = &*without_odd_options(packet);
         let Connection {
             engine,
             wire,

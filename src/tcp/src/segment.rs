@@ -159,6 +159,38 @@ pub(crate) fn options(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
+/// Returns a packet whose options are the largest segment and the scale of windows alone, where they
+/// are well formed, with nothing at the place of others.
+pub(crate) fn without_odd_options(packet: &[u8]) -> Vec<u8> {
+    let mut packet = packet.to_vec();
+    let Some((_, _, tcp)) = addresses(&packet) else {
+        return packet;
+    };
+    let Ok(view) = TcpPacket::new_checked(tcp) else {
+        return packet;
+    };
+    let begin = tcp.as_ptr().addr() - packet.as_ptr().addr();
+    let options = begin + HEADER..begin + usize::from(view.header_len());
+    let mut rest = &mut packet[options];
+    loop {
+        let length = match *rest {
+            [] => return packet,
+            [1, ..] => 1,
+            [kind, length, ..] if kind != 0 && (2..=rest.len()).contains(&length.into()) => {
+                if !matches!((kind, length), (2, 4) | (3, 3)) {
+                    rest[..length.into()].fill(1);
+                }
+                length.into()
+            }
+            _ => {
+                rest.fill(0);
+                return packet;
+            }
+        };
+        rest = &mut rest[length..];
+    }
+}
+
 /// Source, destination, and the bytes from the TCP header on.
 fn addresses(packet: &[u8]) -> Option<(IpAddr, IpAddr, &[u8])> {
     match packet.first()? >> 4 {

@@ -33,6 +33,13 @@ fn scoped(address: SocketAddr, ifindex: u32) -> SocketAddr {
     }
 }
 
+/// Does a socket of the net listen where a segment goes to?
+pub(super) fn is_listened_to(sockets: &mut Sockets, meta: &Meta, segment: &Segment<'_>) -> bool {
+    let local = scoped(segment.destination, meta.ifindex);
+    let any = memtun_sys::random();
+    sockets.listener(local, meta.ifindex, any).is_some()
+}
+
 impl Tcp {
     /// Takes a SYN for no connection that is known. Returns false where it is to be refused.
     pub(super) fn begin(

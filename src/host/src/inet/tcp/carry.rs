@@ -59,7 +59,11 @@ impl Tcp {
             }
         }
         let opens = segment.has(SYN) && segment.flags & (ACK | RST | FIN) == 0;
-        let taken = opens && self.begin(sockets, out, meta, packet, &segment);
+        let taken = match opens || segment.has(ACK) {
+            true => opens && self.begin(sockets, out, meta, packet, &segment),
+            // Who listens says nothing to what neither begins nor answers.
+            false => super::accept::is_listened_to(sockets, meta, &segment),
+        };
         if !taken && !segment.has(RST) {
             out.reset(packet);
         }
