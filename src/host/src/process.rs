@@ -194,6 +194,7 @@ impl Host {
             return Ended::Gone;
         };
         let epoch = self.epoch;
+        widen_descriptors(&self.wakes);
         if stay != Stay::WithProcess && net.is_private() {
             self.hear_of_desertion(net);
         }
@@ -249,6 +250,16 @@ impl Host {
             ended
         })
     }
+}
+
+/// Has the kernel make its table of this process's descriptors as large as a net with a tunnel and
+/// some hundred connections wants it. Once there are threads, each growth of the table waits ten
+/// milliseconds for the other processors (`synchronize_rcu` in fs/file.c), and the first connection
+/// with it.
+fn widen_descriptors(any: &UnixStream) {
+    const ROOM: i32 = 2048;
+    // Where the limit is lower the table grows when it must.
+    let _ = rustix::io::fcntl_dupfd_cloexec(any, ROOM - 1);
 }
 
 fn pair() -> std::io::Result<(UnixStream, UnixStream)> {
