@@ -43,6 +43,8 @@ pub struct Opening {
     pub entry: Entry,
     /// The process that asks.
     pub asker: u32,
+    /// Does the program go on with other work at once (O_NONBLOCK)?
+    pub nonblocking: bool,
     /// What the program has set.
     pub manner: Manner,
 }
@@ -188,6 +190,7 @@ impl Sockets {
             mtu: way.mtu,
             entry,
             asker: asker.pid,
+            nonblocking: question.flags & set::NONBLOCK != 0,
             manner: Manner::of(question),
         }))
     }

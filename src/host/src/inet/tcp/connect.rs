@@ -23,8 +23,11 @@ use memtun_tcp::{Connection, End, Segment, State};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-/// How long an answer to a SYN is waited for before the program hears.
+/// How long an answer to a SYN is waited for before the program hears. A connection that is there
+/// by then costs less.
 const MOMENT: Duration = Duration::from_millis(2);
+/// The same where the program does not wait, and may be the one that has to answer.
+const SHORT: Duration = Duration::from_micros(500);
 /// How long a program may take from the answer to its connect.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How soon a program that has not come to its connect is looked for again.
@@ -91,11 +94,16 @@ impl Tcp {
             self.drop_link(sockets, number, now);
         }
         out.counted(|table| counters::count(table, Counter::TcpActiveOpens));
-        let stage = Stage::Asked(opening, reply, now + MOMENT);
+        let until = match opening.nonblocking {
+            true => now + SHORT,
+            false => now + MOMENT,
+        };
+        let stage = Stage::Asked(opening, reply, until);
         // Where there are too many, the reply is dropped, which is an answer, too.
         match self.keep(connection, flow, alias, way, stage) {
             Some(number) => {
-                self.asked.push_back((now + MOMENT, number, self.serial));
+                let at = self.asked.partition_point(|asked| asked.0 <= until);
+                self.asked.insert(at, (until, number, self.serial));
                 if let Some(live) = self.live(number) {
                     live.tune(&opening.manner);
                 }
