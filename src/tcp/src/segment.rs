@@ -159,8 +159,8 @@ pub(crate) fn options(mut rest: &[u8]) -> impl Iterator<Item = (u8, &[u8])> {
     })
 }
 
-/// Returns a packet whose options are the largest segment and the scale of windows alone, where they
-/// are well formed, with nothing at the place of others.
+/// Returns a packet whose options are the largest segment and the scale of windows alone, where
+/// they are well formed, with nothing at the place of others.
 pub(crate) fn without_odd_options(packet: &[u8]) -> Vec<u8> {
     let mut packet = packet.to_vec();
     let Some((_, _, tcp)) = addresses(&packet) else {
