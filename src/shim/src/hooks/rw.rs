@@ -11,6 +11,7 @@ use super::{receive, send};
 use crate::errno;
 use crate::foreign::or_host;
 use crate::inet::calls::moving;
+use crate::inet::is_active;
 use crate::inet::parts::{Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
@@ -361,10 +362,23 @@ fn view_write_vector(
     view::write(fd, &view::Source::Vector(&parts[..count]), offset)
 }
 
+/// The program's own read where its net has addresses. It stands apart, so that a read elsewhere
+/// keeps nothing for later.
+#[inline(never)]
+extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    moving(fd, || real!(read(fd, buf, n)))
+}
+
+#[inline(never)]
+extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+    moving(fd, || real!(write(fd, buf, n)))
+}
+
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
         match whose(fd) {
-            Whose::Program => moving(fd, || real!(read(fd, buf, n))),
+            Whose::Program if is_active() => read_of_net(fd, buf, n),
+            Whose::Program => real!(read(fd, buf, n)),
             Whose::Tunnel => tunnel_read(fd, buf, n),
             Whose::Other => other_read(fd, buf, n),
         }
@@ -428,7 +442,8 @@ hooks! {
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
         match whose(fd) {
-            Whose::Program => moving(fd, || real!(write(fd, buf, n))),
+            Whose::Program if is_active() => write_of_net(fd, buf, n),
+            Whose::Program => real!(write(fd, buf, n)),
             Whose::Tunnel => tunnel_write(fd, buf, n),
             Whose::Other => other_write(fd, buf, n),
         }
@@ -472,14 +487,16 @@ hooks! {
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
         match whose(fd) {
-            Whose::Program => moving(fd, || real!(__read(fd, buf, n))),
+            Whose::Program if is_active() => read_of_net(fd, buf, n),
+            Whose::Program => real!(__read(fd, buf, n)),
             Whose::Tunnel => tunnel_read(fd, buf, n),
             Whose::Other => other_read(fd, buf, n),
         }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
         match whose(fd) {
-            Whose::Program => moving(fd, || real!(__write(fd, buf, n))),
+            Whose::Program if is_active() => write_of_net(fd, buf, n),
+            Whose::Program => real!(__write(fd, buf, n)),
             Whose::Tunnel => tunnel_write(fd, buf, n),
             Whose::Other => other_write(fd, buf, n),
         }
