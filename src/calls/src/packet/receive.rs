@@ -74,7 +74,18 @@ struct Control<'m, M: Memory> {
     cut: bool,
 }
 
-impl<M: Memory> Control<'_, M> {
+impl<'m, M: Memory> Control<'m, M> {
+    /// Stands behind those that are at a place, as [`show`] has it.
+    fn behind(memory: &'m M, (at, used, room): (usize, usize, usize)) -> Self {
+        Control {
+            memory,
+            at,
+            used,
+            room,
+            cut: false,
+        }
+    }
+
     /// Appends one (`put_cmsg`).
     fn put(&mut self, level: i32, kind: i32, data: &[u8]) -> Result<(), Errno> {
         let begin = self.used.next_multiple_of(size_of::<usize>());
@@ -108,21 +119,16 @@ pub fn append(
     memory: &impl Memory,
     (level, kind): (i32, i32),
     data: &[u8],
-    (at, used, room): (usize, usize, usize),
+    place: (usize, usize, usize),
 ) -> Result<(usize, bool), Errno> {
-    let mut control = Control {
-        memory,
-        at,
-        used,
-        room,
-        cut: false,
-    };
+    let mut control = Control::behind(memory, place);
     control.put(level, kind, data)?;
     Ok((control.used, control.cut))
 }
 
-/// Appends what the program wants to know of a copy to the control messages that take `used` bytes
-/// of `room` at `at`. Returns how many bytes are used then, and whether something found no room.
+/// Appends what the program wants to know of a copy to the control messages at a `place`: where
+/// they begin, how many bytes they take, and how many have room. Returns how many bytes are used
+/// then, and whether something found no room.
 ///
 /// # Errors
 ///
@@ -131,15 +137,9 @@ pub fn show(
     memory: &impl Memory,
     (kind, bound): (Kind, Bound),
     head: &Head,
-    (at, used, room): (usize, usize, usize),
+    place: (usize, usize, usize),
 ) -> Result<(usize, bool), Errno> {
-    let mut control = Control {
-        memory,
-        at,
-        used,
-        room,
-        cut: false,
-    };
+    let mut control = Control::behind(memory, place);
     let is = |bit: u16| bound.set & bit != 0;
     let int = |byte: u8| i32::from(byte).to_ne_bytes();
     match kind.family {

@@ -1,6 +1,10 @@
 //! How a packet came in, and what has become of it.
 #![forbid(unsafe_code)]
 
+use memtun_ip::IcmpError;
+use memtun_stack::sockets::Report;
+use std::net::IpAddr;
+
 /// How a packet came in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Meta {
@@ -23,6 +27,23 @@ impl Meta {
             cast,
             group_frame: false,
             hops: [64, 0],
+        }
+    }
+
+    /// Returns what is told of an error that came by ICMP in such a packet.
+    pub fn report(&self, errno: i32, kind: &IcmpError, offender: IpAddr) -> Report {
+        /// SO_EE_ORIGIN_ICMP; the next number is that of ICMPv6.
+        const ICMP: u8 = 2;
+        Report {
+            errno: errno as u32,
+            origin: ICMP + u8::from(kind.v6),
+            kind: kind.kind,
+            code: kind.code,
+            hops: self.hops[0],
+            info: kind.told(),
+            offender,
+            scope: 0,
+            number: 0,
         }
     }
 }

@@ -234,18 +234,9 @@ impl Udp {
             return true;
         }
         let number = sockets.raise(row, Errno(errno));
-        /// SO_EE_ORIGIN_ICMP; the next number is that of ICMPv6.
-        const ICMP: u8 = 2;
         let report = Report {
-            errno: errno as u32,
-            origin: ICMP + u8::from(kind.v6),
-            kind: kind.kind,
-            code: kind.code,
-            hops: meta.hops[0],
-            info: kind.told(),
-            offender,
-            scope: 0,
             number,
+            ..meta.report(errno, kind, offender)
         };
         let Some(secret) = sockets.table().map(|table| table.secret()) else {
             return true;

@@ -13,8 +13,6 @@ use memtun_stack::sockets::raw::{set, Element};
 use memtun_stack::sockets::report::{Report, LOCAL};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// SO_EE_ORIGIN_ICMP, which that of ICMPv6 follows.
-const ICMP: u8 = 2;
 /// Most elements of a queue.
 const MOST: usize = 64;
 
@@ -88,15 +86,8 @@ impl Socket {
         }
         if asks {
             let report = Report {
-                errno: errno as u32,
-                origin: ICMP + u8::from(kind.v6),
-                kind: kind.kind,
-                code: kind.code,
-                hops: meta.hops[0],
-                info: kind.told(),
-                offender,
                 scope: meta.ifindex,
-                number: 0,
+                ..meta.report(errno, kind, offender)
             };
             let element = Element {
                 report,

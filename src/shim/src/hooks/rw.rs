@@ -10,7 +10,7 @@
 use super::{receive, send};
 use crate::errno;
 use crate::foreign::or_host;
-use crate::inet::calls::moving;
+use crate::inet::calls::{moved, moving};
 use crate::inet::is_active;
 use crate::inet::parts::{Data, To};
 use crate::netlink;
@@ -366,12 +366,12 @@ fn view_write_vector(
 /// keeps nothing for later.
 #[inline(never)]
 extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    moving(fd, || real!(read(fd, buf, n)))
+    moved(fd, real!(read(fd, buf, n)))
 }
 
 #[inline(never)]
 extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    moving(fd, || real!(write(fd, buf, n)))
+    moved(fd, real!(write(fd, buf, n)))
 }
 
 hooks! {

@@ -213,11 +213,16 @@ pub fn moving(fd: c_int, host: impl FnOnce() -> ssize_t) -> ssize_t {
     if !super::is_active() {
         return host();
     }
-    let moved = host();
-    if moved < 0 {
+    moved(fd, host())
+}
+
+/// Does the same for what the call has answered, where the net has addresses.
+#[inline(always)]
+pub fn moved(fd: c_int, answer: ssize_t) -> ssize_t {
+    if answer < 0 {
         ended(fd);
     }
-    moved
+    answer
 }
 
 #[cold]

@@ -301,6 +301,13 @@ pub extern "C" fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -
     answer(fd, |call| call.connect(name as usize, length as usize)).map(give)
 }
 
+/// How much room a program has for a name.
+fn room_of(length: *mut socklen_t) -> Result<usize, Errno> {
+    // SAFETY: a length is a plain number.
+    let room = unsafe { uaccess::read(length.cast_const()) }?;
+    usize::try_from(room as i32).map_err(|_| Errno(libc::EINVAL))
+}
+
 /// getpeername(2).
 #[cold]
 #[inline(never)]
@@ -310,10 +317,7 @@ pub extern "C" fn peer_name(
     length: *mut socklen_t,
 ) -> Option<c_int> {
     answer(fd, |call| {
-        // SAFETY: a length is a plain number.
-        let room = unsafe { uaccess::read(length.cast_const()) }?;
-        let room = usize::try_from(room as i32).map_err(|_| Errno(libc::EINVAL))?;
-        call.peer_name(name as usize, room, length as usize)
+        call.peer_name(name as usize, room_of(length)?, length as usize)
     })
     .map(give)
 }
@@ -337,10 +341,7 @@ pub extern "C" fn own_name(
     length: *mut socklen_t,
 ) -> Option<c_int> {
     answer(fd, |call| {
-        // SAFETY: a length is a plain number.
-        let room = unsafe { uaccess::read(length.cast_const()) }?;
-        let room = usize::try_from(room as i32).map_err(|_| Errno(libc::EINVAL))?;
-        call.own_name(name as usize, room, length as usize)
+        call.own_name(name as usize, room_of(length)?, length as usize)
     })
     .map(give)
 }

@@ -35,7 +35,7 @@ const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
 const LOOK: Duration = Duration::from_secs(1);
 
-/// How long a program may take from the answer to its connect.
+/// How long a program usually takes at most from the answer to its connect.
 const SLOW: Duration = Duration::from_millis(5);
 
 /// Where a program is that was told to connect to the plug.
