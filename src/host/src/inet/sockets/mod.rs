@@ -37,7 +37,7 @@ use crate::engine::route::lookup::LOOPBACK;
 use crate::inet::view::is_of_loopback;
 use crate::service::Service;
 use alive::is_of;
-use diag::Native;
+use diag::{Native, LISTEN};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
@@ -236,6 +236,16 @@ impl Sockets {
     /// it is, or to root?
     pub fn is_ours(&mut self, protocol: Protocol, own: SocketAddr, other: SocketAddr) -> bool {
         self.native(protocol, own, other).is_some()
+    }
+
+    /// Is there a native socket with this own name and this other end, whosever it is?
+    pub fn is_anybodys(&mut self, protocol: Protocol, own: SocketAddr, other: SocketAddr) -> bool {
+        let Some(open) = self.open.as_mut() else {
+            return false;
+        };
+        let found = open.diag.exact(native_protocol(protocol), own, other);
+        // Without one the one that listens at the name is found.
+        found.is_some_and(|found| found.state != LISTEN)
     }
 
     /// Returns the native socket with this own name and this other end, if it belongs to the user

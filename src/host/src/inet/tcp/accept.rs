@@ -141,8 +141,11 @@ impl Live {
                 self.stage = Stage::Arriving(listener);
                 return After::Stays;
             }
-            State::Ended(_) => return After::Over,
-            State::Open => {}
+            State::Ended(_) if self.connection.opened() <= self.connection.began() => {
+                return After::Over;
+            }
+            // What was open and is reset already is accepted nevertheless.
+            State::Ended(_) | State::Open => {}
         }
         let until = self.connection.opened() + self.defers;
         if self.connection.available() == 0 && now < until {
