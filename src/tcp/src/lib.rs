@@ -33,7 +33,9 @@
 //!   not the memory that a kernel needs for them; memory is never short. As much is kept of what is
 //!   written.
 //! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
-//! - PSH ends what is written so far, not each write; MSG_EOR keeps nothing apart.
+//! - PSH ends what is written so far, not each write, and what a device would cut from one piece;
+//!   such a piece is as long as Linux's, but begins where the last one ended, not with a write.
+//!   MSG_EOR keeps nothing apart.
 //! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
 //!   too, for at most 200 ms.
 //! - A program can write more before it blocks, because two buffers lie in the way.
