@@ -180,10 +180,19 @@ impl Tcp {
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let expected = match &live.stage {
-            Stage::Expected(opening, _) => opening.native.port() == other.port(),
-            _ => false,
+        let native = match &live.stage {
+            Stage::Expected(opening, _) => Some(opening.native),
+            _ => None,
         };
+        let expected = native.is_some_and(|native| native.port() == other.port());
+        if native == Some(other) && !ours && leg.is_broken() {
+            // Whose it was, nobody can tell any more. What it has sent is not taken; that the
+            // program has closed its socket with a reset, it may say.
+            live.connection.abort();
+            live.stage = Stage::Over;
+            self.touch(number);
+            return None;
+        }
         if !ours || !expected || legs.add(&leg, number, live.serial).is_err() {
             return Some(leg);
         }
