@@ -15,6 +15,7 @@
 //! | `sender` | what this side says: bytes, losses, congestion, timers |
 //! | `answers` | what is answered to what comes, with SACK and DSACK |
 //! | `arriving` | what a packet brings |
+//! | `fastopen` | data in a SYN |
 //! | `info`, `telling` | what TCP_INFO says |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `offer` | what a SYN says |
@@ -26,8 +27,9 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5, no probing for the
-//!   path's MTU (RFC 4821).
+//! - No ECN, no SYN cookies, no MD5, no probing for the path's MTU (RFC 4821).
+//! - Data in a SYN is taken and answered, but none is sent, and no cookie asked for; TCP_FASTOPEN
+//!   allows any number of such connections, and TCP_FASTOPEN_KEY of a socket is that of the net.
 //! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps. It grows
 //!   with what is read; where the program's buffer decides it (SO_RCVBUF), bytes are counted and
 //!   not the memory that a kernel needs for them; memory is never short. As much is kept of what is
@@ -62,6 +64,7 @@ mod arriving;
 pub mod connection;
 pub mod demux;
 mod engine;
+mod fastopen;
 mod info;
 mod keepalive;
 mod offer;
@@ -74,6 +77,7 @@ mod wire;
 
 pub use connection::{Connection, End, Settings, State};
 pub use demux::{Demux, Pair};
+pub use fastopen::FastOpen;
 pub use info::INFO;
 pub use offer::Offer;
 pub use segment::{reset_for, Segment};

@@ -141,6 +141,16 @@ impl Sender {
         }
     }
 
+    /// The first round trip of one that had data in its SYN.
+    pub(crate) fn met(&mut self, trip: Duration, now: Duration) {
+        self.trip.measure(trip, now);
+        self.again_timer(now);
+        if self.bbr {
+            let size = self.segment();
+            self.window.use_bbr(Some(trip), size, now);
+        }
+    }
+
     /// BBR says how much may be on its way, not CUBIC.
     pub(crate) fn use_bbr(&mut self) {
         self.bbr = true;
