@@ -125,6 +125,8 @@ programs! {
     sockalias
     sockioctl
     sockname
+    socket_numbers
+    socket_numbers6
     stdio
     sysctl_spread
     sysctl_values
