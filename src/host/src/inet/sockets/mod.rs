@@ -238,6 +238,15 @@ impl Sockets {
         self.native(protocol, own, other).is_some()
     }
 
+    /// Has nobody a native socket with this own name and this other end?
+    pub fn is_nobodys(&mut self, protocol: Protocol, own: SocketAddr, other: SocketAddr) -> bool {
+        let open = self.open.as_mut();
+        open.is_some_and(|open| {
+            let found = open.diag.exact(native_protocol(protocol), own, other);
+            found.is_none()
+        })
+    }
+
     /// Returns the native socket with this own name and this other end, if it belongs to the user
     /// whose net it is, or to root.
     pub fn native(

@@ -174,6 +174,7 @@ impl Tcp {
             return Some(leg);
         };
         let ours = sockets.is_ours(Protocol::Tcp, other, own);
+        let is_gone = !ours && sockets.is_nobodys(Protocol::Tcp, other, own);
         let Some(legs) = self.legs.clone() else {
             return Some(leg);
         };
@@ -185,7 +186,7 @@ impl Tcp {
             _ => None,
         };
         let expected = native.is_some_and(|native| native.port() == other.port());
-        if native == Some(other) && !ours && leg.is_broken() {
+        if native == Some(other) && is_gone {
             // Whose it was, nobody can tell any more. What it has sent is not taken; that the
             // program has closed its socket with a reset, it may say.
             live.connection.abort();

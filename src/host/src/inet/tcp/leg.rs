@@ -237,12 +237,7 @@ impl Leg {
     pub fn has_failed(&mut self) -> bool {
         let failed = std::mem::take(&mut self.failed);
         let written = std::mem::take(&mut self.written);
-        (failed || written) && self.is_broken()
-    }
-
-    /// Has it ended with a reset? The answer is yes once.
-    pub fn is_broken(&self) -> bool {
-        !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())))
+        (failed || written) && !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())))
     }
 
     /// Tells the program that the other side has said all.
