@@ -9,7 +9,7 @@ use smoltcp::socket::tcp::State as Engines;
 
 use crate::answers::Answers;
 use crate::engine::Engine;
-use crate::fastopen::{FastOpen, Verdict};
+use crate::fastopen::{FastOpen, Place, Verdict};
 use crate::keepalive::{Keepalive, Turn};
 use crate::offer::Offer;
 use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
@@ -53,6 +53,8 @@ pub struct Settings {
     pub patience: Duration,
     /// Whether data in a SYN is taken, of a connection that comes.
     pub fast_open: Option<FastOpen>,
+    /// Whether its SYN asks for a cookie, of one that connects.
+    pub asks_cookie: bool,
 }
 
 /// How a connection has ended.
@@ -228,9 +230,11 @@ impl Connection {
         settings: &Settings,
         now: Duration,
     ) -> Option<Connection> {
-        Connection::new((local, remote), settings, now, |mtu| {
+        let mut connection = Connection::new((local, remote), settings, now, |mtu| {
             Engine::connect(local, remote, mtu, settings.seed)
-        })
+        })?;
+        connection.wire.cookie = settings.asks_cookie.then_some(Place::Empty);
+        Some(connection)
     }
 
     /// A connection that the SYN in `packet` asks for, whose answer leaves with the first
@@ -253,7 +257,7 @@ impl Connection {
         let verdict = settings.fast_open.map(|fast| fast.judge(&segment));
         match verdict.unwrap_or(Verdict::Plain) {
             Verdict::Plain => {}
-            Verdict::Told(cookie) => connection.wire.cookie = Some(cookie),
+            Verdict::Told(cookie) => connection.wire.cookie = Some(Place::Told(cookie)),
             Verdict::Taken => connection.open_early(segment.payload, now),
         }
         Some(connection)

@@ -22,7 +22,16 @@ pub struct FastOpen {
     pub trusts: bool,
 }
 
-/// The cookie that a SYN, or its answer, has.
+/// The option that a SYN, or its answer, has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Place {
+    /// A cookie is asked for.
+    Empty,
+    /// This is the cookie.
+    Told(Cookie),
+}
+
+/// A cookie.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Cookie {
     pub(crate) bytes: [u8; COOKIE],
@@ -101,9 +110,18 @@ impl FastOpen {
     }
 }
 
-impl Cookie {
+impl Place {
     /// Writes the option, to a multiple of four bytes.
     pub(crate) fn option(&self, out: &mut Vec<u8>) {
+        match self {
+            Place::Empty => out.extend([KIND, 2, 1, 1]),
+            Place::Told(cookie) => cookie.option(out),
+        }
+    }
+}
+
+impl Cookie {
+    fn option(&self, out: &mut Vec<u8>) {
         match self.experimental {
             true => out.extend([EXPERIMENT, 4 + COOKIE as u8, MAGIC[0], MAGIC[1]]),
             false => out.extend([KIND, 2 + COOKIE as u8]),

@@ -28,8 +28,10 @@
 //! # What is not Linux's on the wire
 //!
 //! - No ECN, no SYN cookies, no MD5, no probing for the path's MTU (RFC 4821).
-//! - Data in a SYN is taken and answered, but none is sent, and no cookie asked for; TCP_FASTOPEN
-//!   allows any number of such connections, and TCP_FASTOPEN_KEY of a socket is that of the net.
+//! - Data in a SYN is taken and answered, and a cookie is asked for where the program wants one
+//!   (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT), but none is kept, so that no data leaves with a SYN. Who
+//!   answers without a cookie is not asked by the option of experiments next. TCP_FASTOPEN allows
+//!   any number of such connections, and TCP_FASTOPEN_KEY of a socket is that of the net.
 //! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps. It grows
 //!   with what is read; where the program's buffer decides it (SO_RCVBUF), bytes are counted and
 //!   not the memory that a kernel needs for them; memory is never short. As much is kept of what is

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::WAITING;
-use crate::fastopen::Cookie;
+use crate::fastopen::Place;
 use crate::offer::Offer;
 use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
 use crate::sender::Piece;
@@ -35,9 +35,9 @@ pub(crate) struct Wire {
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
     pub(crate) service: u8,
-    /// What the SYN and ACK says beside what the engine knows: a cookie, and so many bytes that
-    /// came with the SYN.
-    pub(crate) cookie: Option<Cookie>,
+    /// What the SYN, or its answer, says beside what the engine knows: a cookie, and so many bytes
+    /// that came with the SYN.
+    pub(crate) cookie: Option<Place>,
     pub(crate) taken: u32,
     /// The number that the engine does not take any more, and by how much its windows are scaled;
     /// ours.

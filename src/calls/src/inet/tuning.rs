@@ -56,6 +56,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if tcp(libc::TCP_NODELAY) != 0 {
             tuning.flags |= tune::NO_DELAY;
         }
+        if tcp(libc::TCP_FASTOPEN_CONNECT) != 0 {
+            tuning.flags |= tune::OPENS_EARLY;
+        }
         if value(libc::SOL_SOCKET, libc::SO_KEEPALIVE) != 0 {
             tuning.flags |= tune::KEEPALIVE;
             tuning.idle = positive(tcp(libc::TCP_KEEPIDLE));

@@ -10,6 +10,8 @@ pub mod tune {
     pub const NO_DELAY: u32 = 1;
     /// SO_KEEPALIVE.
     pub const KEEPALIVE: u32 = 2;
+    /// TCP_FASTOPEN_CONNECT, or MSG_FASTOPEN.
+    pub const OPENS_EARLY: u32 = 4;
 }
 
 /// What a program has set on a socket of TCP, 0 where it has set nothing.

@@ -67,6 +67,7 @@ pub fn settings(seed: u64) -> Settings {
         offer: memtun_tcp::Offer::default(),
         patience: MILLI * 500,
         fast_open: None,
+        asks_cookie: false,
     }
 }
 

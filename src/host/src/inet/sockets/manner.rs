@@ -80,6 +80,11 @@ impl Manner {
         Duration::from_secs(self.tuning.defer.into())
     }
 
+    /// Is a cookie asked for, to send data in a SYN (TCP_FASTOPEN_CONNECT, MSG_FASTOPEN)?
+    pub fn asks_cookie(&self) -> bool {
+        self.tuning.flags & tune::OPENS_EARLY != 0
+    }
+
     /// Does it take data in a SYN (TCP_FASTOPEN)?
     pub fn opens_early(&self) -> bool {
         self.tuning.fast_open > 0

@@ -104,6 +104,7 @@ impl Tcp {
             offer: manner.offer(usual),
             patience: Duration::from_millis(challenges),
             fast_open: None,
+            asks_cookie: false,
         }
     }
 
