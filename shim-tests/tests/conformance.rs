@@ -71,6 +71,7 @@ programs! {
     ip_groups
     ip_hostile
     ip_input
+    ip_options
     lifetime_exec
     lifetime_fork
     lifetime_scm
