@@ -371,6 +371,23 @@ static void resets(void)
     close(sock);
     tcp_show(&c, "closed with SO_LINGER of 0");
 
+    /* Before anybody can have looked at the connection. */
+    static host h;
+    static const rule takes[] = { { 8500, TAKES, 0 }, { 0 } };
+    enum { TIMES = 30 };
+    host_start(&h, &tun, takes);
+    int made = 0;
+    for (int i = 0; i < TIMES; i++) {
+        sock = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        setsockopt(sock, SOL_SOCKET, SO_LINGER, &now_linger, sizeof now_linger);
+        made += connect_to(sock, FAR, 8500) == 0;
+        close(sock);
+    }
+    say("connected and closed at once with SO_LINGER of 0", "%d, resets %s", made,
+        EVENTUALLY(atomic_load(&h.resets) == TIMES, SOON) ? "of all" : "of some");
+    host_end(&h);
+    far_drain(&tun);
+
     struct linger long_linger = { 1, 1 };
     sock = client(&c, 0);
     setsockopt(sock, SOL_SOCKET, SO_LINGER, &long_linger, sizeof long_linger);

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod kept;
 mod obstacle;
 pub mod place;
 mod starter;
@@ -18,7 +19,7 @@ pub use starter::Command;
 use crate::wire::{u16_at, u32_at};
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -111,6 +112,8 @@ pub mod option {
     pub const DRIVER: u16 = 8;
     /// The messages are those of generic netlink, to the family "ethtool".
     pub const GENERIC: u16 = 16;
+    /// The connection stays after the answer: the asker may put another question on it.
+    pub const STAYS: u16 = 32;
 }
 
 /// The head of a question; the payload follows.

@@ -238,14 +238,14 @@ impl Sockets {
         self.native(protocol, own, other).is_some()
     }
 
-    /// Is there a native socket with this own name and this other end, whosever it is?
-    pub fn is_anybodys(&mut self, protocol: Protocol, own: SocketAddr, other: SocketAddr) -> bool {
-        let Some(open) = self.open.as_mut() else {
-            return false;
-        };
-        let found = open.diag.exact(native_protocol(protocol), own, other);
-        // Without one the one that listens at the name is found.
-        found.is_some_and(|found| found.state != LISTEN)
+    /// Has nobody a native socket with this own name and this other end?
+    pub fn is_nobodys(&mut self, protocol: Protocol, own: SocketAddr, other: SocketAddr) -> bool {
+        let open = self.open.as_mut();
+        open.is_some_and(|open| {
+            let found = open.diag.exact(native_protocol(protocol), own, other);
+            // Without one the one that listens at the name is found.
+            found.is_none_or(|found| found.state == LISTEN)
+        })
     }
 
     /// Returns the native socket with this own name and this other end, if it belongs to the user

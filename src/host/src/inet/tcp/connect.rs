@@ -77,7 +77,11 @@ impl Tcp {
         let now = self.now();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(&flow, usual, &way.1, &opening.manner);
+        /// The bit of net.ipv4.tcp_fastopen for those that connect.
+        const CONNECTS: i64 = 1;
+        let asks = view.settings.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
+        let mut settings = self.settings(&flow, usual, &way.1, &opening.manner);
+        settings.asks_cookie = asks;
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
@@ -177,25 +181,32 @@ impl Tcp {
             return Some(leg);
         };
         let ours = sockets.is_ours(Protocol::Tcp, other, own);
+        let is_gone = !ours && sockets.is_nobodys(Protocol::Tcp, other, own);
         let now = self.now();
-        let gone = !ours && !sockets.is_anybodys(Protocol::Tcp, other, own);
         let Some(legs) = self.legs.clone() else {
             return Some(leg);
         };
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let (expected, new) = match &live.stage {
-            Stage::Expected(opening, until) => (
-                opening.native.port() == other.port(),
-                now + FOREIGN < *until,
-            ),
-            _ => (false, false),
+        let (native, until) = match &live.stage {
+            Stage::Expected(opening, until) => (Some(opening.native), *until),
+            _ => (None, now),
         };
+        let expected = native.is_some_and(|native| native.port() == other.port());
         // One that the program has reset already (SO_LINGER of 0) has no owner any more. What it
         // has written is sent, as by a kernel: the name was the program's until then, and whoever
         // comes to its connect comes at once.
-        let ours = ours || gone && new;
+        let is_reset = native == Some(other) && is_gone;
+        let ours = ours || is_reset && now + FOREIGN < until;
+        if is_reset && !ours {
+            // Whose it was, nobody can tell any more. What it has sent is not taken; that the
+            // program has closed its socket with a reset, it may say.
+            live.connection.abort();
+            live.stage = Stage::Over;
+            self.touch(number);
+            return None;
+        }
         if !ours || !expected || legs.add(&leg, number, live.serial).is_err() {
             return Some(leg);
         }
