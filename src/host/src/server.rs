@@ -204,6 +204,12 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.later.end();
+    }
+}
+
 /// Why a connection ends.
 #[derive(Clone, Copy)]
 enum End {

@@ -81,7 +81,7 @@ impl Connection {
 
     /// Tells the engine that data, or a flag, came in that place: in a packet as short as can be,
     /// which acknowledges what the engine has sent, the SYN and perhaps the FIN.
-    fn tell(
+    pub(crate) fn tell(
         &mut self,
         flags: u8,
         (sequence, data): (u32, &[u8]),
@@ -203,6 +203,9 @@ impl Connection {
             };
         }
         if segment.has(SYN) {
+            if self.unproven && !segment.has(ACK) && segment.sequence == self.theirs {
+                return self.wire.again(now, emit);
+            }
             return self.challenge(now, emit);
         }
         if !segment.has(ACK) {
@@ -212,6 +215,9 @@ impl Connection {
             || self.sender.is_ancient(segment.acknowledgement)
         {
             return self.challenge(now, emit);
+        }
+        if self.unproven {
+            self.prove(now);
         }
         let told = self.answers.told();
         self.wire.stamps.hear(segment, told, now);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::engine::WAITING;
+use crate::fastopen::Place;
 use crate::offer::Offer;
 use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
 use crate::sender::Piece;
@@ -34,6 +35,10 @@ pub(crate) struct Wire {
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
     pub(crate) service: u8,
+    /// What the SYN, or its answer, says beside what the engine knows: a cookie, and so many bytes
+    /// that came with the SYN.
+    pub(crate) cookie: Option<Place>,
+    pub(crate) taken: u32,
     /// The number that the engine does not take any more, and by how much its windows are scaled;
     /// ours.
     pub(crate) edge: u32,
@@ -66,6 +71,8 @@ impl Wire {
             bare_reset: None,
             hop_limit: 64,
             service: 0,
+            cookie: None,
+            taken: 0,
             edge: 0,
             engines_shift: 0,
             shift: 0,
@@ -111,6 +118,10 @@ impl Wire {
             self.first.get_or_insert(sequence);
             self.next = sequence.wrapping_add(1);
             self.options_of_syn(packet, at, now);
+            if flags & ACK != 0 && self.taken > 0 {
+                let number = word(&packet[at + 8..]).wrapping_add(self.taken);
+                packet[at + 8..at + 12].copy_from_slice(&number.to_be_bytes());
+            }
         } else {
             let window = u32::from(u16::from_be_bytes([tcp[14], tcp[15]]));
             self.edge = word(&tcp[8..]).wrapping_add(window << self.engines_shift);
@@ -249,6 +260,9 @@ impl Wire {
         if let (Some(shift), Some(engines)) = (says.scale, scales) {
             packet.extend([1, 3, 3, shift]);
             (self.engines_shift, self.shift) = (engines, shift);
+        }
+        if let Some(cookie) = self.cookie {
+            cookie.option(packet);
         }
         let length = packet.len() - at;
         packet[at + 12] = (length as u8 / 4) << 4;

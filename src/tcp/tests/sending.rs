@@ -131,6 +131,18 @@ fn ten_segments_leave_at_first_and_two_for_each_that_arrives() {
 }
 
 #[test]
+fn the_last_of_the_segments_that_a_device_would_cut_from_one_says_push() {
+    let mut played = Played::new(true);
+    played.writes(60);
+    let pushes = |left: Left| -> Vec<bool> { left.iter().map(|it| it.1 & PSH != 0).collect() };
+    // What is sent in a millisecond comes to less than two segments, so that two are one piece.
+    assert_eq!(pushes(played.left()), [false, true].repeat(5));
+    played.now += TRIP;
+    played.acknowledges(1, &[]);
+    assert_eq!(pushes(played.left()), [false, true]);
+}
+
+#[test]
 fn all_holes_are_filled_in_one_round_trip_and_the_window_goes_down_once() {
     let mut played = Played::new(true);
     played.writes(100);

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::name::LinkName;
+use super::option::{OLD_HOPS, OLD_PACKET_INFO};
 use super::SOL_PACKET;
 use crate::memory::Memory;
 use memtun_abi::Errno;
@@ -163,12 +164,20 @@ pub fn show(
             if is(set::TOS) {
                 control.put(libc::IPPROTO_IP, libc::IP_TOS, &[head.hops[1]])?;
             }
+            let length = usize::from(head.options.length);
+            if length > 0 {
+                let kind = match is(set::RETURNED_OPTIONS) {
+                    true => libc::IP_RETOPTS,
+                    false => libc::IP_RECVOPTS,
+                };
+                control.put(libc::IPPROTO_IP, kind, &head.options.bytes()[..length])?;
+            }
         }
         _ => {
+            let mut info = [0; 20];
+            info[..16].copy_from_slice(&head.addresses[1]);
+            info[16..].copy_from_slice(&head.ifindex.to_ne_bytes());
             if is(set::PACKET_INFO) {
-                let mut info = [0; 20];
-                info[..16].copy_from_slice(&head.addresses[1]);
-                info[16..].copy_from_slice(&head.ifindex.to_ne_bytes());
                 control.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &info)?;
             }
             if is(set::HOPS) {
@@ -176,6 +185,12 @@ pub fn show(
             }
             if is(set::TOS) {
                 control.put(libc::IPPROTO_IPV6, libc::IPV6_TCLASS, &int(head.hops[1]))?;
+            }
+            if is(set::OLD_PACKET_INFO) {
+                control.put(libc::IPPROTO_IPV6, OLD_PACKET_INFO, &info)?;
+            }
+            if is(set::OLD_HOPS) {
+                control.put(libc::IPPROTO_IPV6, OLD_HOPS, &int(head.hops[0]))?;
             }
         }
     }

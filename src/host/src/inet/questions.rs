@@ -32,7 +32,10 @@ impl All<'_> {
         payload: &[u8],
         reply: Reply,
     ) -> Result<(), Replaced> {
-        self.service.turn()?;
+        if let Err(replaced) = self.service.turn() {
+            reply.forget();
+            return Err(replaced);
+        }
         self.follow();
         self.catch_up();
         if question.what == What::Packet {
@@ -84,8 +87,13 @@ impl All<'_> {
         };
         log::debug!("process {} is answered: {answer:?}", question.pid);
         // Nothing may have been answered by another one meanwhile.
-        self.service.turn()?;
-        reply.give(answer.as_ref().map_err(|e| *e));
+        match self.service.turn() {
+            Ok(()) => reply.give(answer.as_ref().map_err(|e| *e)),
+            Err(replaced) => {
+                reply.forget();
+                return Err(replaced);
+            }
+        }
         Ok(())
     }
 

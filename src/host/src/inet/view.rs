@@ -8,7 +8,7 @@ use crate::World;
 use memtun_ip::ethernet::Mac;
 use memtun_stack::{Address, Link, Neighbour};
 use memtun_tcp::Offer;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An interface of the net.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -70,6 +70,10 @@ pub struct Settings {
     pub offer: Offer,
     /// Milliseconds between two challenges of one connection.
     pub challenges: u64,
+    /// Bits of `tcp_fastopen`: who may send data in a SYN.
+    pub fast_open: i64,
+    /// The key of its cookies, if one is set.
+    pub fast_open_key: Option<[u8; 16]>,
 }
 
 /// The net of one generation.
@@ -131,6 +135,15 @@ impl View {
         };
         let mut all = self.addresses.iter();
         all.any(|own| own.local == address && (everywhere || own.index == index))
+    }
+
+    /// Returns the first address of IPv4 on a link.
+    pub fn first_v4(&self, index: u32) -> Option<Ipv4Addr> {
+        let mut of_link = self.addresses.iter().filter(|own| own.index == index);
+        of_link.find_map(|own| match own.local {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
     }
 
     /// Returns the entry of an address on a link.
@@ -248,6 +261,19 @@ fn offer(world: &World<'_>) -> Offer {
     usual.of_buffer(first.unwrap_or(131_072), Some(most))
 }
 
+/// The first key of cookies: four numbers, each of whose bytes the last one is the first of.
+fn fast_open_key(world: &World<'_>) -> Option<[u8; 16]> {
+    let mut set = world.state.sysctls.iter();
+    let set = set.find(|it| it.path == b"ipv4/tcp_fastopen_key")?;
+    let text = std::str::from_utf8(&set.value).ok()?;
+    let mut key = [0; 16];
+    let numbers = text.trim().split(',').next()?.split('-');
+    for (to, number) in key.chunks_exact_mut(4).zip(numbers) {
+        to.copy_from_slice(&u32::from_str_radix(number, 16).ok()?.to_le_bytes());
+    }
+    Some(key)
+}
+
 /// What the machine has set.
 fn machines(path: &str) -> String {
     std::fs::read_to_string(format!("/proc/sys/net/{path}")).unwrap_or_default()
@@ -282,5 +308,7 @@ fn settings(world: &World<'_>) -> Settings {
         smallest_mtu: at_least_0("ipv4/route/min_pmtu", 552) as u32,
         offer: offer(world),
         challenges: at_least_0("ipv4/tcp_invalid_ratelimit", 500),
+        fast_open: number("ipv4/tcp_fastopen", 1),
+        fast_open_key: fast_open_key(world),
     }
 }

@@ -168,6 +168,34 @@ pub extern "C" fn before_connect(
     before(step(fd, read, connect), to)
 }
 
+/// Called before connect(2) where data is sent by the same call (MSG_FASTOPEN). Returns what
+/// TCP_FASTOPEN_CONNECT was, of a socket of TCP that is not connected: of others the kernel says
+/// what is wrong with that.
+#[cold]
+#[inline(never)]
+pub extern "C" fn begins_early(fd: c_int) -> Option<c_int> {
+    let socket = Descriptor(fd);
+    let was = errno::keep(|| {
+        let protocol = socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
+        if protocol != libc::IPPROTO_TCP {
+            return Ok(None);
+        }
+        let was = socket.option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)?;
+        // The host process is told of it with what else is set.
+        socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
+        Ok::<_, Errno>(Some(was))
+    });
+    was.ok().flatten()
+}
+
+/// Called when the host process was told.
+#[cold]
+#[inline(never)]
+pub extern "C" fn has_begun_early(fd: c_int, was: c_int) {
+    let socket = Descriptor(fd);
+    let _ = errno::keep(|| socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, was));
+}
+
 /// Does connect(2) end a connection (AF_UNSPEC)?
 #[cold]
 #[inline(never)]

@@ -126,17 +126,35 @@ impl Receiving {
         &raw mut self.message
     }
 
-    /// Called before the kernel's call. `Some` is what the program gets: an error has come.
+    /// Called before the kernel's call. `Some` says what becomes of it without that: an error has
+    /// come for the program, or another socket has the number now. (What is received from a stream
+    /// into more than the program's buffers would be lost.)
     #[cold]
     #[inline(never)]
-    pub extern "C" fn before(&self, fd: c_int) -> Option<ssize_t> {
-        let waiting = || {
-            let known = known::get()?;
-            errors::waiting(known, Descriptor(fd).cookie().ok()?)
-        };
-        let e = errno::keep(|| fence(|| Ok(waiting()))).ok()??;
-        errors::given(fd);
-        Some(errno::give::<isize>(Err(e)))
+    pub extern "C" fn before(&self, fd: c_int) -> Option<Next> {
+        let looked = errno::keep(|| {
+            fence(|| {
+                let Some(known) = known::get() else {
+                    return Ok(None);
+                };
+                let cookie = Descriptor(fd).cookie()?;
+                match known.is_still(fd, cookie) {
+                    true => Ok(errors::waiting(known, cookie)),
+                    false => Err(Errno(libc::ENOTSOCK)),
+                }
+            })
+        });
+        match looked {
+            Ok(None) => None,
+            Ok(Some(e)) => {
+                errors::given(fd);
+                Some(Next::Give(errno::give::<isize>(Err(e))))
+            }
+            Err(_) => {
+                table::forget_datagrams(fd);
+                Some(Next::Other)
+            }
+        }
     }
 
     /// Called with what the kernel's call has answered.

@@ -469,7 +469,9 @@ impl Call<'_> {
         match sys::poll(&mut fds, Some(time)) {
             Err(Errno(libc::EINTR)) => Ok(None),
             Err(e) => Err(e),
-            Ok(0) if time == SUSPICIOUS && is_stopped(socket) => Ok(Some(Talk::Stopped)),
+            Ok(0) if time == SUSPICIOUS && is_stopped(sys::peer(socket.as_fd())?.pid) => {
+                Ok(Some(Talk::Stopped))
+            }
             Ok(_) => Ok(None),
         }
     }
@@ -530,14 +532,14 @@ fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
 pub fn stopped(net: &NetDir, epoch: u64) -> Option<i32> {
     let socket = connect(net, epoch).ok()?;
     let peer = sys::peer(socket.as_fd()).ok()?;
-    (peer.uid == sys::effective_uid() && is_stopped(socket.as_fd())).then_some(peer.pid)
+    (peer.uid == sys::effective_uid() && is_stopped(peer.pid)).then_some(peer.pid)
 }
 
-/// Is the process at the other end stopped, by a signal or by a debugger?
-fn is_stopped(socket: BorrowedFd<'_>) -> bool {
+/// Is the process stopped, by a signal or by a debugger?
+pub fn is_stopped(pid: i32) -> bool {
     let stat = || -> Result<bool, Errno> {
         let mut path = PathBuf::concat(&[b"/proc/"])?;
-        path.push_number(sys::peer(socket)?.pid.max(0) as u64)?;
+        path.push_number(pid.max(0) as u64)?;
         path.push(b"/stat")?;
         let file = sys::open_internal(path.cstr(), libc::O_RDONLY, 0)?;
         let mut text = [0; 256];

@@ -12,7 +12,7 @@ mod obstacle;
 pub mod place;
 mod starter;
 
-pub use client::{ask, forbidden, is_answering, stopped, Start};
+pub use client::{ask, forbidden, is_answering, is_stopped, stopped, Start};
 pub use obstacle::Obstacle;
 pub use starter::Command;
 

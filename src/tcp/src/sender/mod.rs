@@ -8,6 +8,7 @@
 //! | `bbr` | the same, where the machine's kernel is set to BBR; `rate` what that is told |
 //! | `trip` | how long a round trip takes |
 //! | `news` | what an acknowledgement changes |
+//! | `burst` | which segments leave as one piece |
 //! | `leaving` | what leaves now, and what a timer brings |
 //! | `chrono` | how long something was so |
 //! | `told` | what TCP_INFO says |
@@ -19,6 +20,7 @@
 mod bbr;
 mod board;
 mod buffer;
+mod burst;
 mod chrono;
 mod leaving;
 mod news;
@@ -35,6 +37,7 @@ pub(crate) use news::Ack;
 use crate::segment::before;
 use board::Board;
 use buffer::Buffer;
+use burst::Burst;
 use chrono::Chrono;
 use trip::Trip;
 use window::Window;
@@ -99,6 +102,7 @@ pub(crate) struct Sender {
     bbr: bool,
     /// More leaves then; none: it is not the pace that keeps it.
     pace: Option<Duration>,
+    burst: Burst,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
     /// Short segments do not wait (TCP_NODELAY).
@@ -134,6 +138,16 @@ impl Sender {
         if self.bbr {
             let size = self.segment();
             self.window.use_bbr(trip, size, now);
+        }
+    }
+
+    /// The first round trip of one that had data in its SYN.
+    pub(crate) fn met(&mut self, trip: Duration, now: Duration) {
+        self.trip.measure(trip, now);
+        self.again_timer(now);
+        if self.bbr {
+            let size = self.segment();
+            self.window.use_bbr(Some(trip), size, now);
         }
     }
 

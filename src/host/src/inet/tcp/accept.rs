@@ -18,7 +18,8 @@ use memtun_abi::Errno;
 use memtun_ip::Packet;
 use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
-use memtun_tcp::{Connection, Segment, State};
+use memtun_tcp::{Connection, FastOpen, Segment, State};
+use std::hash::BuildHasher;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -75,7 +76,9 @@ impl Tcp {
         let manner = manner.unwrap_or_default();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(&flow, usual, &way, &manner);
+        let fast = (view.settings.fast_open, view.settings.fast_open_key);
+        let mut settings = self.settings(&flow, usual, &way, &manner);
+        settings.fast_open = self.fast_open(fast, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
@@ -101,6 +104,22 @@ impl Tcp {
             }
         }
         true
+    }
+
+    /// Whether data in a SYN is taken: bits of net.ipv4.tcp_fastopen.
+    fn fast_open(&self, (bits, key): (i64, Option<[u8; 16]>), manner: &Manner) -> Option<FastOpen> {
+        const SERVES: i64 = 2;
+        const WITHOUT_COOKIE: i64 = 0x200;
+        const ALL_LISTENERS: i64 = 0x400;
+        let wanted = manner.opens_early() || bits & ALL_LISTENERS != 0;
+        (bits & SERVES != 0 && wanted).then(|| {
+            let own = [0_u64, 1].map(|half| self.clocks.hash_one(("cookies", half)).to_le_bytes());
+            let own = own.concat().try_into().unwrap_or_default();
+            FastOpen {
+                key: key.unwrap_or(own),
+                trusts: bits & WITHOUT_COOKIE != 0,
+            }
+        })
     }
 
     /// Answers a SYN.
@@ -141,11 +160,13 @@ impl Live {
                 self.stage = Stage::Arriving(listener);
                 return After::Stays;
             }
-            State::Ended(_) => return After::Over,
-            State::Open => {}
+            // One that is over already has its place in the queue nevertheless.
+            State::Ended(_) if !self.connection.was_open() => return After::Over,
+            State::Ended(_) | State::Open => {}
         }
         let until = self.connection.opened() + self.defers;
-        if self.connection.available() == 0 && now < until {
+        let is_open = self.connection.state() == State::Open;
+        if is_open && self.connection.available() == 0 && now < until {
             self.again = Some(until);
             self.stage = Stage::Arriving(listener);
             return After::Stays;
