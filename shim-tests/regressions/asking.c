@@ -1,5 +1,5 @@
 /* A process that often asks about its sockets keeps a descriptor for that. Its children have none
- * of it, whatever they are, and are answered, too; a program that closes all that it has goes on. */
+ * of it, whatever they are, and are answered, too; a program that closes all it has goes on. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
 #include <fcntl.h>
