@@ -38,7 +38,7 @@ use crate::engine::route::lookup::LOOPBACK;
 use crate::inet::view::is_of_loopback;
 use crate::service::Service;
 use alive::is_of;
-use diag::Native;
+use diag::{Native, LISTEN};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
@@ -244,7 +244,8 @@ impl Sockets {
         let open = self.open.as_mut();
         open.is_some_and(|open| {
             let found = open.diag.exact(native_protocol(protocol), own, other);
-            found.is_none()
+            // Without one the one that listens at the name is found.
+            found.is_none_or(|found| found.state == LISTEN)
         })
     }
 
