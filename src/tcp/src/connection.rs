@@ -8,6 +8,7 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::answers::Answers;
+use crate::ecn::mark;
 use crate::engine::Engine;
 use crate::fastopen::{FastOpen, Place, Verdict};
 use crate::keepalive::{Keepalive, Turn};
@@ -250,6 +251,8 @@ impl Connection {
         })?;
         connection.state = State::Accepting;
         connection.learn(&segment, now);
+        let takes = settings.offer.takes_ecn;
+        connection.wire.ecn.was_asked(&segment, mark(packet), takes);
         connection.give(packet, now, &mut |_| {});
         if connection.engine.state() != Engines::SynReceived {
             return None;
@@ -478,6 +481,9 @@ impl Connection {
         let expected = self.expected();
         if self.wire.has_opened(expected) {
             self.answers.owe(now);
+        }
+        if self.sender.has_reduced() {
+            self.wire.ecn.reduce();
         }
         let options = self.options_of_segment(now);
         let Connection {

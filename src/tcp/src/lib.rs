@@ -15,6 +15,7 @@
 //! | `sender` | what this side says: bytes, losses, congestion, timers |
 //! | `answers` | what is answered to what comes, with SACK and DSACK |
 //! | `arriving` | what a packet brings |
+//! | `ecn` | marks of routers that tell of congestion |
 //! | `fastopen` | data in a SYN |
 //! | `info`, `telling` | what TCP_INFO says |
 //! | `keepalive` | whether a silent peer is still there |
@@ -27,7 +28,7 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no SYN cookies, no MD5, no probing for the path's MTU (RFC 4821).
+//! - No SYN cookies, no MD5, no probing for the path's MTU (RFC 4821).
 //! - Data in a SYN is taken and answered, and a cookie is asked for where the program wants one
 //!   (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT), but none is kept, so that no data leaves with a SYN. Who
 //!   answers without a cookie is not asked by the option of experiments next. TCP_FASTOPEN allows
@@ -65,6 +66,7 @@ mod answers;
 mod arriving;
 pub mod connection;
 pub mod demux;
+mod ecn;
 mod engine;
 mod fastopen;
 mod info;

@@ -338,3 +338,28 @@ fn what_the_other_side_cannot_have_is_not_believed() {
     played.acknowledges(0, &[(0, 10)]);
     assert_eq!(played.segments(), (10..20).collect::<Vec<_>>());
 }
+
+#[test]
+fn after_a_syn_that_was_sent_twice_data_is_sent_again_after_three_seconds() {
+    let mut now = SECOND;
+    let mut connection = Connection::connect(here(), there(), &settings(7), now).expect("one");
+    polled(&mut connection, now);
+    now = connection.poll_at(now).expect("a timer");
+    let syn = polled(&mut connection, now).remove(0);
+    let first = Segment::parse(&syn).expect("a segment").sequence;
+    let mut packet = Vec::new();
+    let plain = Plain {
+        source: there(),
+        destination: here(),
+        sequence: 5000,
+        acknowledgement: first.wrapping_add(1),
+        flags: SYN | ACK,
+        window: 4000,
+        options: &[],
+    };
+    build(&plain, &mut packet);
+    given(&mut connection, &packet, now);
+    connection.write(b"data");
+    assert_eq!(polled(&mut connection, now).len(), 1);
+    assert_eq!(connection.poll_at(now), Some(now + 3 * SECOND));
+}

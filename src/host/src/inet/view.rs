@@ -246,6 +246,8 @@ fn offer(world: &World<'_>) -> Offer {
         timestamps: is_on("ipv4/tcp_timestamps"),
         selective: is_on("ipv4/tcp_sack"),
         scale: is_on("ipv4/tcp_window_scaling").then_some(0),
+        asks_ecn: text("ipv4/tcp_ecn").trim() == "1",
+        takes_ecn: is_on("ipv4/tcp_ecn"),
         ..Offer::default()
     };
     let most = most.unwrap_or(6_291_456);

@@ -392,6 +392,7 @@ impl Sender {
         self.equal = 0;
         let flight = self.board.flight();
         self.window.collapse(flight, fresh);
+        (self.slowed, self.reduced) = (None, true);
         if fresh {
             self.begin_undo();
         }
