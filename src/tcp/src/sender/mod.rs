@@ -109,6 +109,8 @@ pub(crate) struct Sender {
     burst: Burst,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
+    /// A window stays what it was while nothing is sent.
+    rests: bool,
     /// Short segments do not wait (TCP_NODELAY).
     no_delay: bool,
     /// The number after the last urgent byte.
@@ -182,6 +184,10 @@ impl Sender {
     /// What was written last is urgent.
     pub(crate) fn press(&mut self) {
         self.urgent = Some(self.end());
+    }
+
+    pub(crate) fn set_rests(&mut self, rests: bool) {
+        self.rests = rests;
     }
 
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
