@@ -145,6 +145,8 @@ programs! {
     tcp_connect6
     tcp_data
     tcp_data6
+    tcp_early
+    tcp_early6
     tcp_inherit
     tcp_inherit6
     tcp_wire

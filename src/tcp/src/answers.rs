@@ -82,6 +82,11 @@ impl Answers {
         self.due = Some(now);
     }
 
+    /// The next answers do not wait (tcp_enter_quickack_mode).
+    pub(crate) fn hurry(&mut self) {
+        (self.quick, self.talks) = (self.quick.max(2), false);
+    }
+
     /// Up to where was acknowledged.
     pub(crate) fn told(&self) -> u32 {
         self.told

@@ -80,8 +80,9 @@ impl Tcp {
         /// The bit of net.ipv4.tcp_fastopen for those that connect.
         const CONNECTS: i64 = 1;
         let asks = view.settings.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
+        let rests = view.settings.rests;
         let mut settings = self.settings(&flow, usual, &way.1, &opening.manner);
-        settings.asks_cookie = asks;
+        (settings.asks_cookie, settings.rests) = (asks, rests);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
