@@ -71,6 +71,7 @@ programs! {
     ip_groups
     ip_hostile
     ip_input
+    ip_options
     lifetime_exec
     lifetime_fork
     lifetime_scm
@@ -125,6 +126,8 @@ programs! {
     sockalias
     sockioctl
     sockname
+    socket_numbers
+    socket_numbers6
     stdio
     sysctl_spread
     sysctl_values

@@ -239,6 +239,7 @@ typedef struct {
     atomic_int stop;
     tcp of[64];
     int count;
+    atomic_int resets;
     seen s;
 } host;
 
@@ -275,6 +276,8 @@ HELPER void host_segment(host *h)
             tcp_take(c);
         return;
     }
+    if (c && flags & RST)
+        atomic_fetch_add(&h->resets, 1);
     if (!c || flags & RST)
         return;
     size_t len = s->len - (p[12] >> 4) * 4;

@@ -144,6 +144,11 @@ static void control(void)
         .msg_control = room, .msg_controllen = sizeof room };
     SHOW("wants the destination", option(sock, LEVEL, INFO, 1));
     SHOW("wants hops", option(sock, LEVEL, RECEIVE_HOPS, 1));
+#ifdef V6
+    SHOW("wants the destination by RFC 2292", option(sock, LEVEL, IPV6_2292PKTINFO, 1));
+    SHOW("wants hops by RFC 2292", option(sock, LEVEL, IPV6_2292HOPLIMIT, 1));
+    SHOW("hops by RFC 2292 are told", option_of(sock, LEVEL, IPV6_2292HOPLIMIT));
+#endif
     far_ttl = 33;
     arrives(FAR, OWN2, REPLY, "with more");
     far_ttl = 64;

@@ -16,6 +16,7 @@
 //! | [`fragment`], [`reassembly`] | packets in pieces, both ways |
 //! | [`ethernet`], [`arp`], [`discovery`] | link headers, ARP, neighbour discovery |
 //! | [`group`] | IGMP and MLD |
+//! | [`options`] | options of IPv4 |
 
 #![forbid(unsafe_code)]
 
@@ -29,6 +30,7 @@ pub mod group;
 pub mod head;
 pub mod icmp;
 pub mod offload;
+pub mod options;
 pub mod packet;
 pub mod reassembly;
 pub mod tcp;
@@ -38,6 +40,7 @@ pub use extension::Fragment;
 pub use head::{Head, NoRoom};
 pub use icmp::embedded::Embedded;
 pub use icmp::error::IcmpError;
+pub use options::Options;
 pub use packet::{Malformed, Packet};
 
 /// Numbers of protocols, of `Head::protocol` and `Packet::protocol`.

@@ -428,6 +428,28 @@ proptest! {
     }
 
     #[test]
+    fn options_of_any_bytes_harm_nobody(
+        bytes in proptest::collection::vec(
+            prop_oneof![Just(7u8), Just(68), Just(131), 0..44u8, any::<u8>()], 0..44),
+        is_own in any::<bool>(),
+    ) {
+        use memtun_ip::Options;
+        let own = std::net::Ipv4Addr::new(10, 9, 0, 1);
+        let looked = |_| is_own;
+        let received = match Options::received(&bytes, own, 7, &looked) {
+            Ok(options) | Err((_, options)) => options,
+        };
+        let set = Options::set(&bytes, &looked).ok();
+        for options in [Some(received), set, received.echo(&looked)].into_iter().flatten() {
+            let mut filled = options;
+            filled.pass(own);
+            filled.fill(own, own, 7);
+            prop_assert_eq!(filled.bytes().len(), options.bytes().len());
+            options.undone();
+        }
+    }
+
+    #[test]
     fn a_changed_datagram_is_refused_or_another(
         payload in proptest::collection::vec(any::<u8>(), 0..100),
         at in any::<prop::sample::Index>(),

@@ -9,16 +9,18 @@ use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::inet;
 use crate::net;
-use crate::table::OwnTunnels;
+use crate::table::{is_packets, OwnTunnels};
 use crate::uaccess::OwnMemory;
 use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t};
 use memtun_abi::request::{self, Named};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{Errno, Name};
 use memtun_calls::host::{asked, link_towards};
+use memtun_calls::packet::mark;
 use memtun_calls::socket::{bind, OptionCall, Socket, SocketCall, Verdict};
 use memtun_calls::Memory;
 use memtun_kernel::net::NetDir;
+use memtun_stack::sockets::raw::Kind;
 use memtun_sys as sys;
 use memtun_sys::privilege::{self, Call};
 
@@ -32,6 +34,23 @@ pub fn concerns(request: c_ulong) -> bool {
 struct Descriptor(c_int);
 
 impl Descriptor {
+    /// What it is where it is a packet socket or a raw one, which is one of AF_UNIX natively.
+    fn carried(&self) -> Option<Kind> {
+        mark::of(self.0).filter(|_| is_packets(self.0))
+    }
+
+    /// Makes a request of the program's on a socket of the family that its own one stands for.
+    fn in_its_place(&self, kind: Kind, request: u32, arg: usize) -> Result<(), Errno> {
+        let family = match kind.family {
+            libc::AF_INET6 => libc::AF_INET6,
+            _ => libc::AF_INET,
+        };
+        let socket = sys::socket(family, libc::SOCK_DGRAM | libc::SOCK_CLOEXEC, 0)?;
+        // SAFETY: the argument is the program's own, for a request that it makes itself; the kernel
+        // looks at it as at that of any other process.
+        unsafe { Descriptor(socket.raw()).ask(request, arg) }
+    }
+
     /// # Safety
     /// `arg` points to memory of our own that the request takes.
     unsafe fn ask(&self, request: u32, arg: usize) -> Result<(), Errno> {
@@ -47,9 +66,10 @@ impl Descriptor {
 impl Socket for Descriptor {
     fn family(&self) -> Result<Option<i32>, Errno> {
         match sys::fstat(self.0) {
-            Ok(st) if st.st_mode & libc::S_IFMT == libc::S_IFSOCK => {
-                sys::socket_family(self.0).map(Some)
-            }
+            Ok(st) if st.st_mode & libc::S_IFMT == libc::S_IFSOCK => match self.carried() {
+                Some(kind) => Ok(Some(kind.family)),
+                None => sys::socket_family(self.0).map(Some),
+            },
             _ => Ok(None),
         }
     }
@@ -104,6 +124,16 @@ fn call<'c>(
 #[inline(never)]
 pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() -> c_int) -> c_int {
     let socket = Descriptor(fd);
+    let kind = errno::keep(|| socket.carried());
+    let is_of = |family| request::on_socket(request as u32, family).is_of_family(family);
+    let kind = kind.filter(|kind| is_of(kind.family) && !is_of(libc::AF_UNIX));
+    let host = || match kind {
+        Some(kind) => {
+            let asked = fence(|| socket.in_its_place(kind, request as u32, arg as usize));
+            errno::give(asked.map(|()| 0)) as c_int
+        }
+        None => host(),
+    };
     let verdict = fence(|| {
         let Some(net) = net::existing() else {
             return Ok(None);

@@ -40,6 +40,11 @@ const ICMP6_FILTER: i32 = 1;
 const CHECKSUM: i32 = 7;
 const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
+/// IPV6_2292PKTINFO and IPV6_2292HOPLIMIT.
+pub(super) const OLD_PACKET_INFO: i32 = 2;
+pub(super) const OLD_HOPS: i32 = 8;
+/// Most bytes of options of IPv4.
+const MOST_OPTIONS: usize = 40;
 /// IPV6_HDRINCL.
 const V6_HEADER_INCLUDED: i32 = 36;
 
@@ -54,6 +59,8 @@ pub enum Outcome {
     Int(i32),
     /// Its value is these numbers.
     Two([u32; 2]),
+    /// Its value is so many of these bytes.
+    Bytes([u8; MOST_OPTIONS], usize),
 }
 
 impl<H: Host, M: Memory> Packets<'_, H, M> {
@@ -164,7 +171,12 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 }
                 self.memory.read(value, &mut request)?;
                 let index = u32::from_ne_bytes([request[0], request[1], request[2], request[3]]);
-                match self.net()?.knows_index(index) || option == DROP_MEMBERSHIP {
+                // One of the machine's has no copies here, and hears as many.
+                let known = |index| {
+                    let net = self.net().is_ok_and(|net| net.knows_index(index));
+                    net || memtun_sys::interface_name(index).is_ok()
+                };
+                match known(index) || option == DROP_MEMBERSHIP {
                     true => Ok(()),
                     false => Err(Errno(libc::ENODEV)),
                 }
@@ -206,6 +218,22 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             libc::IP_PKTINFO => set::PACKET_INFO,
             libc::IP_RECVTTL => set::HOPS,
             libc::IP_RECVTOS => set::TOS,
+            libc::IP_OPTIONS => return self.set_ip_options(value, length),
+            libc::IP_RECVOPTS | libc::IP_RETOPTS => {
+                let bit = match option {
+                    libc::IP_RECVOPTS => set::OPTIONS,
+                    _ => set::RETURNED_OPTIONS,
+                };
+                let on = self.int(value, length)? != 0;
+                let mut bound = self.bound();
+                bound.set = if on {
+                    bound.set | bit
+                } else {
+                    bound.set & !bit
+                };
+                // The host process shows them.
+                return self.rebind(bound);
+            }
             libc::IP_ADD_MEMBERSHIP | libc::IP_DROP_MEMBERSHIP => {
                 let joins = option == libc::IP_ADD_MEMBERSHIP;
                 return self.join(joins, self.group_v4(value, length)?);
@@ -233,6 +261,8 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             libc::IPV6_RECVPKTINFO => set::PACKET_INFO,
             libc::IPV6_RECVHOPLIMIT => set::HOPS,
             libc::IPV6_RECVTCLASS => set::TOS,
+            OLD_HOPS => set::OLD_HOPS,
+            OLD_PACKET_INFO => set::OLD_PACKET_INFO,
             libc::IPV6_ADD_MEMBERSHIP | libc::IPV6_DROP_MEMBERSHIP => {
                 let joins = option == libc::IPV6_ADD_MEMBERSHIP;
                 return self.join(joins, self.group_v6(value, length)?);
@@ -250,6 +280,14 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         };
         let on = self.int(value, length)? != 0;
         self.change(bit, on)
+    }
+
+    fn set_ip_options(&self, value: usize, length: usize) -> Result<(), Errno> {
+        let mut bytes = [0; MOST_OPTIONS];
+        let bytes = bytes.get_mut(..length).ok_or(EINVAL)?;
+        self.memory.read(value, bytes)?;
+        self.order(Action::Options, &[bytes], &mut [])?;
+        Ok(())
     }
 
     /// Sets an option that the host process knows.
@@ -455,6 +493,15 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 bit(set::HEADER_INCLUDED)
             }
             (libc::IPPROTO_IP, libc::IP_PKTINFO) => bit(set::PACKET_INFO),
+            (libc::IPPROTO_IP, libc::IP_RECVOPTS) => bit(set::OPTIONS),
+            (libc::IPPROTO_IP, libc::IP_RETOPTS) => bit(set::RETURNED_OPTIONS),
+            (libc::IPPROTO_IP, libc::IP_OPTIONS) if self.kind.family == libc::AF_INET => {
+                let mut bytes = [0; MOST_OPTIONS];
+                let length = self.order(Action::GetOptions, &[], &mut bytes)?;
+                Outcome::Bytes(bytes, length)
+            }
+            (libc::IPPROTO_IPV6, OLD_HOPS) => bit(set::OLD_HOPS),
+            (libc::IPPROTO_IPV6, OLD_PACKET_INFO) => bit(set::OLD_PACKET_INFO),
             (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) => bit(set::PACKET_INFO),
             (libc::IPPROTO_IP, libc::IP_RECVTTL) => bit(set::HOPS),
             (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => bit(set::HOPS),

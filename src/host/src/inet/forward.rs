@@ -9,7 +9,7 @@ use super::stack::Output;
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::{IcmpError, Packet};
 use memtun_stack::counters::Counter;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Passes a packet on by `way`.
 pub(super) fn forward(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, way: &Way) {
@@ -58,6 +58,11 @@ pub(super) fn forward(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>
             bytes[7] -= 1;
         }
         false => {
+            if let Some(mut options) = meta.options {
+                let source = view.first_v4(way.ifindex);
+                options.pass(source.unwrap_or(Ipv4Addr::UNSPECIFIED));
+                options.replace(&mut bytes);
+            }
             bytes[8] -= 1;
             memtun_ip::head::refresh_checksum(&mut bytes);
             if let Ok(packet) = Packet::parse(&bytes) {

@@ -9,11 +9,13 @@ use super::stack::{clock, Output};
 use crate::engine::route::lookup::{Flow, LOOPBACK};
 use memtun_ip::icmp::echo::Echo;
 use memtun_ip::icmp::{self, v6};
-use memtun_ip::{protocol, Embedded, Head, IcmpError, Packet};
+use memtun_ip::{protocol, Embedded, Head, IcmpError, Options, Packet};
 use memtun_stack::counters::{self, Counter};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
+/// Most bytes that an error of ICMP quotes where it has no options.
+const MOST_QUOTED: usize = 576 - 20 - icmp::HEADER;
 /// Types of messages of neighbour discovery.
 const DISCOVERY: std::ops::RangeInclusive<u8> = 133..=137;
 /// Types of queries and reports of MLD.
@@ -139,8 +141,28 @@ fn reply(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, echo: Echo<
     };
     let mut room = vec![0; head.length() + icmp::HEADER + echo.data.len()];
     if let Ok(length) = reply.write(&mut room, &head) {
-        let _ = out.send(&room[..length], Some(&way));
+        send_back(out, meta, &room[..length], packet.source, &way);
     }
+}
+
+/// Returns the options of an answer, if there are any. None where there is to be no answer.
+fn options_of_answer(out: &mut Output<'_, '_>, meta: &Meta) -> Option<Option<Options>> {
+    let Some(options) = meta.options else {
+        return Some(None);
+    };
+    let view = out.view();
+    let is_own = |address: Ipv4Addr| view.owns(address.into(), meta.ifindex);
+    let echo = options.echo(&is_own)?;
+    Some(Some(echo).filter(|echo| !echo.bytes().is_empty()))
+}
+
+/// Sends an answer to a packet that came with these options.
+fn send_back(out: &mut Output<'_, '_>, meta: &Meta, answer: &[u8], to: IpAddr, way: &Way) {
+    let _ = match options_of_answer(out, meta) {
+        None => Ok(()),
+        Some(None) => out.send(answer, Some(way)),
+        Some(Some(options)) => out.send_with(answer, options, to, way),
+    };
 }
 
 /// Finds the way back to the sender of a packet.
@@ -196,9 +218,21 @@ pub(super) fn answer(
     }
     let mut head = error.head(packet, way.source);
     (head.hop_limit, head.id) = (way.hops, out.next_id() as u16);
+    let Some(options) = options_of_answer(out, meta) else {
+        return;
+    };
+    // Those of the answer take the place of what it quotes.
+    let taken = options.map_or(0, |options| options.bytes().len());
+    let quoted = match packet.is_v6() {
+        true => packet.bytes(),
+        false => &packet.bytes()[..packet.bytes().len().min(MOST_QUOTED - taken)],
+    };
     let mut room = [0; 1280];
-    if let Ok(length) = error.write(&mut room, &head, packet.bytes()) {
-        let _ = out.send(&room[..length], Some(&way));
+    if let Ok(length) = error.write(&mut room, &head, quoted) {
+        let _ = match options {
+            None => out.send(&room[..length], Some(&way)),
+            Some(options) => out.send_with(&room[..length], options, packet.source, &way),
+        };
     }
 }
 

@@ -12,9 +12,9 @@ use crate::engine::route::lookup::Flow;
 use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::udp::Datagram;
-use memtun_ip::{offload, protocol, tcp, IcmpError, Packet};
+use memtun_ip::{offload, options, protocol, tcp, IcmpError, Options, Packet};
 use memtun_stack::counters::{self, Counter};
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// How deep packets of this host to itself may follow from one another.
 const MOST_TURNS: usize = 64;
@@ -37,7 +37,10 @@ pub(super) fn settle(out: &mut Output<'_, '_>, local: &mut dyn Local) {
                 let meta = Meta::new(crate::engine::route::lookup::LOOPBACK, Cast::Unicast);
                 if let Ok(packet) = Packet::parse(&packet) {
                     out.counted(|table| counters::received(table, packet.bytes()));
-                    deliver(out, local, &meta, &packet);
+                    let mut room = Vec::new();
+                    if let Some((meta, packet)) = with_options(out, meta, packet, &mut room) {
+                        deliver(out, local, &meta, &packet);
+                    }
                 }
             }
         }
@@ -108,7 +111,7 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     let completed = offload::completed(&packet);
     let completed = completed.as_deref().map(Packet::parse);
     let packet = completed.and_then(Result::ok).unwrap_or(packet);
-    let view = out.view();
+    let (view, mut room) = (out.view(), Vec::new());
     let has_v6 = view.interface(index).is_some_and(|it| it.mtu_v6.is_some());
     if !is_plausible(&packet) || packet.is_v6() && !has_v6 {
         return;
@@ -127,7 +130,11 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
         }
         let joined = out.stack.groups.has(&view, index, packet.destination);
         if joined || packet.protocol == protocol::IGMP {
-            for_us(out, local, &cast(Cast::Multicast), &packet);
+            if let Some((meta, packet)) =
+                with_options(out, cast(Cast::Multicast), packet, &mut room)
+            {
+                for_us(out, local, &meta, &packet);
+            }
         }
         return;
     }
@@ -138,31 +145,82 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
         uid: None,
         ..Flow::to(packet.destination)
     });
+    let kind = match verdict {
+        Verdict::Broadcast => Cast::Broadcast,
+        _ => Cast::Unicast,
+    };
+    let goes_on = !matches!(verdict, Verdict::Refused(_));
+    let (meta, packet) = match goes_on {
+        true => match with_options(out, cast(kind), packet, &mut room) {
+            Some(with_options) => with_options,
+            None => return,
+        },
+        false => (cast(kind), packet),
+    };
     match verdict {
         Verdict::Local if view.owns(packet.destination, index) => {
-            for_us(out, local, &cast(Cast::Unicast), &packet);
+            for_us(out, local, &meta, &packet);
         }
         Verdict::Local => {
             let v6 = packet.is_v6();
             out.count(v6, Counter::InAddrErrors, Counter::V6InAddrErrors);
         }
-        Verdict::Broadcast => for_us(out, local, &cast(Cast::Broadcast), &packet),
+        Verdict::Broadcast => for_us(out, local, &meta, &packet),
         Verdict::Forward(_) if group => {}
-        Verdict::Forward(way) => forward::forward(out, &cast(Cast::Unicast), &packet, &way),
-        Verdict::Refused(errno) => refuse(out, &cast(Cast::Unicast), &packet, errno),
+        Verdict::Forward(way) => forward::forward(out, &meta, &packet, &way),
+        Verdict::Refused(errno) => refuse(out, &meta, &packet, errno),
+    }
+}
+
+/// Fills in what options of IPv4 ask of whoever gets the packet, and answers those that are wrong
+/// (`ip_rcv_options`). `room` is for the packet that it is then. None where it goes no further.
+fn with_options<'p>(
+    out: &mut Output<'_, '_>,
+    meta: Meta,
+    packet: Packet<'p>,
+    room: &'p mut Vec<u8>,
+) -> Option<(Meta, Packet<'p>)> {
+    if packet.options().is_empty() {
+        return Some((meta, packet));
+    }
+    let view = out.view();
+    let own = match packet.destination {
+        IpAddr::V4(to) if view.owns(to.into(), meta.ifindex) => Some(to),
+        _ => view.first_v4(meta.ifindex),
+    };
+    let now = options::time_of_day(memtun_sys::now_ns(libc::CLOCK_REALTIME));
+    let is_own = |address: Ipv4Addr| view.owns(address.into(), meta.ifindex);
+    let own = own.unwrap_or(Ipv4Addr::UNSPECIFIED);
+    match Options::received(packet.options(), own, now, &is_own) {
+        Err((at, before)) => {
+            out.count(false, Counter::InHdrErrors, Counter::InHdrErrors);
+            let pointer = (packet.header_length() - packet.options().len() + at) as u32;
+            let error = IcmpError::v4(v4::PARAMETER_PROBLEM, 0, pointer << 24);
+            let meta = Meta {
+                options: Some(before),
+                ..meta
+            };
+            answer(out, &meta, &packet, error, false);
+            None
+        }
+        // Nobody takes these (accept_source_route).
+        Ok(options) if options.is_routed() => None,
+        Ok(options) => {
+            room.extend_from_slice(packet.bytes());
+            options.replace(room);
+            let meta = Meta {
+                options: Some(options),
+                ..meta
+            };
+            Packet::parse(room).ok().map(|packet| (meta, packet))
+        }
     }
 }
 
 /// Can the addresses of a packet be those of one that came over a network?
 fn is_plausible(packet: &Packet<'_>) -> bool {
     match (packet.source, packet.destination) {
-        (IpAddr::V4(source), IpAddr::V4(_)) => {
-            const LOOSE_ROUTE: u8 = 131;
-            const STRICT_ROUTE: u8 = 137;
-            let option = packet.options().first();
-            let routed = option.is_some_and(|kind| matches!(*kind, LOOSE_ROUTE | STRICT_ROUTE));
-            !source.is_multicast() && !source.is_broadcast() && !routed
-        }
+        (IpAddr::V4(source), IpAddr::V4(_)) => !source.is_multicast() && !source.is_broadcast(),
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let octets = destination.octets();
             let narrow = destination.is_multicast() && octets[1] & 15 < 2;
@@ -227,7 +285,10 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
     }
     let v6 = packet.is_v6();
     out.count(v6, Counter::InDelivers, Counter::V6InDelivers);
-    let raw = local.raw(out, meta, packet);
+    // Who hears of an error and of its message too, hears of the error before it can look at the
+    // message.
+    let is_error = IcmpError::parse(packet).is_some();
+    let raw = !is_error && local.raw(out, meta, packet);
     match packet.protocol {
         protocol::ICMP if !v6 => icmp::receive(out, local, meta, packet),
         protocol::ICMP6 if v6 => icmp::receive(out, local, meta, packet),
@@ -268,6 +329,9 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
             };
             answer(out, meta, packet, error, false);
         }
+    }
+    if is_error {
+        local.raw(out, meta, packet);
     }
 }
 

@@ -1,7 +1,7 @@
 //! How a packet came in, and what has become of it.
 #![forbid(unsafe_code)]
 
-use memtun_ip::IcmpError;
+use memtun_ip::{IcmpError, Options};
 use memtun_stack::sockets::Report;
 use std::net::IpAddr;
 
@@ -17,6 +17,8 @@ pub struct Meta {
     pub group_frame: bool,
     /// Hop limit and traffic class that it came with.
     pub hops: [u8; 2],
+    /// Its options of IPv4, with what this host has filled in.
+    pub options: Option<Options>,
 }
 
 impl Meta {
@@ -27,6 +29,7 @@ impl Meta {
             cast,
             group_frame: false,
             hops: [64, 0],
+            options: None,
         }
     }
 

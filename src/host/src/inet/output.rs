@@ -7,7 +7,7 @@ use super::view::Interface;
 use crate::engine::route::lookup::Flow as Wanted;
 use memtun_abi::Errno;
 use memtun_ip::fragment::Fragments;
-use memtun_ip::{ethernet, tcp, Packet};
+use memtun_ip::{ethernet, options, tcp, Options, Packet};
 use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::question::Wire;
 use memtun_stack::sockets::Flow;
@@ -53,6 +53,32 @@ impl Output<'_, '_> {
             return Err(Errno(libc::EMSGSIZE));
         }
         self.in_pieces(packet, &way)
+    }
+
+    /// Sends a packet that is complete but for its options of IPv4, which get what this host has to
+    /// say in them. It goes to `last` in the end, where the options have a route.
+    ///
+    /// # Errors
+    ///
+    /// As [`send`](Output::send).
+    pub fn send_with(
+        &mut self,
+        packet: &[u8],
+        mut options: Options,
+        last: IpAddr,
+        way: &Way,
+    ) -> Result<(), Errno> {
+        let now = options::time_of_day(memtun_sys::now_ns(libc::CLOCK_REALTIME));
+        let read = Packet::parse(packet).map_err(|_| Errno(libc::EINVAL))?;
+        if let (IpAddr::V4(source), IpAddr::V4(to)) = (way.source, last) {
+            let source = match read.source {
+                IpAddr::V4(given) if !given.is_unspecified() => given,
+                _ => source,
+            };
+            options.fill(source, to, now);
+        }
+        let packet = options.insert(packet).ok_or(Errno(libc::EMSGSIZE))?;
+        self.send(&packet, Some(way))
     }
 
     /// Returns the way of a flow's packets.

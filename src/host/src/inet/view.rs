@@ -8,7 +8,7 @@ use crate::World;
 use memtun_ip::ethernet::Mac;
 use memtun_stack::{Address, Link, Neighbour};
 use memtun_tcp::Offer;
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// An interface of the net.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -139,6 +139,15 @@ impl View {
         };
         let mut all = self.addresses.iter();
         all.any(|own| own.local == address && (everywhere || own.index == index))
+    }
+
+    /// Returns the first address of IPv4 on a link.
+    pub fn first_v4(&self, index: u32) -> Option<Ipv4Addr> {
+        let mut of_link = self.addresses.iter().filter(|own| own.index == index);
+        of_link.find_map(|own| match own.local {
+            IpAddr::V4(address) => Some(address),
+            IpAddr::V6(_) => None,
+        })
     }
 
     /// Returns the entry of an address on a link.

@@ -7,13 +7,15 @@ use super::sockets::Raw;
 use crate::engine::route::lookup::Flow;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
-use memtun_ip::protocol;
+use memtun_ip::{options, protocol, Options};
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::raw::{Membership, Order, Setting, BY_ADDRESS};
 use std::net::{IpAddr, Ipv4Addr};
 
 /// IPV6_CHECKSUM.
 const CHECKSUM: i32 = 7;
+/// By how many bits the number of a word of IP_OPTIONS stands above that of the option.
+const OF_WORDS: i32 = 16;
 /// Most groups of a socket (`igmp_max_memberships`).
 const MOST_GROUPS: usize = 20;
 
@@ -86,6 +88,25 @@ impl Socket {
             (0, bound) => bound,
             (index, _) => index,
         }
+    }
+
+    /// Keeps options of IPv4 as a program has set them, word by word.
+    fn keep_ip_options(&mut self, bytes: &[u8]) {
+        let key = |number: usize| (V4, libc::IP_OPTIONS | (number as i32 + 1) << OF_WORDS);
+        for number in 0..options::LONGEST / 4 {
+            self.options.remove(&key(number));
+        }
+        for (number, word) in bytes.chunks_exact(4).enumerate() {
+            let word = word.try_into().map_or(0, i32::from_ne_bytes);
+            self.options.insert(key(number), word);
+        }
+    }
+
+    /// Returns the options of IPv4 of what is sent.
+    pub(super) fn ip_options(&self) -> Vec<u8> {
+        let key = |number: i32| (V4, libc::IP_OPTIONS | number << OF_WORDS);
+        let words = (1..).map_while(|number| self.set_value(V4, key(number).1));
+        words.flat_map(i32::to_ne_bytes).collect()
     }
 
     /// The mark of what is sent (SO_MARK).
@@ -171,6 +192,20 @@ impl Raw {
             ..flow
         })?;
         Ok(way.mtu as i32)
+    }
+
+    /// Sets the options of IPv4 that the socket's packets have.
+    pub(super) fn set_ip_options(
+        &self,
+        out: &mut Output<'_, '_>,
+        order: &Order,
+        bytes: &[u8],
+    ) -> Result<(), Errno> {
+        let view = out.view();
+        let is_own = |address: Ipv4Addr| view.owns(address.into(), 0);
+        let options = Options::set(bytes, &is_own).map_err(|_| Errno(libc::EINVAL))?;
+        let undone = options.undone();
+        self.with(order, |socket| socket.keep_ip_options(undone.bytes()))
     }
 
     /// Joins a group.

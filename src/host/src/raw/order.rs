@@ -67,6 +67,8 @@ impl Raw {
                 let value = self.get(out, &order, Setting::of_bytes(rest))?;
                 return Ok(value.to_ne_bytes().to_vec());
             }
+            Action::Options => self.set_ip_options(out, &order, rest)?,
+            Action::GetOptions => return self.with(&order, |socket| socket.ip_options()),
             Action::Join | Action::Leave => {
                 let of = Membership::of_bytes(rest).ok_or(EINVAL)?;
                 match order.action {

@@ -5,7 +5,7 @@ use super::socket::Seen;
 use memtun_shm::layout::{InterfaceState, SNIFFED};
 use memtun_shm::log::Record;
 use memtun_shm::Mapped;
-use memtun_stack::sockets::raw::Head;
+use memtun_stack::sockets::raw::{Head, Shown};
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 
@@ -59,6 +59,7 @@ impl Reading {
             addresses: [[0; 16]; 2],
             hops: [0; 2],
             time: record.time_ns,
+            options: Shown::default(),
         };
         if self.interface.is_tap() {
             let link = bytes.first_chunk::<ETHERNET>()?;

@@ -8,7 +8,7 @@ use crate::inet::route::Way;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_ip::head::Head;
-use memtun_ip::{checksum, icmp, protocol, Packet};
+use memtun_ip::{checksum, icmp, protocol, Options, Packet};
 use memtun_stack::sockets::raw::{set, Order, Sending, MACHINES_WAY};
 use memtun_stack::state::View;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -29,6 +29,7 @@ struct Facts {
     discovery: i32,
     keeps_whole: bool,
     checksum: Option<usize>,
+    options: Vec<u8>,
 }
 
 impl Facts {
@@ -44,6 +45,7 @@ impl Facts {
             discovery: socket.discovery(),
             keeps_whole: socket.keeps_whole(),
             checksum: socket.checksum(),
+            options: socket.ip_options(),
         }
     }
 }
@@ -86,6 +88,15 @@ impl Raw {
             false => (given.unwrap_or(any), carried),
         };
         let tos = sending.tos.unwrap_or(facts.tos);
+        let view = out.view();
+        let is_own = |address: Ipv4Addr| view.owns(address.into(), 0);
+        let options = match facts.options.is_empty() || included {
+            true => None,
+            false => Options::set(&facts.options, &is_own).ok(),
+        };
+        let last = to;
+        let hop = options.and_then(|options| options.first_hop());
+        let to = hop.map_or(to, IpAddr::V4);
         let way = out.find(&Flow {
             from,
             oif: match sending.scope {
@@ -135,7 +146,8 @@ impl Raw {
             head.id = out.next_id() as u16;
         }
         let front = head.length();
-        let whole = front + bytes.len();
+        let more = options.map_or(0, |options| options.bytes().len());
+        let whole = front + more + bytes.len();
         let never = matches!(
             facts.discovery,
             libc::IP_PMTUDISC_DO | libc::IP_PMTUDISC_PROBE
@@ -171,7 +183,11 @@ impl Raw {
             let sum = if sum == 0 { 0xffff } else { sum };
             payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         }
-        out.send(&packet, Some(&way)).map(|()| Vec::new())
+        let sent = match options {
+            None => out.send(&packet, Some(&way)),
+            Some(options) => out.send_with(&packet, options, last, &way),
+        };
+        sent.map(|()| Vec::new())
     }
 }
 

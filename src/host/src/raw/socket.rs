@@ -8,7 +8,7 @@ use memtun_ip::icmp::echo::Echo;
 use memtun_ip::{protocol, Packet};
 use memtun_kernel::bpf::{self, Frame, Instruction};
 use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::raw::{is_open, octets_of, Bound, Head, Kind};
+use memtun_stack::sockets::raw::{is_open, octets_of, set, Bound, Head, Kind, Shown};
 use memtun_sys as sys;
 use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
@@ -202,8 +202,26 @@ impl Socket {
             addresses: [octets(packet.source), octets(packet.destination)],
             hops: [packet.hop_limit, packet.traffic_class],
             time: memtun_sys::now_ns(libc::CLOCK_REALTIME),
+            options: self.shown(meta),
         };
         self.filtered(data, 0, head)
+    }
+
+    /// Returns the options of a packet as the program wants to see them (`ip_cmsg_recv_opts`,
+    /// `ip_cmsg_recv_retopts`).
+    fn shown(&self, meta: &Meta) -> Shown {
+        let is = |bit: u16| self.bound.set & bit != 0;
+        let Some(options) = &meta.options else {
+            return Shown::default();
+        };
+        if is(set::RETURNED_OPTIONS) {
+            let echo = options.echo(&|_| false).map(|echo| echo.undone());
+            return echo.map_or(Shown::default(), |echo| Shown::new(echo.bytes()));
+        }
+        match is(set::OPTIONS) {
+            true => Shown::new(options.bytes()),
+            false => Shown::default(),
+        }
     }
 
     /// Is a message of ICMP of a type that the socket wants?

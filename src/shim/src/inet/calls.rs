@@ -12,7 +12,7 @@ use crate::waiting::deadline::Deadline;
 use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
-use memtun_calls::inet::call::Step;
+use memtun_calls::inet::call::{told_with_v4, Step};
 use memtun_calls::inet::connect::{is_replaced, Pending};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
@@ -513,9 +513,7 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     } else if is_shown(level, option) {
         note_tuning(fd, level, option);
     }
-    if level == libc::IPPROTO_IPV6
-        && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
-    {
+    if level == libc::IPPROTO_IPV6 && told_with_v4(option).is_some() {
         tell_too(fd, option);
     }
 }

@@ -377,7 +377,7 @@ pub extern "C" fn get_option(
 ) -> Option<c_int> {
     let got = answer(fd, |call| {
         let outcome = call.get_option(level, option, value as usize)?;
-        let mut bytes = [0; 8];
+        let mut bytes = [0; 40];
         let whole = match outcome {
             Outcome::Kernel | Outcome::Done => return Ok(outcome),
             Outcome::Int(value) => {
@@ -386,8 +386,12 @@ pub extern "C" fn get_option(
             }
             Outcome::Two([a, b]) => {
                 bytes[..4].copy_from_slice(&a.to_ne_bytes());
-                bytes[4..].copy_from_slice(&b.to_ne_bytes());
+                bytes[4..8].copy_from_slice(&b.to_ne_bytes());
                 8
+            }
+            Outcome::Bytes(all, length) => {
+                bytes = all;
+                length
             }
         };
         // SAFETY: a length is a plain number.

@@ -30,6 +30,9 @@ const MOMENT: Duration = Duration::from_millis(2);
 const SHORT: Duration = Duration::from_micros(500);
 /// How long a program may take from the answer to its connect.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// When so much of that is left, the program should have come long ago, and what has no owner may
+/// be somebody else's.
+const FOREIGN: Duration = Duration::from_secs(9);
 /// How soon a program that has not come to its connect is looked for again.
 const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
@@ -179,16 +182,32 @@ impl Tcp {
             return Some(leg);
         };
         let ours = sockets.is_ours(Protocol::Tcp, other, own);
+        let is_gone = !ours && sockets.is_nobodys(Protocol::Tcp, other, own);
+        let now = self.now();
         let Some(legs) = self.legs.clone() else {
             return Some(leg);
         };
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let expected = match &live.stage {
-            Stage::Expected(opening, _) => opening.native.port() == other.port(),
-            _ => false,
+        let (native, until) = match &live.stage {
+            Stage::Expected(opening, until) => (Some(opening.native), *until),
+            _ => (None, now),
         };
+        let expected = native.is_some_and(|native| native.port() == other.port());
+        // One that the program has reset already (SO_LINGER of 0) has no owner any more. What it
+        // has written is sent, as by a kernel: the name was the program's until then, and whoever
+        // comes to its connect comes at once.
+        let is_reset = native == Some(other) && is_gone;
+        let ours = ours || is_reset && now + FOREIGN < until;
+        if is_reset && !ours {
+            // Whose it was, nobody can tell any more. What it has sent is not taken; that the
+            // program has closed its socket with a reset, it may say.
+            live.connection.abort();
+            live.stage = Stage::Over;
+            self.touch(number);
+            return None;
+        }
         if !ours || !expected || legs.add(&leg, number, live.serial).is_err() {
             return Some(leg);
         }

@@ -162,7 +162,11 @@ impl Live {
             // Data for a socket that is closed is answered as if nobody had it.
             match leg.ended {
                 true => self.connection.refuse(),
-                false => self.connection.abort(),
+                false => {
+                    // What was written before the reset leaves, as far as the window goes.
+                    self.poll(out, now);
+                    self.connection.abort();
+                }
             }
         }
         self.poll(out, now);

@@ -99,6 +99,15 @@ pub mod set {
     pub const ERRORS: u16 = 128;
     /// SO_REUSEADDR was taken away, which these sockets have at first.
     pub const NOT_SHARED: u16 = 256;
+    /// IP_RECVOPTS.
+    pub const OPTIONS: u16 = 512;
+    /// IP_RETOPTS.
+    pub const RETURNED_OPTIONS: u16 = 1024;
+    /// HOPS and PACKET_INFO of IPv6 are told by the numbers of RFC 2292: IPV6_2292HOPLIMIT,
+    /// IPV6_2292PKTINFO.
+    pub const OLD_HOPS: u16 = 2048;
+    /// As above.
+    pub const OLD_PACKET_INFO: u16 = 4096;
 }
 
 impl Bound {
@@ -165,14 +174,18 @@ pub enum Action {
     Join = 16,
     /// It leaves a group.
     Leave = 17,
+    /// It gets the options of IPv4 that follow, for what it sends.
+    Options = 18,
+    /// It asks for them.
+    GetOptions = 19,
 }
 
 impl Action {
-    const ALL: [Action; 17] = {
+    const ALL: [Action; 19] = {
         use Action::*;
         [
             Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names, Errors, Error,
-            Queued, Again, Set, Get, Join, Leave,
+            Queued, Again, Set, Get, Join, Leave, Options, GetOptions,
         ]
     };
 }
@@ -333,10 +346,41 @@ pub struct Head {
     pub hops: [u8; 2],
     /// When it came, in nanoseconds of CLOCK_REALTIME.
     pub time: u64,
+    /// Options of IPv4 that the program wants to see, zeros behind the last one.
+    pub options: Shown,
+}
+
+/// Options of IPv4 that are shown with a copy: how many bytes, and the bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Shown {
+    /// How many bytes they are.
+    pub length: u8,
+    words: [u32; 10],
+}
+
+impl Shown {
+    /// Keeps options.
+    pub fn new(options: &[u8]) -> Shown {
+        let mut shown = Shown {
+            length: options.len().min(40) as u8,
+            ..Shown::default()
+        };
+        for (word, bytes) in shown.words.iter_mut().zip(options.chunks_exact(4)) {
+            *word = u32_at(bytes, 0).unwrap_or(0);
+        }
+        shown
+    }
+
+    /// Returns the bytes, as many as there can be.
+    pub fn bytes(&self) -> [u8; 40] {
+        let mut bytes = [0; 40];
+        bytes.copy_from_slice(self.words.map(u32::to_ne_bytes).as_flattened());
+        bytes
+    }
 }
 
 /// Length in bytes of a head.
-pub const HEAD: usize = 72;
+pub const HEAD: usize = 116;
 const MAGIC: u32 = 0x6d74_7063;
 
 impl Head {
@@ -358,7 +402,9 @@ impl Head {
         bytes[28..32].copy_from_slice(&self.kept.to_ne_bytes());
         bytes[32..48].copy_from_slice(&self.addresses[0]);
         bytes[48..64].copy_from_slice(&self.addresses[1]);
-        bytes[64..].copy_from_slice(&self.time.to_ne_bytes());
+        bytes[64..72].copy_from_slice(&self.time.to_ne_bytes());
+        bytes[72] = self.options.length;
+        bytes[76..].copy_from_slice(&self.options.bytes());
         bytes
     }
 
@@ -383,6 +429,7 @@ impl Head {
             addresses,
             hops: [bytes[22], bytes[23]],
             time: u64::from(u32_at(bytes, 64)?) | u64::from(u32_at(bytes, 68)?) << 32,
+            options: Shown::new(&bytes[76..76 + usize::from(bytes[72].min(40))]),
         })
     }
 }
@@ -422,6 +469,7 @@ mod tests {
             addresses: [[1; 16], [2; 16]],
             hops: [64, 3],
             time: 1 << 60 | 7,
+            options: Shown::new(&[7, 7, 8, 1, 2, 3, 4, 0]),
         };
         assert_eq!(Head::of_bytes(&head.to_bytes()), Some(head));
         assert_eq!(Head::of_bytes(&[0; HEAD]), None);
