@@ -182,7 +182,8 @@ impl Answers {
         // Blocks are forgotten with the end (tcp_fin resets what is said by SACK).
         self.duplicate = None;
         self.ahead.clear();
-        match first {
+        // Without data before there is nothing to learn the delay from (tcp_send_delayed_ack).
+        match first && self.heard.is_some() {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),
         }

@@ -464,3 +464,25 @@ fn a_cookie_leaves_of_a_syn_what_it_can_say() {
         assert_eq!(connection.state(), State::Ended(End::TimedOut));
     }
 }
+
+#[test]
+fn an_end_without_data_before_is_answered_at_once_and_one_after_data_soon() {
+    for data in [false, true] {
+        let (mut connection, next, now) = opened();
+        let mut number = 5001;
+        if data {
+            let mut packet = packet(number, next, ACK, &[]);
+            packet.extend(b"data");
+            let length = packet.len() as u16;
+            packet[2..4].copy_from_slice(&length.to_be_bytes());
+            given(&mut connection, &packet, now);
+            polled(&mut connection, now);
+            number += 4;
+        }
+        given(&mut connection, &packet(number, next, FIN | ACK, &[]), now);
+        let answers = polled(&mut connection, now).len();
+        assert_eq!(answers, usize::from(!data));
+        let due = connection.poll_at(now);
+        assert_eq!(due, data.then(|| now + 40 * MILLI));
+    }
+}
