@@ -17,9 +17,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::BROADCAST), 53);
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
-    /// Returns the native name by which a nameserver is reached, or a name by which nobody can be
-    /// where nothing leads to it; None where the machine's way leads to it. The socket of this call
-    /// is none.
+    /// Returns the native name by which a nameserver is reached, or one by which nobody is where
+    /// nothing leads to it; None where the machine's way does. The socket of this call is none.
     pub fn nameserver(&self, name: SocketAddr) -> Option<SocketAddr> {
         if is_any(&name) || !self.table.is_active() {
             return None;
