@@ -446,6 +446,13 @@ impl Live {
                 self.stage = Stage::Bridging(opening, Some(leg), until);
                 now >= until
             }
+            // It did hang, and is gone: the program has closed it, with a reset perhaps.
+            (Connected::No(_), leg)
+                if (leg.is_some() || self.hung)
+                    && sockets.is_nobodys(Protocol::Tcp, opening.native, plug) =>
+            {
+                true
+            }
             (_, _) => {
                 self.stage = Stage::Bridging(opening, None, until);
                 now >= until
