@@ -163,6 +163,8 @@ programs! {
     udp_hosts6
     udp_names
     udp_names6
+    udp_options
+    udp_options6
     udp_receive
     udp_receive6
     udp_send

@@ -189,6 +189,9 @@ impl Receiving {
             }
             return Next::Give(stored);
         }
+        if self.flags & libc::MSG_PEEK != 0 {
+            errno::keep(|| self.look_back(fd, stored as usize));
+        }
         let heard = errno::keep(|| fence(|| Ok(self.hear(fd, stored as usize))));
         match heard {
             Ok(Heard::Skipped) => {
@@ -210,6 +213,21 @@ impl Receiving {
                 self.given(stored, Some((name, flow)))
             }
             Ok(Heard::Machine) | Err(_) => self.given(stored, None),
+        }
+    }
+
+    /// Takes back by how much a look has moved on (SO_PEEK_OFF) for what the program had no room
+    /// for.
+    fn look_back(&self, fd: c_int, stored: usize) {
+        let room = self.buffers.room;
+        let more = match room < LEAST {
+            true => stored.min(room + LEAST).saturating_sub(room),
+            false => 0,
+        };
+        let at = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).unwrap_or(-1);
+        if more > 0 && at >= 0 {
+            let at = at.saturating_sub(more as c_int).max(0);
+            let _ = sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, at);
         }
     }
 
