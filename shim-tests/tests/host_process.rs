@@ -361,6 +361,30 @@ fn the_rank_and_the_limits_of_who_starts_it_are_not_its_own() {
 }
 
 #[test]
+fn connections_leave_it_descriptors_for_what_else_it_does() {
+    let stage = Stage::new("crowd");
+    let crowd = stage.program("crowd");
+    let net = Net::temporary().expect("a net");
+    let script = "ulimit -n 120; export MEMTUN_LOG=warn; exec \"$@\"";
+    let mut command = stage.shimmed(net.path(), "sh");
+    command.args(["-c", script, "sh"]).arg(&crowd);
+    let mut program = Process::start(command.stdout(Stdio::piped()));
+    let status = program.ended(LIMIT);
+    let mut said = String::new();
+    let output = program.0.stdout.as_mut().expect("its output");
+    output.read_to_string(&mut said).expect("read");
+    let log = stage.said();
+    assert_eq!(status.code(), Some(0), "{said}{log}");
+    assert_eq!(
+        said, "No buffer space available\n10.9.0.1\nSuccess\n",
+        "{log}"
+    );
+    let remedy = "RLIMIT_NOFILE (ulimit -n) is 120: raise it";
+    assert_eq!(log.matches(remedy).count(), 1, "{log}");
+    end(net);
+}
+
+#[test]
 fn its_log_is_where_its_starter_s_is_and_nobody_waits_for_that() {
     let stage = Stage::new("log");
     let asker = stage.program("asker");

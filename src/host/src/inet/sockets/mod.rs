@@ -7,13 +7,14 @@
 //! | [`open`] | both, once the net has had an address |
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
-//! | [`rules`], [`ports`] | which sockets cannot have the same port; which one a socket gets |
+//! | [`rules`], [`ports`], `ahead` | which sockets cannot have the same port; which one a socket gets, and the next one |
 //! | [`unseen`] | sockets that no hook sees |
 //! | [`ends`] | why a connection has ended |
 //! | [`target`] | which socket gets what comes, and how it is reached |
 //! | [`asker`], [`bind`], [`connect`], [`path`], [`verdict`] | what programs ask |
 #![forbid(unsafe_code)]
 
+mod ahead;
 pub mod alive;
 pub mod asker;
 pub mod bind;

@@ -67,7 +67,7 @@ impl Tcp {
             error: 0,
         };
         // What there is no room or no way for is dropped, as by a kernel.
-        if !self.begin_legs(sockets) {
+        if !self.begin_legs(sockets) || !self.has_room() {
             return true;
         }
         let Ok(way) = out.way(&flow) else { return true };
@@ -77,7 +77,9 @@ impl Tcp {
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
         let fast = (view.settings.fast_open, view.settings.fast_open_key);
+        let others = (view.settings.cookies, view.settings.rests);
         let mut settings = self.settings(&flow, usual, &way, &manner);
+        (settings.cookies, settings.rests) = others;
         settings.fast_open = self.fast_open(fast, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
@@ -172,7 +174,7 @@ impl Live {
             return After::Stays;
         }
         let refused = Errno(libc::ECONNREFUSED);
-        let reached = reach(sockets, &listener, self.alias);
+        let reached = reach(sockets, legs, &listener, self.alias);
         let ours =
             |sockets: &mut Sockets, own| sockets.is_ours(Protocol::Tcp, listener.native, own);
         match reached {
@@ -202,12 +204,13 @@ impl Live {
 /// Connects to a socket that listens. Returns the leg with its own name, and how far that came.
 fn reach(
     sockets: &mut Sockets,
+    legs: &Legs,
     listener: &Listener,
     alias: Ipv4Addr,
 ) -> Result<(Leg, SocketAddr, Connected), Errno> {
     let (leg, own) = match listener.from_loopback {
         true => {
-            let leg = Leg::bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
+            let leg = legs.bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
             let own = leg.own_name().ok_or(Errno(libc::ENOTCONN))?;
             // All come from the same address there: who this is, the port tells.
             sockets.name_v6_leg(Protocol::Tcp, own.port(), Some(alias));
@@ -216,7 +219,7 @@ fn reach(
         false => {
             // The port says to the program that it is the host process: nobody else can bind it.
             let own = (alias, sockets.ports().plug).into();
-            (Leg::bound(&own, true)?, own)
+            (legs.bound(&own, true)?, own)
         }
     };
     let connected = leg.connect(&listener.native);

@@ -67,7 +67,7 @@ impl Tcp {
             sockets.end_flow(alias);
             reply.give(Err(Errno(errno)));
         };
-        if !self.begin_legs(sockets) {
+        if !self.begin_legs(sockets) || !self.has_room() {
             return refuse(sockets, reply, libc::ENOBUFS);
         }
         let way = match out.way(&flow) {
@@ -80,8 +80,9 @@ impl Tcp {
         /// The bit of net.ipv4.tcp_fastopen for those that connect.
         const CONNECTS: i64 = 1;
         let asks = view.settings.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
+        let rests = view.settings.rests;
         let mut settings = self.settings(&flow, usual, &way.1, &opening.manner);
-        settings.asks_cookie = asks;
+        (settings.asks_cookie, settings.rests) = (asks, rests);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
@@ -154,6 +155,12 @@ impl Tcp {
             }
         }
         self.legs.is_some()
+    }
+
+    /// Is there a descriptor for another connection?
+    pub(super) fn has_room(&self) -> bool {
+        let legs = self.legs.as_ref();
+        legs.is_some_and(|legs| legs.have_room(self.aliases.len()))
     }
 
     /// Accepts a program that was told that it is connected. While others wait, there is another
@@ -419,7 +426,7 @@ impl Live {
                 let hangs = sockets.native(Protocol::Tcp, opening.native, plug);
                 // Where it does not hang, somebody else may listen by now.
                 let bound = match hangs {
-                    Some(_) => Leg::bound(&plug, true),
+                    Some(_) => legs.bound(&plug, true),
                     None => Err(Errno(libc::ENOTCONN)),
                 };
                 match bound {

@@ -100,7 +100,9 @@ impl Live {
             Stage::Running(leg) => leg.ended && self.connection.available() > 0,
             _ => false,
         };
-        if !comes_late {
+        // One with data in its SYN is in the listener's queue before the SYN is answered.
+        let arrives = matches!(self.stage, Stage::Arriving(_)) && self.connection.sent() == 0;
+        if !comes_late && !(arrives && self.connection.state() == State::Open) {
             self.poll(out, now);
         }
         loop {
