@@ -101,8 +101,9 @@ impl Live {
             _ => false,
         };
         // One with data in its SYN is in the listener's queue before the SYN is answered.
-        let arrives = matches!(self.stage, Stage::Arriving(_)) && self.connection.sent() == 0;
-        if !comes_late && !(arrives && self.connection.state() == State::Open) {
+        let unsaid = matches!(self.stage, Stage::Arriving(_)) && self.connection.sent() == 0;
+        let comes_early = unsaid && self.connection.state() == State::Open;
+        if !comes_late && !comes_early {
             self.poll(out, now);
         }
         loop {
