@@ -11,7 +11,7 @@ use memtun_stack::sockets::{flag, Entry, Protocol, Table};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// IP_BIND_ADDRESS_NO_PORT of linux/in.h.
-const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
+pub(super) const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 /// IPV6_FREEBIND of linux/in6.h.
 const IPV6_FREEBIND: i32 = 78;
 /// SO_BINDTOIFINDEX of asm-generic/socket.h.
