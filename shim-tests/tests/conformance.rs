@@ -126,6 +126,8 @@ programs! {
     sockalias
     sockioctl
     sockname
+    socket_numbers
+    socket_numbers6
     stdio
     sysctl_spread
     sysctl_values
@@ -143,6 +145,8 @@ programs! {
     tcp_connect6
     tcp_data
     tcp_data6
+    tcp_early
+    tcp_early6
     tcp_inherit
     tcp_inherit6
     tcp_wire

@@ -7,7 +7,7 @@
 
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
-use shim_tests::hosts::hosts;
+use shim_tests::hosts::{hosts, standbys};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -53,7 +53,7 @@ fn end(net: Net) {
     let path = net.path().to_owned();
     net.remove().expect("removed");
     let begin = Instant::now();
-    while !hosts(&path).is_empty() {
+    while !hosts(&path).is_empty() || !standbys(&path).is_empty() {
         let time = begin.elapsed();
         assert!(
             time < Duration::from_secs(3),
@@ -127,7 +127,7 @@ fn when_the_last_process_of_a_net_is_killed_nothing_is_left_at_once() {
         program.signal(libc::SIGKILL);
         program.ended(LIMIT);
         let begin = Instant::now();
-        while net.exists() || !hosts(&net).is_empty() {
+        while net.exists() || !hosts(&net).is_empty() || !standbys(&net).is_empty() {
             assert!(begin.elapsed() < LIMIT, "something is left");
             memtun_sys::nap(Duration::from_millis(1));
         }
@@ -361,6 +361,30 @@ fn the_rank_and_the_limits_of_who_starts_it_are_not_its_own() {
 }
 
 #[test]
+fn connections_leave_it_descriptors_for_what_else_it_does() {
+    let stage = Stage::new("crowd");
+    let crowd = stage.program("crowd");
+    let net = Net::temporary().expect("a net");
+    let script = "ulimit -n 120; export MEMTUN_LOG=warn; exec \"$@\"";
+    let mut command = stage.shimmed(net.path(), "sh");
+    command.args(["-c", script, "sh"]).arg(&crowd);
+    let mut program = Process::start(command.stdout(Stdio::piped()));
+    let status = program.ended(LIMIT);
+    let mut said = String::new();
+    let output = program.0.stdout.as_mut().expect("its output");
+    output.read_to_string(&mut said).expect("read");
+    let log = stage.said();
+    assert_eq!(status.code(), Some(0), "{said}{log}");
+    assert_eq!(
+        said, "No buffer space available\n10.9.0.1\nSuccess\n",
+        "{log}"
+    );
+    let remedy = "RLIMIT_NOFILE (ulimit -n) is 120: raise it";
+    assert_eq!(log.matches(remedy).count(), 1, "{log}");
+    end(net);
+}
+
+#[test]
 fn its_log_is_where_its_starter_s_is_and_nobody_waits_for_that() {
     let stage = Stage::new("log");
     let asker = stage.program("asker");
@@ -378,6 +402,13 @@ fn its_log_is_where_its_starter_s_is_and_nobody_waits_for_that() {
     let [first] = hosts(net.path())[..] else {
         panic!("one host process");
     };
+    // Who stands by would start the next one, with the log where that of the first one is.
+    let begin = Instant::now();
+    while standbys(net.path()).is_empty() {
+        assert!(begin.elapsed() < LIMIT, "nobody stands by");
+        memtun_sys::nap(Duration::from_millis(1));
+    }
+    signal(standbys(net.path())[0], libc::SIGKILL);
     signal(first, libc::SIGKILL);
     let status = Process::start(&mut ask("2")).ended(LIMIT);
     assert_eq!(status.code(), Some(0));

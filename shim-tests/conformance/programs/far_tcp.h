@@ -163,7 +163,7 @@ HELPER int tcp_await(tcp *c, const far *f, int port, int ms)
     double until = now() + ms / 1e3;
     tcp_begin(c, f);
     while (far_next(f, &tcp_seen, (until - now()) * 1e3 > 0 ? (until - now()) * 1e3 + 1 : 0))
-        if (tcp_seen.proto == IPPROTO_TCP && tcp_seen.to_port == port && tcp_seen.data[13] == SYN) {
+        if (tcp_seen.proto == IPPROTO_TCP && tcp_seen.to_port == port && (tcp_seen.data[13] & 63) == SYN) {
             strcpy(c->own, tcp_seen.from);
             strcpy(c->peer, tcp_seen.to);
             c->own_port = tcp_seen.from_port;
@@ -239,6 +239,7 @@ typedef struct {
     atomic_int stop;
     tcp of[64];
     int count;
+    atomic_int resets;
     seen s;
 } host;
 
@@ -275,6 +276,8 @@ HELPER void host_segment(host *h)
             tcp_take(c);
         return;
     }
+    if (c && flags & RST)
+        atomic_fetch_add(&h->resets, 1);
     if (!c || flags & RST)
         return;
     size_t len = s->len - (p[12] >> 4) * 4;

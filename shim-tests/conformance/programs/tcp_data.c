@@ -259,6 +259,54 @@ static void half(void)
     far_drain(&tun);
 }
 
+/* Connects, says something, and closes with SO_LINGER of 0 before anybody has looked. */
+static void *abrupt(void *given)
+{
+    struct linger now_linger = { 1, 0 };
+    int sock = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!connect_to(sock, FAR, *(int *)given)) {
+        (void)send(sock, "last words", 10, 0);
+        setsockopt(sock, SOL_SOCKET, SO_LINGER, &now_linger, sizeof now_linger);
+    }
+    close(sock);
+    return NULL;
+}
+
+static void hurried(void)
+{
+    enum { TIMES = 20 };
+    int heard = 0, reset = 0, got = 0, failed = 0;
+    tcp c;
+    for (int i = 0; i < TIMES; i++) {
+        int port = 9000 + i;
+        pthread_t thread;
+        MUST(-pthread_create(&thread, NULL, abrupt, &port));
+        if (!tcp_await(&c, &tun, port, SOON))
+            die("no SYN");
+        tcp_take(&c);
+        heard += tcp_next(&c, &tcp_seen, SOON) >= 0 && tcp_seen.len == 10;
+        int flags = tcp_next(&c, &tcp_seen, SOON);
+        reset += flags >= 0 && flags & RST;
+        pthread_join(thread, NULL);
+        far_drain(&tun);
+    }
+    say("said and reset at once", "heard %d, reset %d", heard, reset);
+    int sock = listener(OWN, 7001, TIMES);
+    for (int i = 0; i < TIMES; i++) {
+        if (tcp_dial(&c, &tun, FAR, 21000 + i, OWN, 7001, SOON) != (SYN | ACK))
+            die("no SYN|ACK");
+        tcp_say(&c, ACK | PSH, "and gone", 8);
+        tcp_say(&c, RST, NULL, 0);
+        int peer = accepted(sock, NULL);
+        got += recv(peer, buf, 100, 0) == 8;
+        failed += recv(peer, buf, 100, 0) == -1 && errno == ECONNRESET;
+        close(peer);
+        far_drain(&tun);
+    }
+    close(sock);
+    say("heard and reset at once", "read %d, reset %d", got, failed);
+}
+
 static void resets(void)
 {
     static tcp c;
@@ -322,6 +370,23 @@ static void resets(void)
     SHOW("SO_LINGER of 0", setsockopt(sock, SOL_SOCKET, SO_LINGER, &now_linger, sizeof now_linger));
     close(sock);
     tcp_show(&c, "closed with SO_LINGER of 0");
+
+    /* Before anybody can have looked at the connection. */
+    static host h;
+    static const rule takes[] = { { 8500, TAKES, 0 }, { 0 } };
+    enum { TIMES = 30 };
+    host_start(&h, &tun, takes);
+    int made = 0;
+    for (int i = 0; i < TIMES; i++) {
+        sock = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC, 0));
+        setsockopt(sock, SOL_SOCKET, SO_LINGER, &now_linger, sizeof now_linger);
+        made += connect_to(sock, FAR, 8500) == 0;
+        close(sock);
+    }
+    say("connected and closed at once with SO_LINGER of 0", "%d, resets %s", made,
+        EVENTUALLY(atomic_load(&h.resets) == TIMES, SOON) ? "of all" : "of some");
+    host_end(&h);
+    far_drain(&tun);
 
     struct linger long_linger = { 1, 1 };
     sock = client(&c, 0);
@@ -458,6 +523,7 @@ int main(int argc, char **argv)
     bulk();
     half();
     resets();
+    hurried();
     urgent();
     waits();
     return 0;

@@ -2,6 +2,9 @@
 //! routes.
 
 mod rank;
+mod standby;
+
+pub use standby::{stand_by, standby_of, StandByArgs};
 
 use crate::failure::{Failure, Outcome};
 use crate::options::NetArgs;
@@ -11,6 +14,8 @@ use memtun::launch::settings::{self, Host as Setting};
 use memtun::Net;
 use memtun_host::first::First;
 use memtun_host::process::{Ended, Host, Stay};
+use memtun_host::standby::Standby;
+use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{is_answering, Obstacle};
 use memtun_stack::state::View;
 use std::os::unix::ffi::OsStrExt;
@@ -33,6 +38,9 @@ pub struct HostArgs {
     /// Take the place of the host process of this number
     #[arg(long, value_name = "NUMBER", hide = true)]
     after: Option<u64>,
+    /// Somebody stands by already: standard input is the pipe from it
+    #[arg(long, hide = true, requires = "after")]
+    stood_by: bool,
 }
 
 /// Runs `memtun host`.
@@ -53,7 +61,12 @@ pub fn host(args: &HostArgs) -> Outcome {
     memtun_sys::widen_limits();
     if args.after.is_some() {
         rank::leave();
+        standby::take_name();
     }
+    let standby = match args.stood_by {
+        true => standby::from_input(),
+        false => None,
+    };
     let net = args.net.existing()?;
     let dir = net.dir();
     let shown = net.path().display();
@@ -87,7 +100,9 @@ pub fn host(args: &HostArgs) -> Outcome {
         Some(time) => time,
         None => Duration::MAX,
     };
-    match host.serve(dir, Stay::UntilIdle(stay)) {
+    let starter = |net: &NetDir, epoch: u64| standby_of(net, epoch, Some(std::process::id()));
+    let standby = Standby::new(Some(&starter), standby);
+    match host.serve(dir, Stay::UntilIdle(stay), standby) {
         Ended::Gone | Ended::Idle => Ok(ExitCode::SUCCESS),
         Ended::Replaced if args.after.is_some() => Ok(ExitCode::SUCCESS),
         Ended::Replaced => Err(Failure::not_done(format!(

@@ -86,6 +86,8 @@ enum Verb {
     Doctor(doctor::DoctorArgs),
     Host(host::HostArgs),
     #[command(hide = true)]
+    StandBy(host::StandByArgs),
+    #[command(hide = true)]
     Completions(generate::CompletionsArgs),
     #[command(hide = true)]
     Man(generate::ManArgs),
@@ -133,6 +135,7 @@ fn command() -> ExitCode {
         Verb::Reset(args) => policy::reset(&args),
         Verb::Doctor(args) => doctor::doctor(&args),
         Verb::Host(args) => host::host(&args),
+        Verb::StandBy(args) => host::stand_by(&args),
         Verb::Completions(args) => generate::completions(&args, Cli::command()),
         Verb::Man(args) => generate::man(&args, &Cli::command()),
         Verb::Probe => doctor::probe(),

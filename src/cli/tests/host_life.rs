@@ -218,6 +218,31 @@ fn has_them_unseen() {
     sees_no_child("where there is none");
     end(net);
     sees_no_child("at the end of the net");
+    // With an address somebody stands by, who starts the next one.
+    let net = Net::temporary().expect("net");
+    let index = interface(&net, "tun0");
+    assert_eq!(add_address(net.dir(), &start, index, [0, 1]), Ok(()));
+    let path = net.path();
+    for _ in 0..3 {
+        until("one stands by", || standbys(path).len() == 1);
+        let before = hosts(path);
+        before.iter().for_each(|pid| kill(*pid, libc::SIGKILL));
+        until("another one follows", || {
+            hosts(path).len() == 1 && hosts(path) != before
+        });
+        sees_no_child("while another one runs");
+        let standby = standbys(path);
+        standby.iter().for_each(|pid| kill(*pid, libc::SIGKILL));
+        until("another one stands by", || {
+            standbys(path).len() == 1 && standbys(path) != standby
+        });
+        sees_no_child("while another one stands by");
+    }
+    end(net);
+    sees_no_child("at the end of that net");
+    until("those that kept them have ended", || {
+        children().iter().all(|pid| is_zombie(*pid))
+    });
 }
 
 #[test]

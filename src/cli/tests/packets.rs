@@ -286,6 +286,9 @@ fn a_capture_ends_in_order_and_is_read_again() {
         .stderr(Stdio::piped())
         .spawn()
         .unwrap();
+    until("the capture has begun", || {
+        std::fs::metadata(&file).is_ok_and(|file| file.len() > 0)
+    });
     for payload in ["one", "two"] {
         echo.cli(&["send-udp", "tun0", "10.0.0.1:7", payload]).ok();
     }

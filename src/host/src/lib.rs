@@ -15,6 +15,7 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`process`] | how it takes its place in the net, how long it stays, what wakes it |
+//! | [`standby`] | who sees to it that another one follows when it is killed |
 //! | [`first`] | what the first one of a net begins with |
 //! | [`inet`] | packets and sockets, once there is an address |
 //! | [`reply`] | answers that come later |
@@ -41,6 +42,7 @@ pub mod raw;
 pub mod reply;
 mod server;
 mod service;
+pub mod standby;
 pub mod world;
 
 pub use failure::Failure;

@@ -9,6 +9,7 @@ use crate::inet::tcp::serve;
 use crate::inet::Shared;
 use crate::server::Server;
 use crate::service::{self, Replaced, Service};
+use crate::standby::Standby;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{place, stopped};
@@ -188,7 +189,7 @@ impl Host {
     }
 
     /// Answers questions until the end.
-    pub fn serve(self, net: &NetDir, stay: Stay) -> Ended {
+    pub fn serve(self, net: &NetDir, stay: Stay, standby: Standby<'_>) -> Ended {
         let owner = net.open_dir().map(|dir| dir.id().uid);
         let Ok(owner) = owner else {
             return Ended::Gone;
@@ -214,6 +215,8 @@ impl Host {
             stay,
             server: Server::new(self.listener, owner, net.mark(), answers),
             shared: &shared,
+            epoch,
+            standby,
             woken: self.woken,
             over: &self.over,
             deserted: &self.deserted,
@@ -290,6 +293,8 @@ struct Run<'n> {
     stay: Stay,
     server: Server,
     shared: &'n Shared<'n>,
+    epoch: u64,
+    standby: Standby<'n>,
     woken: UnixStream,
     over: &'n AtomicBool,
     deserted: &'n AtomicBool,
@@ -301,6 +306,8 @@ struct Run<'n> {
 struct Begun {
     readers: Vec<Reader>,
     legs: Option<Arc<Legs>>,
+    /// Is an interface read?
+    is_read: bool,
     /// The socket that says when the machine changes, or -1.
     machine: i32,
     /// The socket to which programs send datagrams by themselves, or -1.
@@ -333,7 +340,11 @@ impl Run<'_> {
             begun.readers.into_iter().for_each(&mut *read);
             begun.legs.into_iter().for_each(&mut *serve);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
-            fds.extend([begun.machine, begun.natives].map(wait_for));
+            if begun.is_read {
+                self.standby.follow(self.net, self.epoch);
+            }
+            let others = [begun.machine, begun.natives, self.standby.life()];
+            fds.extend(others.map(wait_for));
             self.server.wait_for(&mut fds);
             match sys::poll(&mut fds, begun.time) {
                 Ok(_) | Err(Errno(libc::EINTR)) => {}
@@ -343,6 +354,9 @@ impl Run<'_> {
                 }
             }
             if self.over.load(SeqCst) {
+                if !self.net.has_members() {
+                    self.net.resign_host(self.epoch);
+                }
                 return Ended::Idle;
             }
             let questions = match self.step(&fds) {
@@ -360,7 +374,10 @@ impl Run<'_> {
                 ticked = Instant::now();
                 match self.tick(watched, asked) {
                     Ok(None) => {}
-                    Ok(Some(ended)) => return ended,
+                    Ok(Some(ended)) => {
+                        self.net.resign_host(self.epoch);
+                        return ended;
+                    }
                     Err(Replaced) => return self.replaced(),
                 }
             }
@@ -387,6 +404,7 @@ impl Run<'_> {
         let begun = Begun {
             readers: all.inet.readers.take_fresh(),
             legs: all.inet.ends.tcp.take_fresh(),
+            is_read: all.inet.readers.is_active(),
             machine: machine.unwrap_or(-1),
             natives,
             time: [tick, timer, packets, asked].into_iter().flatten().min(),
@@ -421,7 +439,10 @@ impl Run<'_> {
             all.send_natives();
         }
         drop(all);
-        self.server.serve(&fds[3..], self.shared)
+        if fds[3].revents != 0 {
+            self.standby.has_ended();
+        }
+        self.server.serve(&fds[4..], self.shared)
     }
 
     /// Looks for what wakes nobody.

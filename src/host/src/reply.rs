@@ -26,6 +26,8 @@ struct Answers {
     all: Vec<(u64, Vec<u8>)>,
     /// Is the thread that sends them about to look?
     looks: bool,
+    /// Is nothing sent any more? Who waits then puts the question again, to another one.
+    over: bool,
 }
 
 impl Later {
@@ -48,6 +50,11 @@ impl Later {
         std::mem::take(&mut answers.all)
     }
 
+    /// Says that nothing is sent any more.
+    pub fn end(&self) {
+        self.lock().over = true;
+    }
+
     fn put(&self, connection: u64, packet: Vec<u8>) {
         let mut answers = self.lock();
         answers.all.push((connection, packet));
@@ -67,7 +74,7 @@ pub struct Asker {
 }
 
 /// Who waits for the answer to a question, which may come later and from any thread. Whoever drops
-/// it has no answer.
+/// it has no answer, as long as the host process answers at all.
 pub struct Reply {
     later: Arc<Later>,
     /// Number of the connection.
@@ -124,7 +131,7 @@ impl Reply {
 
 impl Drop for Reply {
     fn drop(&mut self) {
-        if !self.given {
+        if !self.given && !self.later.lock().over {
             self.put(Err(Errno(libc::ETIMEDOUT)));
         }
     }

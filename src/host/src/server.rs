@@ -9,7 +9,7 @@ use crate::inet::Shared;
 use crate::reply::{refusal, Asker, Later, Reply};
 use crate::service::Replaced;
 use memtun_abi::Errno;
-use memtun_stack::ask::{Question, LONGEST, QUESTION};
+use memtun_stack::ask::{option, Question, LONGEST, QUESTION};
 use memtun_sys::{self as sys, Fd};
 use std::collections::VecDeque;
 use std::os::fd::AsFd;
@@ -33,6 +33,8 @@ struct Connection {
     rest: VecDeque<Vec<u8>>,
     /// When it was last of use.
     since: Instant,
+    /// Does it stay after the answer ([`option::STAYS`])?
+    stays: bool,
 }
 
 /// All connections.
@@ -83,8 +85,9 @@ impl Server {
                 false => libc::POLLOUT,
             };
             let mut fd = wait(&connection.asker.socket, events);
-            // Whoever is answered by another thread goes away with that, and wakes nobody.
-            if connection.waits() {
+            // Whoever is answered by another thread goes away with that, and wakes nobody, unless
+            // there are more questions to come.
+            if connection.waits() && !connection.stays {
                 fd.fd = -1;
             }
             fds.push(fd);
@@ -162,6 +165,7 @@ impl Server {
                         number: self.last,
                         rest: VecDeque::new(),
                         since: Instant::now(),
+                        stays: false,
                     };
                     if !self.may_ask(&connection.asker.socket) {
                         continue;
@@ -175,22 +179,34 @@ impl Server {
                 }
                 // There is no descriptor left.
                 Err(Errno(libc::EMFILE | libc::ENFILE)) if !self.connections.is_empty() => {
-                    self.connections.remove(0);
+                    self.leave_one();
                 }
                 Err(Errno(libc::EINTR | libc::ECONNABORTED)) => {}
                 Err(_) => break,
             }
             if self.connections.len() > MOST {
-                self.connections.remove(0);
+                self.leave_one();
             }
         }
         Ok(answered)
+    }
+
+    /// Leaves the oldest connection, if possible one on which nobody waits.
+    fn leave_one(&mut self) {
+        let idle = self.connections.iter().position(|it| !it.waits());
+        self.connections.remove(idle.unwrap_or(0));
     }
 
     /// May whoever has connected ask: the net's owner or root?
     fn may_ask(&self, socket: &Fd) -> bool {
         let peer = sys::peer(socket.as_fd());
         peer.is_ok_and(|peer| peer.uid == self.owner || peer.uid == 0)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.later.end();
     }
 }
 
@@ -227,6 +243,7 @@ impl Connection {
             // Who asks had another net at this path.
             Some((question, _)) if question.net != net => return Err(End::Closed),
             Some((question, payload)) if payload.len() <= LONGEST => {
+                self.stays = question.options & option::STAYS != 0;
                 // From here on an answer may be sent by another thread, and by this one otherwise.
                 self.asker.waits.store(true, SeqCst);
                 let asker = self.asker.clone();

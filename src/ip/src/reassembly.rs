@@ -4,7 +4,7 @@
 use crate::extension::Problem;
 use crate::head::refresh_checksum;
 use crate::{protocol, Packet};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 use std::time::Duration;
 
@@ -71,6 +71,8 @@ struct Queue {
 #[derive(Default)]
 pub struct Reassembly {
     queues: BTreeMap<Key, Queue>,
+    /// When each of them expires: looked at for each packet, however many there are.
+    times: BTreeSet<(Duration, Key)>,
     cost: usize,
 }
 
@@ -114,17 +116,22 @@ impl Reassembly {
         if !self.queues.contains_key(&key) && self.cost > MOST {
             return Outcome::Dropped;
         }
-        let queue = self.queues.entry(key).or_insert_with(|| Queue {
-            pieces: BTreeMap::new(),
-            first: None,
-            header: 0,
-            named_at: 0,
-            length: 0,
-            last: false,
-            held: 0,
-            cost: 0,
-            until: now + time,
-            interface,
+        let times = &mut self.times;
+        let queue = self.queues.entry(key).or_insert_with(|| {
+            let until = now + time;
+            times.insert((until, key));
+            Queue {
+                pieces: BTreeMap::new(),
+                first: None,
+                header: 0,
+                named_at: 0,
+                length: 0,
+                last: false,
+                held: 0,
+                cost: 0,
+                until,
+                interface,
+            }
         });
         queue.interface = interface;
         let before = queue.cost;
@@ -140,16 +147,21 @@ impl Reassembly {
         }
     }
 
+    /// Takes a packet out, whole or not.
+    fn take(&mut self, key: &Key) -> Option<Queue> {
+        let queue = self.queues.remove(key)?;
+        self.times.remove(&(queue.until, *key));
+        self.cost -= queue.cost;
+        Some(queue)
+    }
+
     fn end(&mut self, key: &Key, outcome: Outcome) -> Outcome {
-        if let Some(queue) = self.queues.remove(key) {
-            self.cost -= queue.cost;
-        }
+        self.take(key);
         outcome
     }
 
     fn whole(&mut self, key: &Key) -> Outcome {
-        let queue = self.queues.remove(key);
-        let Some(queue) = queue.inspect(|queue| self.cost -= queue.cost) else {
+        let Some(queue) = self.take(key) else {
             return Outcome::Kept;
         };
         match queue.put_together(key.source.is_ipv6()) {
@@ -160,15 +172,13 @@ impl Reassembly {
 
     /// Returns when the next packet expires.
     pub fn next_expiry(&self) -> Option<Duration> {
-        self.queues.values().map(|queue| queue.until).min()
+        self.times.first().map(|(until, _)| *until)
     }
 
     /// Takes out a packet that has expired.
     pub fn expire(&mut self, now: Duration) -> Option<Expired> {
-        let mut keys = self.queues.iter();
-        let key = keys.find_map(|(key, queue)| (queue.until <= now).then_some(*key))?;
-        let queue = self.queues.remove(&key)?;
-        self.cost -= queue.cost;
+        let (_, key) = *self.times.first().filter(|(until, _)| *until <= now)?;
+        let queue = self.take(&key)?;
         Some(Expired {
             interface: queue.interface,
             first: queue.first,

@@ -92,6 +92,39 @@ fn what_does_not_come_in_time_expires_with_its_first_piece() {
 }
 
 #[test]
+fn what_came_first_expires_first_and_what_is_whole_not_at_all() {
+    let whole = packet(true, &[1; 3000]);
+    let mut reassembly = Reassembly::default();
+    let mut at = |id: u32, from: usize, now: Duration| {
+        let mut fragments = Fragments::of(&whole, 1280, id).unwrap();
+        let mut outcome = Outcome::Kept;
+        for piece in 0.. {
+            let mut room = [0; 1500];
+            let Some(length) = fragments.next(&mut room).unwrap() else {
+                break;
+            };
+            if piece >= from {
+                let packet = Packet::parse(&room[..length]).unwrap();
+                outcome = reassembly.add(&packet, 1, now, TIME_V4);
+            }
+        }
+        outcome
+    };
+    let second = Duration::from_secs(1);
+    assert_eq!(at(9, 1, NOW), Outcome::Kept);
+    assert!(matches!(at(5, 0, NOW), Outcome::Whole(_)));
+    assert_eq!(at(1, 1, NOW + second), Outcome::Kept);
+    let end = NOW + TIME_V4;
+    assert_eq!(reassembly.next_expiry(), Some(end));
+    assert!(reassembly.expire(end).is_some());
+    assert_eq!(reassembly.next_expiry(), Some(end + second));
+    assert_eq!(reassembly.expire(end), None);
+    assert!(reassembly.expire(end + second).is_some());
+    assert!(reassembly.is_empty());
+    assert_eq!(reassembly.next_expiry(), None);
+}
+
+#[test]
 fn what_is_kept_is_bounded() {
     let mut reassembly = Reassembly::default();
     let whole = packet(true, &[1; 3000]);

@@ -2,11 +2,11 @@
 //! answers.
 #![forbid(unsafe_code)]
 
-use crate::config;
+use crate::{config, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Command, Start};
-use memtun_sys::quiet::{may, Extra};
+use memtun_sys::quiet::{self, may, Extra};
 use memtun_sys::{Fd, PathBuf};
 
 /// Starts `memtun host`, found as the settings say.
@@ -36,5 +36,10 @@ impl Start for Starter {
 
     fn command(&self) -> Option<PathBuf> {
         Starter::command()?.find()
+    }
+
+    fn keeps(&self) -> bool {
+        // A sandbox may allow less than what that needs.
+        quiet::may_all() && process::owns_memory()
     }
 }

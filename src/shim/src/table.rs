@@ -240,7 +240,7 @@ pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
 }
 
 /// Enters a socket that the process has just got under a descriptor. A socket of another kind may
-/// have had the number, because nothing is taken out when a descriptor is closed; a vfork child
+/// have had the number, because only close(2) takes one out, and not each kind; a vfork child
 /// leaves it to its parent, whose descriptor that may be.
 fn enter_socket(fd: i32, kind: u32) -> Result<(), Errno> {
     gate::open();
@@ -260,8 +260,8 @@ pub fn forget_netlink(fd: i32) {
     }
 }
 
-/// Is this descriptor a socket of UDP in a net that has addresses? Nothing is taken out when a
-/// descriptor is closed, so whoever gets a yes makes a call that other files refuse.
+/// Is this descriptor a socket of UDP in a net that has addresses? Only close(2) takes one out, so
+/// whoever gets a yes asks the kernel as well, or makes a call that other files refuse.
 #[inline(always)]
 pub fn is_datagrams(fd: i32) -> bool {
     word(fd) & !2 == DATAGRAMS

@@ -417,7 +417,8 @@ impl Link {
 ///
 /// # Errors
 ///
-/// What reading the net's directory fails with.
+/// What reading the net's directory fails with, and EMFILE, ENFILE or ENOMEM where an interface
+/// cannot be looked at: whoever took that one for deleted would take its addresses away.
 pub fn of_net(net: &NetDir, local: &dyn Local) -> Result<Vec<Mapped<InterfaceState>>, Errno> {
     let (mut names, mut found) = (Vec::new(), Vec::new());
     net.each_name(|name| {
@@ -425,8 +426,11 @@ pub fn of_net(net: &NetDir, local: &dyn Local) -> Result<Vec<Mapped<InterfaceSta
         true
     })?;
     for name in names {
-        if let Ok(Some(interface)) = net.find_interface(&name, local) {
-            found.push(interface);
+        match net.find_interface(&name, local) {
+            Ok(Some(interface)) => found.push(interface),
+            Err(e @ Errno(libc::EMFILE | libc::ENFILE | libc::ENOMEM)) => return Err(e),
+            // Somebody else's file is no interface.
+            Ok(None) | Err(_) => {}
         }
     }
     found.sort_unstable_by_key(|interface| interface.ifindex.load(Relaxed));

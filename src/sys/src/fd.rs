@@ -190,6 +190,14 @@ pub fn duplicate_high(fd: RawFd) -> Result<Fd, Errno> {
     duplicate_from(fd, HIGH, true)
 }
 
+/// Does the same with a number that is in the kernel's first table of descriptors, of 64. The
+/// others are in a larger one, and a program with threads waits some milliseconds until it has
+/// that.
+pub fn duplicate_in_table(fd: RawFd) -> Result<Fd, Errno> {
+    const LATE: RawFd = 56;
+    duplicate_from(fd, LATE, true)
+}
+
 /// Moves a descriptor to the lowest number that is free, which open(2) would have given it. This is
 /// for a descriptor that was opened while the library had others open.
 ///

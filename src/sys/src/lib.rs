@@ -25,7 +25,7 @@ mod view;
 
 pub use fd::*;
 pub use fs::*;
-pub use kept::KeptFifo;
+pub use kept::{KeptFifo, KeptSocket};
 pub use limits::*;
 pub use mem::*;
 pub use netlink::*;

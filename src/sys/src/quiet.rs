@@ -70,6 +70,11 @@ pub fn may(extra: Extra) -> bool {
     FORBIDDEN.load(Relaxed) & extra as u32 == 0
 }
 
+/// May every kind of call be made?
+pub fn may_all() -> bool {
+    FORBIDDEN.load(Relaxed) == 0
+}
+
 /// Forbids the calls of these bits of [`Extra`], and returns the bits that were forbidden before.
 pub fn forbid(extras: u32) -> u32 {
     FORBIDDEN.fetch_or(extras, Relaxed)

@@ -7,6 +7,7 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::connection::{Connection, End, State};
+use crate::ecn::{mark, Haste};
 use crate::segment::{before, head, without_odd_options, Plain, ACK, FIN, RST, SYN, URG};
 use crate::sender::Ack;
 use crate::{Emit, Segment};
@@ -81,7 +82,7 @@ impl Connection {
 
     /// Tells the engine that data, or a flag, came in that place: in a packet as short as can be,
     /// which acknowledges what the engine has sent, the SYN and perhaps the FIN.
-    fn tell(
+    pub(crate) fn tell(
         &mut self,
         flags: u8,
         (sequence, data): (u32, &[u8]),
@@ -109,6 +110,7 @@ impl Connection {
     fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         if segment.has(SYN) {
             self.learn(segment, now);
+            self.wire.ecn.was_answered(segment);
         }
         self.give(packet, now, emit);
         match self.engine.state() {
@@ -203,6 +205,9 @@ impl Connection {
             };
         }
         if segment.has(SYN) {
+            if self.unproven && !segment.has(ACK) && segment.sequence == self.theirs {
+                return self.wire.again(now, emit);
+            }
             return self.challenge(now, emit);
         }
         if !segment.has(ACK) {
@@ -212,6 +217,9 @@ impl Connection {
             || self.sender.is_ancient(segment.acknowledgement)
         {
             return self.challenge(now, emit);
+        }
+        if self.unproven {
+            self.prove(now);
         }
         let told = self.answers.told();
         self.wire.stamps.hear(segment, told, now);
@@ -225,6 +233,13 @@ impl Connection {
         }
         self.acknowledged(segment, now, emit);
         if !segment.is_empty() {
+            if !segment.payload.is_empty() {
+                match self.wire.ecn.hear(segment, mark(packet)) {
+                    Haste::Nothing => {}
+                    Haste::Quick => self.answers.hurry(),
+                    Haste::Now => self.answers.owe(now),
+                }
+            }
             self.hear_urgent(segment);
             self.data(segment, now, emit);
             self.wire.ahead = self.answers.ahead();
@@ -245,6 +260,7 @@ impl Connection {
             window: u32::from(segment.window) << self.scale,
             sequence: segment.sequence,
             bare: segment.is_empty(),
+            congested: self.wire.ecn.tells(segment),
             blocks: &blocks[..count],
         };
         self.sender.on_ack(&ack, now);

@@ -8,7 +8,10 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::answers::Answers;
+use crate::cookies;
+use crate::ecn::mark;
 use crate::engine::Engine;
+use crate::fastopen::{FastOpen, Place, Verdict};
 use crate::keepalive::{Keepalive, Turn};
 use crate::offer::Offer;
 use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
@@ -50,6 +53,14 @@ pub struct Settings {
     pub offer: Offer,
     /// One challenge in this time (net.ipv4.tcp_invalid_ratelimit).
     pub patience: Duration,
+    /// Whether data in a SYN is taken, of a connection that comes.
+    pub fast_open: Option<FastOpen>,
+    /// Whether nothing is kept of a SYN but what a cookie says.
+    pub cookies: bool,
+    /// Whether a window stays what it was while nothing is sent (tcp_slow_start_after_idle of 0).
+    pub rests: bool,
+    /// Whether its SYN asks for a cookie, of one that connects.
+    pub asks_cookie: bool,
 }
 
 /// How a connection has ended.
@@ -94,6 +105,12 @@ pub struct Connection {
     /// Bytes that were taken from the engine.
     read: u32,
     closing: bool,
+    /// It is open because of data in the SYN, whose answer is not answered yet.
+    pub(super) unproven: bool,
+    /// Its SYN is answered by a cookie.
+    cookies: bool,
+    /// Data in the SYN was taken.
+    pub(super) early: bool,
     /// A FIN that came before what it ends.
     pub(super) end_at: Option<u32>,
     /// The engine knows that our FIN is acknowledged.
@@ -106,6 +123,7 @@ pub struct Connection {
     pub(super) heard: Duration,
     /// When it was open.
     pub(super) opened: Duration,
+    was_open: bool,
     /// The number of the last urgent byte that was told of.
     pub(super) urgent: Option<u32>,
     pub(super) unacknowledged: u32,
@@ -173,10 +191,12 @@ impl Connection {
         wire.stamps = Stamps::new(settings.clock);
         wire.hop_limit = settings.hop_limit.max(1);
         wire.service = settings.service;
+        let mut sender = Sender::default();
+        sender.set_rests(settings.rests);
         Some(Connection {
             engine,
             wire,
-            sender: Sender::default(),
+            sender,
             answers: Answers::default(),
             local,
             remote,
@@ -184,6 +204,9 @@ impl Connection {
             theirs: 0,
             read: 0,
             closing: false,
+            unproven: false,
+            cookies: false,
+            early: false,
             end_at: None,
             finished: false,
             tries: 0,
@@ -192,6 +215,7 @@ impl Connection {
             came: 0,
             heard: now,
             opened: now,
+            was_open: false,
             urgent: None,
             unacknowledged: 0,
             progress: now,
@@ -217,9 +241,11 @@ impl Connection {
         settings: &Settings,
         now: Duration,
     ) -> Option<Connection> {
-        Connection::new((local, remote), settings, now, |mtu| {
+        let mut connection = Connection::new((local, remote), settings, now, |mtu| {
             Engine::connect(local, remote, mtu, settings.seed)
-        })
+        })?;
+        connection.wire.cookie = settings.asks_cookie.then_some(Place::Empty);
+        Some(connection)
     }
 
     /// A connection that the SYN in `packet` asks for, whose answer leaves with the first
@@ -234,9 +260,31 @@ impl Connection {
             Engine::listen(ends.0, mtu, settings.seed)
         })?;
         connection.state = State::Accepting;
+        if settings.cookies {
+            connection.wire.says = cookies::offer(settings.offer, &segment);
+        }
         connection.learn(&segment, now);
+        if settings.cookies {
+            connection.most = cookies::maximum(connection.most, ends.0.ip());
+            connection.cookies = true;
+            let size = connection.maximum();
+            connection.sender.set_size(size.into());
+        }
+        // A cookie has it in the timestamp, too.
+        let kept = !settings.cookies || connection.wire.says.timestamps;
+        let takes = settings.offer.takes_ecn && kept;
+        connection.wire.ecn.was_asked(&segment, mark(packet), takes);
         connection.give(packet, now, &mut |_| {});
-        (connection.engine.state() == Engines::SynReceived).then_some(connection)
+        if connection.engine.state() != Engines::SynReceived {
+            return None;
+        }
+        let verdict = settings.fast_open.map(|fast| fast.judge(&segment));
+        match verdict.unwrap_or(Verdict::Plain) {
+            Verdict::Plain => {}
+            Verdict::Told(cookie) => connection.wire.cookie = Some(Place::Told(cookie)),
+            Verdict::Taken => connection.open_early(segment.payload, now),
+        }
+        Some(connection)
     }
 
     /// How much may be on its way, BBR says, not CUBIC: for one that is not open yet.
@@ -286,6 +334,11 @@ impl Connection {
     /// When it was open.
     pub fn opened(&self) -> Duration {
         self.opened
+    }
+
+    /// Whether it was ever open.
+    pub fn was_open(&self) -> bool {
+        self.was_open
     }
 
     /// Packets that have left.
@@ -392,11 +445,39 @@ impl Connection {
         let expected = self.expected();
         self.answers.begin(expected);
         self.wire.open(expected);
-        self.state = State::Open;
+        (self.state, self.was_open) = (State::Open, true);
         (self.heard, self.opened) = (now, now);
         self.progress = now;
         self.unacknowledged = first;
         self.wire.syn = Vec::new();
+    }
+
+    /// Open with what has come in the SYN (tcp_fastopen_create_child).
+    fn open_early(&mut self, data: &[u8], now: Duration) {
+        self.wire.taken = data.len() as u32;
+        self.engines_turn(now, &mut |_| {});
+        let syn = std::mem::take(&mut self.wire.syn);
+        self.wire.count = 0;
+        self.tell(0, (self.expected(), &[]), now, &mut |_| {});
+        self.wire.begin(self.expected());
+        if !data.is_empty() {
+            self.tell(0, (self.expected(), data), now, &mut |_| {});
+        }
+        // The time of the round trip is not known yet.
+        self.tries = 2;
+        self.open(now);
+        (self.tries, self.tried_at, self.began) = (0, now, now);
+        self.wire.syn = syn;
+        (self.unproven, self.early) = (true, !data.is_empty());
+    }
+
+    /// The answer to such a SYN is answered.
+    pub(super) fn prove(&mut self, now: Duration) {
+        self.unproven = false;
+        self.wire.syn = Vec::new();
+        if self.tries <= 1 {
+            self.sender.met(now.saturating_sub(self.began), now);
+        }
     }
 
     /// What the engine's state means after something has happened.
@@ -421,6 +502,9 @@ impl Connection {
         let expected = self.expected();
         if self.wire.has_opened(expected) {
             self.answers.owe(now);
+        }
+        if self.sender.has_reduced() {
+            self.wire.ecn.reduce();
         }
         let options = self.options_of_segment(now);
         let Connection {
@@ -447,7 +531,9 @@ impl Connection {
                 answers.talked(now);
             }
         };
-        sender.on_time(now, &mut send);
+        if !self.unproven {
+            sender.on_time(now, &mut send);
+        }
         let all = sender.leave(TURN, now, &mut send);
         self.wire.next = self.sender.next();
         self.options = options;
@@ -468,6 +554,12 @@ impl Connection {
         match self.state {
             State::Connecting | State::Accepting => self.handshake(now, emit),
             State::Open => {
+                if self.unproven {
+                    self.handshake(now, emit);
+                }
+                if matches!(self.state, State::Ended(_)) {
+                    return true;
+                }
                 if self.given_up(now) {
                     self.wire.silent = true;
                     self.end(End::TimedOut);
@@ -503,6 +595,8 @@ impl Connection {
     fn waits(&self) -> &'static [u64] {
         if self.state == State::Connecting {
             &SYN_WAITS
+        } else if self.cookies {
+            &cookies::WAITS
         } else {
             &SYN_ACK_WAITS
         }
@@ -531,7 +625,7 @@ impl Connection {
         }
         self.tries += 1;
         self.tried_at = now;
-        if self.tries == 1 {
+        if self.tries == 1 && !self.unproven {
             self.began = now;
             self.engines_turn(now, emit);
         } else {
@@ -550,15 +644,14 @@ impl Connection {
                 let give_up = waits.then(|| self.silent_since() + patience);
                 let keepalive = self.keepalive.filter(|_| self.may_ask());
                 let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
-                [
-                    self.sender.timer_at(),
-                    self.answers.due(),
-                    give_up,
-                    keepalive,
-                ]
-                .into_iter()
-                .flatten()
-                .min()
+                let timer = match self.unproven {
+                    true => Some(self.tries_at()),
+                    false => self.sender.timer_at(),
+                };
+                [timer, self.answers.due(), give_up, keepalive]
+                    .into_iter()
+                    .flatten()
+                    .min()
             }
             State::Ended(_) => None,
         }

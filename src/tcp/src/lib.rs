@@ -15,6 +15,9 @@
 //! | `sender` | what this side says: bytes, losses, congestion, timers |
 //! | `answers` | what is answered to what comes, with SACK and DSACK |
 //! | `arriving` | what a packet brings |
+//! | `cookies` | what SYN cookies leave of a SYN |
+//! | `ecn` | marks of routers that tell of congestion |
+//! | `fastopen` | data in a SYN |
 //! | `info`, `telling` | what TCP_INFO says |
 //! | `keepalive` | whether a silent peer is still there |
 //! | `offer` | what a SYN says |
@@ -26,14 +29,20 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no Fast Open (data in a SYN is not taken), no SYN cookies, no MD5, no probing for the
-//!   path's MTU (RFC 4821).
+//! - SYN cookies are those of net.ipv4.tcp_syncookies of 2; no queue is full enough for others.
+//! - No MD5, no probing for the path's MTU (RFC 4821).
+//! - Data in a SYN is taken and answered, and a cookie is asked for where the program wants one
+//!   (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT), but none is kept, so that no data leaves with a SYN. Who
+//!   answers without a cookie is not asked by the option of experiments next. TCP_FASTOPEN allows
+//!   any number of such connections, and TCP_FASTOPEN_KEY of a socket is that of the net.
 //! - A window is at most 256 KiB beyond what is read, and a megabyte where there are gaps. It grows
 //!   with what is read; where the program's buffer decides it (SO_RCVBUF), bytes are counted and
 //!   not the memory that a kernel needs for them; memory is never short. As much is kept of what is
 //!   written.
 //! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
-//! - PSH ends what is written so far, not each write; MSG_EOR keeps nothing apart.
+//! - PSH ends what is written so far, not each write, and what a device would cut from one piece;
+//!   such a piece is as long as Linux's, but begins where the last one ended, not with a write.
+//!   MSG_EOR keeps nothing apart.
 //! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
 //!   too, for at most 200 ms.
 //! - A program can write more before it blocks, because two buffers lie in the way.
@@ -58,8 +67,11 @@
 mod answers;
 mod arriving;
 pub mod connection;
+mod cookies;
 pub mod demux;
+mod ecn;
 mod engine;
+mod fastopen;
 mod info;
 mod keepalive;
 mod offer;
@@ -72,6 +84,7 @@ mod wire;
 
 pub use connection::{Connection, End, Settings, State};
 pub use demux::{Demux, Pair};
+pub use fastopen::FastOpen;
 pub use info::INFO;
 pub use offer::Offer;
 pub use segment::{reset_for, Segment};

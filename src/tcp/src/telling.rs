@@ -12,6 +12,9 @@ use crate::info::{at, Filled, INFO};
 const STAMPS: u8 = 1;
 const SACKS: u8 = 2;
 const SCALED: u8 = 4;
+const AGREED: u8 = 8;
+const SEEN: u8 = 16;
+const EARLY: u8 = 32;
 
 /// The kernel's number of a state.
 fn number(state: Engines) -> u32 {
@@ -34,12 +37,19 @@ impl Connection {
     /// What TCP_INFO says of it.
     pub fn info(&self, now: Duration) -> [u8; INFO] {
         let mut info = Filled([0; INFO]);
-        info.byte(at::STATE, number(self.engine.state()));
+        let state = match self.unproven && self.engine.state() == Engines::Established {
+            true => Engines::SynReceived,
+            false => self.engine.state(),
+        };
+        info.byte(at::STATE, number(state));
         let (stamps, scales) = (self.wire.stamps.agreed, self.wire.scales(self.scale));
         let said = [
             (stamps, STAMPS),
             (self.sacks, SACKS),
             (scales.is_some(), SCALED),
+            (self.wire.ecn.agreed, AGREED),
+            (self.wire.ecn.seen, SEEN),
+            (self.early, EARLY),
         ];
         let said = said.iter().filter(|it| it.0).map(|it| it.1);
         info.byte(at::OPTIONS, said.sum::<u8>().into());

@@ -1,9 +1,11 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
+use crate::ecn::{Ecn, CWR, ECE};
 use crate::engine::WAITING;
+use crate::fastopen::Place;
 use crate::offer::Offer;
-use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
+use crate::segment::{before, head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
 use crate::sender::Piece;
 use crate::stamps::{self, Stamps};
 use crate::Emit;
@@ -28,12 +30,17 @@ pub(crate) struct Wire {
     /// What our SYN says beside that.
     pub(crate) says: Offer,
     pub(crate) stamps: Stamps,
+    pub(crate) ecn: Ecn,
     /// The number of a RST that acknowledges nothing.
     pub(crate) bare_reset: Option<u32>,
     /// No RST leaves: the other end knows of no connection.
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
     pub(crate) service: u8,
+    /// What the SYN, or its answer, says beside what the engine knows: a cookie, and so many bytes
+    /// that came with the SYN.
+    pub(crate) cookie: Option<Place>,
+    pub(crate) taken: u32,
     /// The number that the engine does not take any more, and by how much its windows are scaled;
     /// ours.
     pub(crate) edge: u32,
@@ -62,10 +69,13 @@ impl Wire {
             maximum,
             says,
             stamps: Stamps::default(),
+            ecn: Ecn::asking(says.asks_ecn),
             silent: false,
             bare_reset: None,
             hop_limit: 64,
             service: 0,
+            cookie: None,
+            taken: 0,
             edge: 0,
             engines_shift: 0,
             shift: 0,
@@ -111,6 +121,11 @@ impl Wire {
             self.first.get_or_insert(sequence);
             self.next = sequence.wrapping_add(1);
             self.options_of_syn(packet, at, now);
+            packet[at + 13] |= self.ecn.of_syn(flags & ACK != 0);
+            if flags & ACK != 0 && self.taken > 0 {
+                let number = word(&packet[at + 8..]).wrapping_add(self.taken);
+                packet[at + 8..at + 12].copy_from_slice(&number.to_be_bytes());
+            }
         } else {
             let window = u32::from(u16::from_be_bytes([tcp[14], tcp[15]]));
             self.edge = word(&tcp[8..]).wrapping_add(window << self.engines_shift);
@@ -200,7 +215,12 @@ impl Wire {
             packet[at + 13] |= URG;
             packet[at + 18..at + 20].copy_from_slice(&piece.urgent.to_be_bytes());
         }
+        // What was sent before stands before `next`.
+        let fresh = piece.len() > 0 && !before(plain.sequence, self.next);
+        let (flags, mark) = self.ecn.of_segment(fresh);
+        packet[at + 13] |= flags;
         self.finish(&mut packet, at, plain.flags);
+        packet[1] |= if at == 20 { mark } else { mark << 4 };
         seal(&mut packet, at);
         self.count += 1;
         emit(&packet);
@@ -250,6 +270,9 @@ impl Wire {
             packet.extend([1, 3, 3, shift]);
             (self.engines_shift, self.shift) = (engines, shift);
         }
+        if let Some(cookie) = self.cookie {
+            cookie.option(packet);
+        }
         let length = packet.len() - at;
         packet[at + 12] = (length as u8 / 4) << 4;
         let stamps = match says.timestamps && packet[at + 13] & ACK != 0 {
@@ -268,6 +291,16 @@ impl Wire {
             Some(first) if first >> 4 == 6 => 40,
             _ => 20,
         };
+        // Somebody on the way may not like it (tcp_ecn_clear_syn).
+        let flags = at + 13;
+        if self
+            .syn
+            .get(flags)
+            .is_some_and(|&it| it & (ACK | CWR) == CWR)
+        {
+            self.syn[flags] &= !(ECE | CWR);
+            seal(&mut self.syn, at);
+        }
         // Its timestamp lies behind the largest segment.
         let place = at + HEADER + 8;
         if self.says.timestamps && self.syn.len() >= place + 4 {

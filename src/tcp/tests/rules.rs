@@ -7,7 +7,9 @@ use std::time::Duration;
 
 use common::{given, here, polled, settings, shown, there, transfer, Path, World, MILLI};
 use memtun_tcp::segment::{build, Plain, ACK, FIN, PSH, RST, SYN};
-use memtun_tcp::{reset_for, Connection, Demux, End, Pair, Segment, State, Verdict};
+use memtun_tcp::{
+    reset_for, Connection, Demux, End, FastOpen, Pair, Segment, Settings, State, Verdict,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -373,4 +375,114 @@ fn a_connection_that_was_used_ends_at_both_sides() {
         .expect("an end")
         .wait(world.now)
         .is_none());
+}
+
+#[test]
+fn data_in_a_syn_is_read_and_answered_before_the_syn_is() {
+    let fast = FastOpen {
+        key: [1; 16],
+        trusts: true,
+    };
+    let told = Settings {
+        fast_open: Some(fast),
+        ..settings(7)
+    };
+    let mut syn = packet(5000, 0, SYN, &[2, 4, 5, 180, 1, 3, 3, 7]);
+    syn.extend(b"hello");
+    let length = syn.len() as u16;
+    syn[2..4].copy_from_slice(&length.to_be_bytes());
+    let mut now = SECOND;
+    let mut connection = Connection::accept(&syn, &told, now).expect("one");
+    assert_eq!(connection.state(), State::Open);
+    let mut read = [0; 10];
+    assert_eq!((connection.read(&mut read), &read[..5]), (5, &b"hello"[..]));
+    let first = shown(&polled(&mut connection, now));
+    let [(number, 5006, flags, 0)] = first[..] else {
+        panic!("{first:?}");
+    };
+    assert_eq!(flags, SYN | ACK);
+    // The answer does not wait.
+    connection.write(b"answer");
+    let data = (number + 1, 5006, PSH | ACK, 6);
+    assert_eq!(shown(&polled(&mut connection, now)), [data]);
+    // Until the SYN's answer is answered, that is what is sent again.
+    now = connection.poll_at(now).expect("a timer");
+    assert_eq!(now, 2 * SECOND);
+    assert_eq!(shown(&polled(&mut connection, now)), first);
+    assert_eq!(shown(&given(&mut connection, &syn, now)), first);
+    given(&mut connection, &packet(5006, number + 7, ACK, &[]), now);
+    assert_eq!(connection.poll_at(now), None);
+    // A SYN is nothing any more.
+    let challenged = shown(&given(&mut connection, &syn, now));
+    assert_eq!(challenged, [(number + 7, 5006, ACK, 0)]);
+}
+
+#[test]
+fn data_in_a_syn_is_not_taken_from_just_anybody() {
+    let mut syn = packet(5000, 0, SYN, &[2, 4, 5, 180, 34, 2, 1, 1]);
+    syn.extend(b"hello");
+    let length = syn.len() as u16;
+    syn[2..4].copy_from_slice(&length.to_be_bytes());
+    let fast = |trusts| FastOpen {
+        key: [1; 16],
+        trusts,
+    };
+    for (fast_open, options) in [(None, 4), (Some(fast(false)), 16)] {
+        let told = Settings {
+            fast_open,
+            ..settings(7)
+        };
+        let mut connection = Connection::accept(&syn, &told, SECOND).expect("one");
+        assert_eq!(connection.state(), State::Accepting);
+        let answer = polled(&mut connection, SECOND).remove(0);
+        let answer = Segment::parse(&answer).expect("a segment");
+        assert_eq!(answer.acknowledgement, 5001);
+        assert_eq!(answer.options.len(), options);
+    }
+}
+
+#[test]
+fn a_cookie_leaves_of_a_syn_what_it_can_say() {
+    let told = Settings {
+        cookies: true,
+        ..settings(7)
+    };
+    let stamped = [2, 4, 35, 0, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+    let bare = [2, 4, 35, 0, 4, 2, 1, 1, 1, 3, 3, 7];
+    for (options, answer) in [(&stamped[..], 20), (&bare[..], 4)] {
+        let syn = packet(5000, 0, SYN, options);
+        let mut connection = Connection::accept(&syn, &told, SECOND).expect("one");
+        let sent = polled(&mut connection, SECOND).remove(0);
+        let sent = Segment::parse(&sent).expect("a segment");
+        assert_eq!(sent.options.len(), answer);
+        let stamps = if answer == 20 { 12 } else { 0 };
+        assert_eq!(connection.maximum(), 1460 - stamps);
+        // There is one answer only.
+        let last = connection.poll_at(SECOND).expect("a timer");
+        assert!(last > 31 * SECOND);
+        assert_eq!(polled(&mut connection, last), Vec::<Vec<u8>>::new());
+        assert_eq!(connection.state(), State::Ended(End::TimedOut));
+    }
+}
+
+#[test]
+fn an_end_without_data_before_is_answered_at_once_and_one_after_data_soon() {
+    for data in [false, true] {
+        let (mut connection, next, now) = opened();
+        let mut number = 5001;
+        if data {
+            let mut packet = packet(number, next, ACK, &[]);
+            packet.extend(b"data");
+            let length = packet.len() as u16;
+            packet[2..4].copy_from_slice(&length.to_be_bytes());
+            given(&mut connection, &packet, now);
+            polled(&mut connection, now);
+            number += 4;
+        }
+        given(&mut connection, &packet(number, next, FIN | ACK, &[]), now);
+        let answers = polled(&mut connection, now).len();
+        assert_eq!(answers, usize::from(!data));
+        let due = connection.poll_at(now);
+        assert_eq!(due, data.then(|| now + 40 * MILLI));
+    }
 }

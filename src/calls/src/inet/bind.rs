@@ -37,10 +37,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {
             return Ok(Step::Machine);
         }
-        let question = SocketQuestion {
+        let mut question = SocketQuestion {
             failed: failed as u32,
             ..self.question(kind, Some(name))?
         };
+        if self.may_have_any(kind) {
+            question.flags |= set::FREEBIND;
+        }
         if question.native.is_some() {
             // It has a name already. The machine's kernel says so, unless it does not know the
             // address, which it looks at first.
@@ -54,6 +57,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
             _ => Ok(Step::Machine),
         }
+    }
+
+    /// May it be bound to an address that is nobody's?
+    fn may_have_any(&self, kind: Kind) -> bool {
+        /// IPV6_FREEBIND of linux/in6.h.
+        const IPV6_FREEBIND: i32 = 78;
+        let is_set = |level, option| self.socket.option(level, option).is_ok_and(|it| it != 0);
+        is_set(libc::IPPROTO_IP, libc::IP_FREEBIND)
+            || is_set(libc::IPPROTO_IP, libc::IP_TRANSPARENT)
+            || kind.family == libc::AF_INET6 && is_set(libc::IPPROTO_IPV6, IPV6_FREEBIND)
     }
 
     /// Gives a socket that has no name one of the net's, because it is about to send, to connect or

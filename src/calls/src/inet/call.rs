@@ -12,8 +12,6 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// IP_BIND_ADDRESS_NO_PORT of linux/in.h.
 pub(super) const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
-/// IPV6_FREEBIND of linux/in6.h.
-const IPV6_FREEBIND: i32 = 78;
 /// SO_BINDTOIFINDEX of asm-generic/socket.h.
 const SO_BINDTOIFINDEX: i32 = 62;
 /// Hop limit of a socket for which none was set.
@@ -180,11 +178,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
         let in_ip = |option| value(libc::IPPROTO_IP, option) != 0;
         let in_ipv6 = |option| v6 && value(libc::IPPROTO_IPV6, option) != 0;
-        let free = in_ip(libc::IP_FREEBIND) || in_ip(libc::IP_TRANSPARENT);
-        set(set::FREEBIND, free || in_ipv6(IPV6_FREEBIND));
-        set(set::NO_PORT, in_ip(IP_BIND_ADDRESS_NO_PORT));
-        let errors = in_ip(libc::IP_RECVERR) || in_ipv6(libc::IPV6_RECVERR);
-        set(set::RECEIVES_ERRORS, errors);
+        let errors = || in_ip(libc::IP_RECVERR) || in_ipv6(libc::IPV6_RECVERR);
+        set(set::RECEIVES_ERRORS, datagrams && errors());
         let known = self.table.socket(cookie);
         let v6only = match known {
             Some(entry) => entry.flags & flag::V6ONLY != 0,
@@ -262,10 +257,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Called when an option of IPv6 was set that says what is told with a datagram: natively it
     /// comes in one of IPv4, with which the same has to be told.
     pub fn tell_too(&self, option: i32) {
-        let with = match option {
-            libc::IPV6_RECVHOPLIMIT => libc::IP_RECVTTL,
-            libc::IPV6_RECVTCLASS => libc::IP_RECVTOS,
-            _ => return,
+        let Some(with) = told_with_v4(option) else {
+            return;
         };
         let value = self.socket.option(libc::IPPROTO_IPV6, option);
         if let (Some(_), Ok(value)) = (self.kind(), value) {
@@ -313,5 +306,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             },
         )?;
         SocketAnswer::of_bytes(&room[..length])
+    }
+}
+
+/// Returns the option of IPv4 that says the same of a datagram as this one of IPv6.
+#[inline]
+pub fn told_with_v4(option: i32) -> Option<i32> {
+    match option {
+        libc::IPV6_RECVHOPLIMIT => Some(libc::IP_RECVTTL),
+        libc::IPV6_RECVTCLASS => Some(libc::IP_RECVTOS),
+        libc::IPV6_RECVORIGDSTADDR => Some(libc::IP_RECVORIGDSTADDR),
+        _ => None,
     }
 }

@@ -26,6 +26,7 @@ pub fn is_shown(level: i32, option: i32) -> bool {
                 | libc::TCP_USER_TIMEOUT
                 | libc::TCP_LINGER2
                 | libc::TCP_DEFER_ACCEPT
+                | libc::TCP_FASTOPEN
         ),
         libc::SOL_SOCKET => matches!(option, libc::SO_KEEPALIVE | libc::SO_RCVBUF),
         libc::IPPROTO_IP => matches!(option, libc::IP_TOS | libc::IP_TTL),
@@ -48,11 +49,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             user_timeout: tcp(libc::TCP_USER_TIMEOUT) as u32,
             defer: positive(tcp(libc::TCP_DEFER_ACCEPT)),
             linger: positive(tcp(libc::TCP_LINGER2)),
+            fast_open: positive(tcp(libc::TCP_FASTOPEN)),
             buffer: positive(value(libc::SOL_SOCKET, libc::SO_RCVBUF)),
             ..Tuning::default()
         };
         if tcp(libc::TCP_NODELAY) != 0 {
             tuning.flags |= tune::NO_DELAY;
+        }
+        if tcp(libc::TCP_FASTOPEN_CONNECT) != 0 {
+            tuning.flags |= tune::OPENS_EARLY;
         }
         if value(libc::SOL_SOCKET, libc::SO_KEEPALIVE) != 0 {
             tuning.flags |= tune::KEEPALIVE;

@@ -3,11 +3,12 @@
 #![forbid(unsafe_code)]
 
 use crate::failure::Failure;
-use crate::host::not_begun;
+use crate::host::{not_begun, standby_of};
 use crate::logging;
 use memtun::Net;
 use memtun_host::first::{First, Uplink};
 use memtun_host::process::{Host, Stay, Stopper};
+use memtun_host::standby::Standby;
 use memtun_stack::ask::is_answering;
 use memtun_stack::state::{State, View};
 use memtun_sys as sys;
@@ -77,7 +78,9 @@ pub fn begin(
     let thread = std::thread::spawn(move || {
         // The command's signals are for the thread that passes them on.
         let _ = sys::change_mask(libc::SIG_SETMASK, u64::MAX);
-        host.serve(net.dir(), Stay::WithProcess);
+        // A command that is stopped, as by a terminal, goes on with its connections later.
+        let standby = Standby::new(Some(&|net, epoch| standby_of(net, epoch, None)), None);
+        host.serve(net.dir(), Stay::WithProcess, standby);
     });
     Ok(Some(Hosting {
         stopper,

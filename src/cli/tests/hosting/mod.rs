@@ -4,7 +4,7 @@
 #[path = "../../../../shim-tests/src/hosts.rs"]
 mod hosts;
 
-pub use hosts::hosts;
+pub use hosts::{hosts, standbys};
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
@@ -135,7 +135,7 @@ pub fn end(net: Net) {
     let path = net.path().to_owned();
     net.remove().expect("removed");
     until("the host process goes with its net", || {
-        hosts(&path).is_empty()
+        hosts(&path).is_empty() && standbys(&path).is_empty()
     });
     assert!(!path.exists(), "something was made in it again");
 }

@@ -296,8 +296,9 @@ impl<'n> All<'n> {
                 }]))
             }
             _ => {
-                let packets = self.service.answer(question, payload)?;
+                let packets = self.service.answer(question, payload);
                 reply.forget();
+                let packets = packets?;
                 self.follow();
                 Ok(Some(packets))
             }

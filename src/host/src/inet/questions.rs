@@ -32,7 +32,10 @@ impl All<'_> {
         payload: &[u8],
         reply: Reply,
     ) -> Result<(), Replaced> {
-        self.service.turn()?;
+        if let Err(replaced) = self.service.turn() {
+            reply.forget();
+            return Err(replaced);
+        }
         self.follow();
         self.catch_up();
         if question.what == What::Packet {
@@ -72,6 +75,10 @@ impl All<'_> {
                     let Ends { sockets, tcp, .. } = ends;
                     tcp.connect(sockets, &mut out, opening, reply);
                     self.settle();
+                    if let Some(bind) = opening.bind {
+                        let range = Range::of(self.service.state());
+                        self.inet.ends.sockets.look_ahead(&bind, &range);
+                    }
                     return Ok(());
                 }
                 Ok(Connected::Answer(answer)) => Ok(answer),
@@ -80,8 +87,13 @@ impl All<'_> {
         };
         log::debug!("process {} is answered: {answer:?}", question.pid);
         // Nothing may have been answered by another one meanwhile.
-        self.service.turn()?;
-        reply.give(answer.as_ref().map_err(|e| *e));
+        match self.service.turn() {
+            Ok(()) => reply.give(answer.as_ref().map_err(|e| *e)),
+            Err(replaced) => {
+                reply.forget();
+                return Err(replaced);
+            }
+        }
         Ok(())
     }
 

@@ -162,6 +162,15 @@ impl NetDir {
         Ok((epoch, file))
     }
 
+    /// Ends the time of the host process of this epoch, which is the caller and ends because nobody
+    /// needs it, so that whoever stands by for it does not take it for killed.
+    pub fn resign_host(&self, epoch: u64) {
+        let next = epoch.wrapping_add(1);
+        let _ = self
+            .host_turn
+            .compare_exchange(epoch, next, SeqCst, Relaxed);
+    }
+
     /// Ends the time of the host process and wakes it, for whoever has removed the net. It would
     /// find out by itself after a while.
     pub(super) fn dismiss_host(&self) {

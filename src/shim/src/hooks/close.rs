@@ -4,7 +4,7 @@ use super::stream;
 use crate::closing;
 use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
-use crate::table::{any, any_marked, is_ours};
+use crate::table::{self, any, any_marked, is_ours};
 use crate::view;
 use crate::waiting::epoll;
 use libc::{c_int, c_uint, FILE};
@@ -29,6 +29,8 @@ fn special(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
         return closing::close(fd, host);
     }
     epoll::closed(fd);
+    // Before the number is free for another thread's socket.
+    table::forget_datagrams(fd);
     // close(2) never says that something was not written.
     let _ = view::closing(fd);
     host()

@@ -58,18 +58,17 @@ fn before(fd: c_int) -> Result<Option<i32>, netlink::Refused> {
 }
 
 /// Receives from a socket of UDP in a net that has addresses. `None` says that the descriptor is
-/// no socket.
+/// something else.
 extern "C" fn receive(fd: c_int, call: &mut Receiving, flags: c_int) -> Option<ssize_t> {
-    if let Some(answer) = call.before(fd) {
-        return Some(answer);
-    }
+    let mut next = call.before(fd);
     loop {
-        let stored = real!(recvmsg(fd, call.prepare(), flags));
-        match call.judge(fd, stored) {
-            Next::Again => {}
-            Next::Give(answer) => return Some(answer),
-            Next::Other => return None,
+        match next {
+            Some(Next::Give(answer)) => return Some(answer),
+            Some(Next::Other) => return None,
+            Some(Next::Again) | None => {}
         }
+        let stored = real!(recvmsg(fd, call.prepare(), flags));
+        next = Some(call.judge(fd, stored));
     }
 }
 

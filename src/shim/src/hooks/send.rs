@@ -6,6 +6,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use crate::hooks::socket::connect_to_send;
 use crate::inet::calls::moving;
 use crate::inet::parts::{parts_of, Data, To};
 use crate::inet::sending;
@@ -66,6 +67,9 @@ extern "C" fn send_special(
     } else {
         if !name.is_null() {
             inet::may_concern();
+            if flags & libc::MSG_FASTOPEN != 0 && !is_datagrams(fd) {
+                return send_early(fd, buf, n, flags, name, length);
+            }
         }
         match is_datagrams(fd) {
             true => send_datagram(fd, Data::Buffer(buf, n), flags, &To::new(name, length)),
@@ -75,10 +79,54 @@ extern "C" fn send_special(
     sent.unwrap_or_else(|| moving(fd, || real!(sendto(fd, buf, n, flags, name, length))))
 }
 
+/// sendto(2) that connects first (MSG_FASTOPEN).
+#[cold]
+#[inline(never)]
+extern "C" fn send_early(
+    fd: c_int,
+    buf: *const c_void,
+    n: size_t,
+    flags: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+) -> ssize_t {
+    match connect_to_send(fd, name, length) {
+        None => real!(sendto(fd, buf, n, flags, name, length)),
+        Some(0) => {
+            let flags = flags & !libc::MSG_FASTOPEN;
+            moving(fd, || real!(sendto(fd, buf, n, flags, NO_NAME, 0)))
+        }
+        Some(failed) => failed as ssize_t,
+    }
+}
+
+/// The same for sendmsg(2). `None` leaves the call to the kernel, with these flags: who is
+/// connected does not look at the name.
+#[cold]
+#[inline(never)]
+extern "C" fn connect_to_send_message(
+    fd: c_int,
+    message: *const msghdr,
+    flags: &mut c_int,
+) -> Option<ssize_t> {
+    let (_, to) = parts_of(message)?;
+    if to.name.is_null() {
+        return None;
+    }
+    match connect_to_send(fd, to.name, to.length)? {
+        0 => {
+            *flags &= !libc::MSG_FASTOPEN;
+            None
+        }
+        failed => Some(failed as ssize_t),
+    }
+}
+
 /// sendmsg(2) in such a process.
 #[cold]
 #[inline(never)]
 extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    let mut flags = flags;
     let sent = if is_netlink(fd) {
         netlink::send_message(fd, message, flags)
     } else {
@@ -88,6 +136,9 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
                 Some((data, to)) => send_datagram(fd, data, flags, &to),
                 None => None,
             },
+            false if flags & libc::MSG_FASTOPEN != 0 => {
+                connect_to_send_message(fd, message, &mut flags)
+            }
             false => None,
         }
     };

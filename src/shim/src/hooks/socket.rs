@@ -51,17 +51,43 @@ extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_
     match inet_calls::before_connect(fd, name, length, &mut to) {
         Before::Machine => real!(connect(fd, name, length)),
         Before::Done(answer) => answer,
-        Before::To => {
-            let native = to.bytes();
-            let answer = real!(connect(
-                fd,
-                native.as_ptr().cast(),
-                native.len() as socklen_t
-            ));
-            sending::forget_options();
-            inet_calls::after_connect(fd, answer)
-        }
+        Before::To => connect_natively(fd, &to),
     }
+}
+
+/// The connect(2) that is in sending with MSG_FASTOPEN. `None` where the name is none of the net's.
+#[cold]
+#[inline(never)]
+#[allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls this"
+)]
+pub extern "C" fn connect_to_send(
+    fd: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+) -> Option<c_int> {
+    let mut to = SocketName::room();
+    let was = inet_calls::begins_early(fd)?;
+    let before = inet_calls::before_connect(fd, name, length, &mut to);
+    inet_calls::has_begun_early(fd, was);
+    match before {
+        Before::Machine => None,
+        Before::Done(answer) => Some(answer),
+        Before::To => Some(connect_natively(fd, &to)),
+    }
+}
+
+/// connect(2) to a name that was stored.
+fn connect_natively(fd: c_int, to: &SocketName) -> c_int {
+    let native = to.bytes();
+    let answer = real!(connect(
+        fd,
+        native.as_ptr().cast(),
+        native.len() as socklen_t
+    ));
+    sending::forget_options();
+    inet_calls::after_connect(fd, answer)
 }
 
 /// connect(2) in a process that has a netlink socket, or is in a net that has addresses.

@@ -12,7 +12,7 @@ use crate::waiting::deadline::Deadline;
 use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
-use memtun_calls::inet::call::Step;
+use memtun_calls::inet::call::{told_with_v4, Step};
 use memtun_calls::inet::connect::{is_replaced, Pending};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
@@ -166,6 +166,34 @@ pub extern "C" fn before_connect(
     let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
     let read = |memory: &OwnMemory| name::read(memory, name as usize, length as usize);
     before(step(fd, read, connect), to)
+}
+
+/// Called before connect(2) where data is sent by the same call (MSG_FASTOPEN). Returns what
+/// TCP_FASTOPEN_CONNECT was, of a socket of TCP that is not connected: of others the kernel says
+/// what is wrong with that.
+#[cold]
+#[inline(never)]
+pub extern "C" fn begins_early(fd: c_int) -> Option<c_int> {
+    let socket = Descriptor(fd);
+    let was = errno::keep(|| {
+        let protocol = socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
+        if protocol != libc::IPPROTO_TCP {
+            return Ok(None);
+        }
+        let was = socket.option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)?;
+        // The host process is told of it with what else is set.
+        socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
+        Ok::<_, Errno>(Some(was))
+    });
+    was.ok().flatten()
+}
+
+/// Called when the host process was told.
+#[cold]
+#[inline(never)]
+pub extern "C" fn has_begun_early(fd: c_int, was: c_int) {
+    let socket = Descriptor(fd);
+    let _ = errno::keep(|| socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, was));
 }
 
 /// Does connect(2) end a connection (AF_UNSPEC)?
@@ -493,9 +521,7 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     } else if is_shown(level, option) {
         note_tuning(fd, level, option);
     }
-    if level == libc::IPPROTO_IPV6
-        && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
-    {
+    if level == libc::IPPROTO_IPV6 && told_with_v4(option).is_some() {
         tell_too(fd, option);
     }
 }

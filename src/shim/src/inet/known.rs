@@ -4,7 +4,7 @@
 use super::notes;
 use crate::{asking, errno, gate, net};
 use memtun_kernel::net::NetDir;
-use memtun_stack::sockets::Table;
+use memtun_stack::sockets::{Protocol, Table};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
@@ -16,6 +16,18 @@ pub struct Known {
     pub net: &'static NetDir,
     /// The table.
     pub table: Table,
+}
+
+impl Known {
+    /// Is a descriptor that was noted, whose socket has this cookie, still one of UDP? Its number
+    /// may be another socket's since, by calls that this library has not seen.
+    pub fn is_still(&self, fd: i32, cookie: u64) -> bool {
+        let protocol = || sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PROTOCOL);
+        match self.table.socket(cookie) {
+            Some(entry) => entry.protocol == Protocol::Udp,
+            None => protocol() == Ok(libc::IPPROTO_UDP),
+        }
+    }
 }
 
 /// What is known; null until the net has had an address. It stays for the life of the process.

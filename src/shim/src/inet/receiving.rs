@@ -9,12 +9,12 @@ use super::{errors, known};
 use crate::buffers::{Buffers, Place};
 use crate::errno::{self, fence};
 use crate::table;
-use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::uaccess::{self, OwnMemory};
 use libc::{c_int, c_uint, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::Vector;
-use memtun_calls::inet::datagram::control;
 use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::datagram::shown::{show, Came};
 use memtun_calls::inet::Native;
 use memtun_calls::Memory;
 use memtun_kernel::tun::Source;
@@ -28,6 +28,13 @@ use std::net::SocketAddr;
 const LEAST: usize = report::HEAD;
 /// What is too short for that goes on in a buffer of this library.
 const PLACE: Place = Place::Behind(LEAST);
+
+/// Bytes of control messages that the kernel gives with a datagram at most.
+const CONTROL: usize = 1024;
+
+/// Room for control messages, aligned as they have to be.
+#[repr(align(8))]
+struct Control([u8; CONTROL]);
 
 /// Where the program wants what is received.
 #[derive(Clone, Copy)]
@@ -46,7 +53,9 @@ pub struct Receiving {
     tail: [u8; LEAST],
     flags: c_int,
     wanted: Wanted,
-    control_length: usize,
+    /// What the kernel says with a datagram. The program sees it in other words, which may be
+    /// longer.
+    control: Control,
 }
 
 /// What a hook does after the kernel's call.
@@ -69,7 +78,7 @@ impl Receiving {
             tail: [0; LEAST],
             flags,
             wanted,
-            control_length: 0,
+            control: Control([0; CONTROL]),
         }
     }
 
@@ -104,10 +113,11 @@ impl Receiving {
         // SAFETY: a message is a plain C struct.
         let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
         let buffers = Buffers::of_array(given.msg_iov, given.msg_iovlen, PLACE);
-        let mut this = Receiving::new(buffers, flags, Wanted::Message(message, given));
-        this.message.msg_control = given.msg_control;
-        this.control_length = given.msg_controllen;
-        Some(this)
+        Some(Receiving::new(
+            buffers,
+            flags,
+            Wanted::Message(message, given),
+        ))
     }
 
     /// Returns the message for the kernel's call, which is made before this value is moved.
@@ -121,22 +131,43 @@ impl Receiving {
         self.name.length = self.name.bytes.len() as socklen_t;
         self.message.msg_name = (&raw mut self.name.bytes).cast();
         self.message.msg_namelen = self.name.length;
-        self.message.msg_controllen = self.control_length as _;
+        if matches!(self.wanted, Wanted::Message(..)) {
+            self.message.msg_control = (&raw mut self.control.0).cast();
+            self.message.msg_controllen = CONTROL as _;
+        }
         self.message.msg_flags = 0;
         &raw mut self.message
     }
 
-    /// Called before the kernel's call. `Some` is what the program gets: an error has come.
+    /// Called before the kernel's call. `Some` says what becomes of it without that: an error has
+    /// come for the program, or another socket has the number now. (What is received from a stream
+    /// into more than the program's buffers would be lost.)
     #[cold]
     #[inline(never)]
-    pub extern "C" fn before(&self, fd: c_int) -> Option<ssize_t> {
-        let waiting = || {
-            let known = known::get()?;
-            errors::waiting(known, Descriptor(fd).cookie().ok()?)
-        };
-        let e = errno::keep(|| fence(|| Ok(waiting()))).ok()??;
-        errors::given(fd);
-        Some(errno::give::<isize>(Err(e)))
+    pub extern "C" fn before(&self, fd: c_int) -> Option<Next> {
+        let looked = errno::keep(|| {
+            fence(|| {
+                let Some(known) = known::get() else {
+                    return Ok(None);
+                };
+                let cookie = Descriptor(fd).cookie()?;
+                match known.is_still(fd, cookie) {
+                    true => Ok(errors::waiting(known, cookie)),
+                    false => Err(Errno(libc::ENOTSOCK)),
+                }
+            })
+        });
+        match looked {
+            Ok(None) => None,
+            Ok(Some(e)) => {
+                errors::given(fd);
+                Some(Next::Give(errno::give::<isize>(Err(e))))
+            }
+            Err(_) => {
+                table::forget_datagrams(fd);
+                Some(Next::Other)
+            }
+        }
     }
 
     /// Called with what the kernel's call has answered.
@@ -291,21 +322,28 @@ impl Receiving {
                 }
             }
             Wanted::Message(message, given) => {
-                if let (Some((_, flow)), Some(known)) = (from, known::get()) {
-                    let (at, length) = (given.msg_control, self.message.msg_controllen);
-                    let at = at as usize;
-                    let net = (known.net, &known.table);
-                    control::show(&UsedMemory, net, flow.as_ref(), at, length);
-                }
                 let mut after = given;
+                after.msg_flags = self.message.msg_flags;
+                let came = from.as_ref().zip(known::get());
+                let came = came.map(|((name, flow), known)| Came {
+                    net: known.net,
+                    table: &known.table,
+                    flow: flow.as_ref(),
+                    is_v6: name.ip().to_canonical().is_ipv6(),
+                });
+                let native = &self.control.0[..self.message.msg_controllen.min(CONTROL)];
+                let place = (given.msg_control as usize, given.msg_controllen);
+                let (used, control_cut) = show(&OwnMemory, came, native, place);
+                after.msg_controllen = used;
+                if control_cut {
+                    after.msg_flags |= libc::MSG_CTRUNC;
+                }
                 if !given.msg_name.is_null() {
                     let room = given.msg_namelen as usize;
                     let some = &name[..name.len().min(room)];
                     OwnMemory.write(given.msg_name as usize, some)?;
                     after.msg_namelen = name.len() as c_uint;
                 }
-                after.msg_controllen = self.message.msg_controllen;
-                after.msg_flags = self.message.msg_flags;
                 if cut {
                     after.msg_flags |= libc::MSG_TRUNC;
                 }

@@ -2,13 +2,14 @@
 //! that is stopped, and puts a question again that was not answered.
 #![forbid(unsafe_code)]
 
-use super::{Answer, Obstacle, Question, ANSWER, LONGEST};
+use super::kept::{Owner, KEPT};
+use super::{option, Answer, Obstacle, Question, ANSWER, LONGEST};
 use crate::sockets::question::ANSWER as SOCKET_ANSWER;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys, Fd, PathBuf, Room};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::time::Duration;
@@ -29,6 +30,12 @@ pub trait Start {
     /// Returns the path of what is started, for those who are told that it ends at once.
     fn command(&self) -> Option<PathBuf> {
         None
+    }
+
+    /// May a connection to the host process be kept for the next question, in a descriptor of this
+    /// process's? Not so where its memory is another one's, too.
+    fn keeps(&self) -> bool {
+        false
     }
 }
 
@@ -225,6 +232,11 @@ impl Call<'_> {
     }
 
     fn run(&mut self) -> Result<(), Errno> {
+        let owner = self.owner();
+        if let Some(answer) = owner.and_then(|owner| self.ask_on_kept(&owner)) {
+            return answer;
+        }
+        let stays = owner.is_some() && KEPT.is_wanted(now());
         loop {
             // The order matters: a host process that begins between these loads wakes the sleeper.
             let ready = self.net.host_ready.load(SeqCst);
@@ -234,9 +246,12 @@ impl Call<'_> {
                 epoch => connect(self.net, epoch),
             };
             match connected {
-                Ok(socket) => match self.talk(&socket)? {
+                Ok(socket) => match self.talk(socket.as_fd(), stays)? {
                     Talk::Answered(answer) => {
                         self.answered = true;
+                        if let Some(owner) = owner.filter(|owner| stays && owner.epoch == epoch) {
+                            KEPT.keep(&socket, &owner);
+                        }
                         return answer;
                     }
                     // One that ends each connection must not keep the processor busy. It may be the
@@ -257,6 +272,37 @@ impl Call<'_> {
             }
             if self.left(PATIENCE).is_none() {
                 return Err(Errno(libc::ETIMEDOUT));
+            }
+        }
+    }
+
+    /// Returns whose connection could be kept for this question; None where there is to be none.
+    fn owner(&self) -> Option<Owner> {
+        let question = self.question;
+        let epoch = self.net.host_epoch.load(Acquire);
+        let may = epoch != 0 && question.what.is_about_socket() && self.start.keeps();
+        may.then_some(Owner {
+            pid: question.pid,
+            uid: question.uid,
+            net: question.net,
+            epoch,
+        })
+    }
+
+    /// Puts the question on the connection that is kept, if there is one. None says that it has to
+    /// be put on another one.
+    fn ask_on_kept(&mut self, owner: &Owner) -> Option<Result<(), Errno>> {
+        let socket = KEPT.take(owner)?;
+        match self.talk(socket, true) {
+            Ok(Talk::Answered(answer)) => {
+                KEPT.give_back();
+                self.answered = true;
+                Some(answer)
+            }
+            // The host process has left who was silent for long, or has ended, or is stopped.
+            _ => {
+                KEPT.end();
+                None
             }
         }
     }
@@ -338,15 +384,20 @@ impl Call<'_> {
         Ok(())
     }
 
-    /// Puts the question on a connection, and receives the answer.
-    fn talk(&mut self, socket: &Fd) -> Result<Talk, Errno> {
-        let head = self.question.to_bytes();
+    /// Puts the question on a connection, which `stays` or not, and receives the answer.
+    fn talk(&mut self, socket: BorrowedFd<'_>, stays: bool) -> Result<Talk, Errno> {
+        let stays = if stays { option::STAYS } else { 0 };
+        let question = Question {
+            options: self.question.options | stays,
+            ..*self.question
+        };
+        let head = question.to_bytes();
         let mut parts: [&[u8]; sys::MOST_PARTS] = [&[]; sys::MOST_PARTS];
         parts[0] = &head;
         parts[1..=self.payload.len()].copy_from_slice(self.payload);
         let parts = &parts[..=self.payload.len()];
         loop {
-            match sys::send(socket.as_fd(), parts) {
+            match sys::send(socket, parts) {
                 Ok(_) => break,
                 Err(Errno(libc::EINTR)) => {}
                 Err(Errno(libc::EAGAIN)) => match self.wait(socket, libc::POLLOUT)? {
@@ -373,7 +424,7 @@ impl Call<'_> {
         loop {
             // A host process that never ends its answer must not keep the program.
             self.left(PATIENCE).ok_or(Errno(libc::ETIMEDOUT))?;
-            let n = match sys::receive(socket.as_fd(), room, libc::MSG_TRUNC) {
+            let n = match sys::receive(socket, room, libc::MSG_TRUNC) {
                 Ok(0) | Err(Errno(libc::ECONNRESET)) => return Ok(Talk::Lost),
                 Ok(n) => n,
                 Err(Errno(libc::EINTR)) => continue,
@@ -408,9 +459,9 @@ impl Call<'_> {
 
     /// Waits for the host process. None says to go on; otherwise the connection is of no use any
     /// more.
-    fn wait(&self, socket: &Fd, events: i16) -> Result<Option<Talk>, Errno> {
+    fn wait(&self, socket: BorrowedFd<'_>, events: i16) -> Result<Option<Talk>, Errno> {
         let mut fds = [libc::pollfd {
-            fd: socket.raw(),
+            fd: socket.as_raw_fd(),
             events,
             revents: 0,
         }];
@@ -418,7 +469,9 @@ impl Call<'_> {
         match sys::poll(&mut fds, Some(time)) {
             Err(Errno(libc::EINTR)) => Ok(None),
             Err(e) => Err(e),
-            Ok(0) if time == SUSPICIOUS && is_stopped(socket) => Ok(Some(Talk::Stopped)),
+            Ok(0) if time == SUSPICIOUS && is_stopped(sys::peer(socket.as_fd())?.pid) => {
+                Ok(Some(Talk::Stopped))
+            }
             Ok(_) => Ok(None),
         }
     }
@@ -479,14 +532,14 @@ fn connect(net: &NetDir, epoch: u64) -> Result<Fd, Errno> {
 pub fn stopped(net: &NetDir, epoch: u64) -> Option<i32> {
     let socket = connect(net, epoch).ok()?;
     let peer = sys::peer(socket.as_fd()).ok()?;
-    (peer.uid == sys::effective_uid() && is_stopped(&socket)).then_some(peer.pid)
+    (peer.uid == sys::effective_uid() && is_stopped(peer.pid)).then_some(peer.pid)
 }
 
-/// Is the process at the other end stopped, by a signal or by a debugger?
-fn is_stopped(socket: &Fd) -> bool {
+/// Is the process stopped, by a signal or by a debugger?
+pub fn is_stopped(pid: i32) -> bool {
     let stat = || -> Result<bool, Errno> {
         let mut path = PathBuf::concat(&[b"/proc/"])?;
-        path.push_number(sys::peer(socket.as_fd())?.pid.max(0) as u64)?;
+        path.push_number(pid.max(0) as u64)?;
         path.push(b"/stat")?;
         let file = sys::open_internal(path.cstr(), libc::O_RDONLY, 0)?;
         let mut text = [0; 256];

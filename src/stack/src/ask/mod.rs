@@ -7,18 +7,28 @@
 #![forbid(unsafe_code)]
 
 mod client;
+mod kept;
 mod obstacle;
 pub mod place;
 mod starter;
 
-pub use client::{ask, forbidden, is_answering, stopped, Start};
+pub use client::{ask, forbidden, is_answering, is_stopped, stopped, Start};
 pub use obstacle::Obstacle;
 pub use starter::Command;
 
 use crate::wire::{u16_at, u32_at};
+use memtun_sys::quiet;
+
+/// Called in a child of fork(2): its parent's connection to the host process is not its own.
+pub fn forked() {
+    // A sandbox may allow less than what that needs.
+    if quiet::may_all() {
+        kept::KEPT.forked();
+    }
+}
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 5;
+pub const VERSION: u32 = 6;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -111,6 +121,8 @@ pub mod option {
     pub const DRIVER: u16 = 8;
     /// The messages are those of generic netlink, to the family "ethtool".
     pub const GENERIC: u16 = 16;
+    /// The connection stays after the answer: the asker may put another question on it.
+    pub const STAYS: u16 = 32;
 }
 
 /// The head of a question; the payload follows.

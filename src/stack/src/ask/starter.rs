@@ -6,6 +6,7 @@ use memtun_abi::{Decimal, Errno};
 use memtun_kernel::net::NetDir;
 use memtun_kernel::settings::{self, Host};
 use memtun_sys::{self as sys, PathBuf};
+use std::ffi::CStr;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -115,8 +116,43 @@ fn nobody_waits_for(fd: i32) -> bool {
     sys::fstat(fd).is_ok_and(|st| kinds.iter().any(|kind| sys::is_kind(&st, *kind)))
 }
 
-impl Start for Command<'_> {
-    fn start(&self, net: &NetDir, before: u64) -> Result<Option<sys::Fd>, Errno> {
+impl Command<'_> {
+    /// Starts a process that waits until the host process of this epoch is killed, and sees to it
+    /// that there is another one; `watch` is the id of that process if it is to be replaced when it
+    /// is stopped, too. The descriptor is the end of a pipe by which each of the two hears that the
+    /// other one has ended.
+    ///
+    /// # Errors
+    ///
+    /// As of [`Start::start`].
+    pub fn stand_by(
+        &self,
+        net: &NetDir,
+        epoch: u64,
+        watch: Option<u32>,
+    ) -> Result<Option<sys::Fd>, Errno> {
+        let watch = watch
+            .map(|pid| PathBuf::concat(&[Decimal::new(pid.into()).as_bytes()]))
+            .transpose()?;
+        let mut more: [&CStr; 2] = [c"--watch", c""];
+        let more = match &watch {
+            Some(pid) => {
+                more[1] = pid.cstr();
+                &more[..]
+            }
+            None => &[],
+        };
+        self.run(c"stand-by", net, epoch, more)
+    }
+
+    /// Starts the command with a verb for the net and an epoch, and with `more` arguments.
+    fn run(
+        &self,
+        verb: &CStr,
+        net: &NetDir,
+        epoch: u64,
+        more: &[&CStr],
+    ) -> Result<Option<sys::Fd>, Errno> {
         let host = match settings::host(self.host.unwrap_or_default()) {
             Some(Host::Off) => return Err(Errno(libc::ENOSYS)),
             said => said.map_or("", settings::host_word),
@@ -126,26 +162,34 @@ impl Start for Command<'_> {
             return Err(Errno(libc::ENOSYS));
         };
         let word = |bytes: &[u8]| PathBuf::concat(&[bytes]);
-        let after = word(Decimal::new(before).as_bytes())?;
+        let after = word(Decimal::new(epoch).as_bytes())?;
         let owner = net
             .owner()
             .map(|uid| word(Decimal::new(uid.into()).as_bytes()));
         let owner = owner.transpose()?;
         let dir = word(net.path())?;
         let host = PathBuf::concat(&[settings::HOST.as_bytes(), b"=", host.as_bytes()])?;
-        let mut words = [c""; sys::MOST_WORDS];
-        words[..6].copy_from_slice(&[
+        let of_net = [
             c"memtun",
-            c"host",
+            verb,
             c"--after",
             after.cstr(),
             c"--net",
             dir.cstr(),
-        ]);
-        let mut count = 6;
-        if let Some(owner) = &owner {
-            words[6..8].copy_from_slice(&[c"--owner", owner.cstr()]);
-            count = 8;
+        ];
+        let mut of_owner: [&CStr; 2] = [c"--owner", c""];
+        let of_owner = match &owner {
+            Some(owner) => {
+                of_owner[1] = owner.cstr();
+                &of_owner[..]
+            }
+            None => &[],
+        };
+        let mut words = [c""; sys::MOST_WORDS];
+        let mut count = 0;
+        for word in of_net.iter().chain(of_owner).chain(more) {
+            words[count] = word;
+            count += 1;
         }
         let log = self.log.filter(|log| !log.is_empty());
         let level = PathBuf::concat(&[settings::LOG.as_bytes(), b"=", log.unwrap_or_default()])?;
@@ -161,6 +205,12 @@ impl Start for Command<'_> {
             }
             _ => e,
         })
+    }
+}
+
+impl Start for Command<'_> {
+    fn start(&self, net: &NetDir, before: u64) -> Result<Option<sys::Fd>, Errno> {
+        self.run(c"host", net, before, &[])
     }
 
     fn command(&self) -> Option<PathBuf> {

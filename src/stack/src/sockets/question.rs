@@ -27,8 +27,6 @@ pub mod set {
     pub const AUTOBIND: u32 = 128;
     /// IP_RECVERR or IPV6_RECVERR.
     pub const RECEIVES_ERRORS: u32 = 256;
-    /// IP_BIND_ADDRESS_NO_PORT.
-    pub const NO_PORT: u32 = 512;
     /// IP_MULTICAST_LOOP or IPV6_MULTICAST_LOOP is set, as it is at first.
     pub const MULTICAST_LOOP: u32 = 1024;
     /// The program cannot send by itself: [`Path::alias`](super::Path::alias) is needed.

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 /// Length in bytes of the values.
-pub const TUNING: usize = 36;
+pub const TUNING: usize = 40;
 
 /// Bits of [`Tuning::flags`].
 pub mod tune {
@@ -10,6 +10,8 @@ pub mod tune {
     pub const NO_DELAY: u32 = 1;
     /// SO_KEEPALIVE.
     pub const KEEPALIVE: u32 = 2;
+    /// TCP_FASTOPEN_CONNECT, or MSG_FASTOPEN.
+    pub const OPENS_EARLY: u32 = 4;
 }
 
 /// What a program has set on a socket of TCP, 0 where it has set nothing.
@@ -33,6 +35,8 @@ pub struct Tuning {
     pub defer: u32,
     /// TCP_LINGER2, in seconds.
     pub linger: u32,
+    /// TCP_FASTOPEN: how many connections may be open before their SYN is answered.
+    pub fast_open: u32,
 }
 
 impl Tuning {
@@ -48,6 +52,7 @@ impl Tuning {
             self.buffer,
             self.defer,
             self.linger,
+            self.fast_open,
         ];
         let mut bytes = [0; TUNING];
         for (to, word) in bytes.chunks_exact_mut(4).zip(words) {
@@ -72,6 +77,7 @@ impl Tuning {
             buffer: word(6),
             defer: word(7),
             linger: word(8),
+            fast_open: word(9),
         }
     }
 }

@@ -5,7 +5,8 @@
 //! program itself is one of these, its own child stays in between. That one was made by clone(2)
 //! without a signal and never executes a program, which would give it one: so only wait(2) with
 //! __WALL or __WCLONE sees it. It is what is left of a copy of the program's memory, one page of
-//! code.
+//! code. It gets the orphans of what it keeps (a host process and who stands by for it start one
+//! another), so that the program does not.
 
 use crate::quiet::{may, Extra};
 use crate::{check, syscall, Errno};
@@ -92,8 +93,12 @@ pub unsafe fn keep() -> ! {
         0,
         0,
     ];
-    // SAFETY: prctl(2) reads a NUL-terminated string.
-    unsafe { syscall(libc::SYS_prctl, name) };
+    let reaper = [libc::PR_SET_CHILD_SUBREAPER as usize, 1, 0, 0, 0, 0];
+    // SAFETY: prctl(2) reads a NUL-terminated string, and a number.
+    unsafe {
+        syscall(libc::SYS_prctl, name);
+        syscall(libc::SYS_prctl, reaper);
+    }
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the code below uses registers only, and no memory but the pages that it stands in,
     // which it leaves. It never comes back.

@@ -1,16 +1,21 @@
 //! What the program has written and the other side has not acknowledged.
 #![forbid(unsafe_code)]
 
-/// A ring of bytes that grows with what is in it, up to a bound: who writes little costs little.
+/// A ring of bytes that grows with what is in it, up to a bound, and that is given back when it is
+/// empty: ten thousand idle connections are cheap.
 #[derive(Debug, Default)]
 pub(crate) struct Buffer {
     bytes: Vec<u8>,
     start: usize,
     length: usize,
+    /// What it begins with the next time: who has written much at once will again.
+    next: usize,
 }
 
-/// What the ring has at first.
-const LEAST: usize = 16 * 1024;
+/// What the ring has at first, at the beginning of a connection and later on.
+const FIRST: [usize; 2] = [2 * 1024, 16 * 1024];
+/// How many times as large it becomes where it is full.
+const FACTOR: usize = 4;
 /// What it has at most, and what of that is for what has not arrived: where there are gaps, what
 /// has arrived beyond them does not keep more from being written.
 const MOST: usize = 1024 * 1024;
@@ -28,7 +33,8 @@ impl Buffer {
 
     /// Grows where it is full; what is in it lies in one piece afterwards.
     fn grow(&mut self) {
-        let capacity = (self.bytes.len() * 2).clamp(LEAST, MOST);
+        let least = self.next.max(FIRST[0]);
+        let capacity = (self.bytes.len() * FACTOR).clamp(least, MOST);
         if capacity <= self.bytes.len() {
             return;
         }
@@ -88,8 +94,8 @@ impl Buffer {
             0 => 0,
             _ => (self.start + count) % self.bytes.len(),
         };
-        // A large ring that is empty goes: ten thousand idle connections are cheap.
-        if self.length == 0 && self.bytes.len() > LEAST {
+        if self.length == 0 {
+            self.next = self.bytes.len().min(FIRST[1]);
             self.bytes = Vec::new();
         }
     }

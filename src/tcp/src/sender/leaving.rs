@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use super::board::Sent;
+use super::burst::{largest, New};
 use super::trip::SHORTEST;
 use super::{Mode, Sender};
 use crate::segment::{before, FIN, PSH};
@@ -61,10 +62,14 @@ impl Sender {
                 self.board.next_lost()
             };
             let left = match repeat {
-                Some((place, sent)) => self.leave_again(place, sent, now, emit),
+                Some((place, sent)) => {
+                    self.part(emit);
+                    self.leave_again(place, sent, now, emit)
+                }
                 None => self.leave_new(now, emit),
             };
             if !left {
+                self.part(emit);
                 if self.next == self.end() && !limited && !self.board.has_lost() {
                     let flight = self.flight();
                     self.board.rate.idles(flight);
@@ -74,6 +79,7 @@ impl Sender {
                 return true;
             }
         }
+        self.part(emit);
         self.fresh_first = false;
         self.used(limited);
         self.watch(now);
@@ -103,7 +109,8 @@ impl Sender {
 
     /// A connection that was silent for long does not send a whole window at once.
     fn after_idle(&mut self, now: Duration) {
-        if !self.board.is_empty() || self.next == self.end() {
+        // What no window lets out does not count as sent (tcp_slow_start_after_idle_check).
+        if self.rests || !self.board.is_empty() || self.fits().is_none() {
             return;
         }
         if let Some(at) = self.sent_at {
@@ -138,7 +145,15 @@ impl Sender {
             self.fresh_first = false;
             return false;
         };
-        self.put(self.next, count, fin, emit);
+        let sequence = self.next;
+        self.join(
+            New {
+                sequence,
+                count,
+                fin,
+            },
+            emit,
+        );
         self.window.left(count as usize + HEAD, now);
         let end = self.next.wrapping_add(count + u32::from(fin));
         if self.board.is_empty() {
@@ -156,6 +171,32 @@ impl Sender {
         }
         self.plan_probe(now);
         true
+    }
+
+    /// A segment of new data leaves, or waits for the next one.
+    fn join(&mut self, new: New, emit: &mut dyn FnMut(Piece<'_>)) {
+        if !self.burst.goes_on(self.segment()) {
+            self.part(emit);
+            // tcp_update_pacing_rate, and tcp_cwnd_test.
+            let window = self.window.size;
+            let slow = window < self.window.threshold / 2;
+            let share = if slow { 200 } else { 120 };
+            let out = u64::from(window.max(self.board.len())) * u64::from(self.segment());
+            let trips = (self.trip.smoothed(), self.trip.shortest());
+            let most = largest(out * share / 100, self.segment(), trips.0, trips.1);
+            let quota = (window / 2).min(window.saturating_sub(self.flight()));
+            self.burst.begin(most.min(quota.max(1)));
+        }
+        if let Some(last) = self.burst.keep(new) {
+            self.put((last.sequence, last.count), last.fin, false, emit);
+        }
+    }
+
+    /// Nothing more follows in this piece.
+    fn part(&mut self, emit: &mut dyn FnMut(Piece<'_>)) {
+        if let Some((last, several)) = self.burst.end() {
+            self.put((last.sequence, last.count), last.fin, several, emit);
+        }
     }
 
     fn leave_again(
@@ -182,7 +223,7 @@ impl Sender {
     fn repeat(&mut self, place: usize, sent: Sent, now: Duration, emit: &mut dyn FnMut(Piece<'_>)) {
         let fin = before(self.end(), sent.end);
         let count = sent.end.wrapping_sub(sent.start) - u32::from(fin);
-        self.put(sent.start, count, fin, emit);
+        self.put((sent.start, count), fin, false, emit);
         self.window.left(count as usize + HEAD, now);
         self.board.repeat(place, now);
         self.sent_at = Some(now);
@@ -192,12 +233,18 @@ impl Sender {
     }
 
     /// Hands one segment on.
-    fn put(&self, sequence: u32, count: u32, fin: bool, emit: &mut dyn FnMut(Piece<'_>)) {
+    fn put(
+        &self,
+        (sequence, count): (u32, u32),
+        fin: bool,
+        pushes: bool,
+        emit: &mut dyn FnMut(Piece<'_>),
+    ) {
         let offset = sequence.wrapping_sub(self.oldest) as usize;
         let data = self.buffer.slices(offset, count as usize);
         let last = sequence.wrapping_add(count) == self.end();
         let mut flags = 0;
-        if last && count > 0 {
+        if (last || pushes) && count > 0 {
             flags |= PSH;
         }
         if fin {
@@ -320,6 +367,7 @@ impl Sender {
                 }
             } else {
                 self.leave_new(now, emit);
+                self.part(emit);
             }
             self.probed = Some((self.next, again));
             self.probe = None;
@@ -345,6 +393,7 @@ impl Sender {
         self.equal = 0;
         let flight = self.board.flight();
         self.window.collapse(flight, fresh);
+        (self.slowed, self.reduced) = (None, true);
         if fresh {
             self.begin_undo();
         }
@@ -364,7 +413,7 @@ impl Sender {
         let left = self.end().wrapping_sub(self.next);
         if (inside as i32) > 0 && left > 0 {
             let count = inside.min(left).min(self.segment());
-            self.put(self.next, count, false, emit);
+            self.put((self.next, count), false, false, emit);
             let end = self.next.wrapping_add(count);
             self.board.push(self.next, end, now);
             self.next = end;

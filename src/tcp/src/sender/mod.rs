@@ -8,6 +8,7 @@
 //! | `bbr` | the same, where the machine's kernel is set to BBR; `rate` what that is told |
 //! | `trip` | how long a round trip takes |
 //! | `news` | what an acknowledgement changes |
+//! | `burst` | which segments leave as one piece |
 //! | `leaving` | what leaves now, and what a timer brings |
 //! | `chrono` | how long something was so |
 //! | `told` | what TCP_INFO says |
@@ -19,6 +20,7 @@
 mod bbr;
 mod board;
 mod buffer;
+mod burst;
 mod chrono;
 mod leaving;
 mod news;
@@ -35,6 +37,7 @@ pub(crate) use news::Ack;
 use crate::segment::before;
 use board::Board;
 use buffer::Buffer;
+use burst::Burst;
 use chrono::Chrono;
 use trip::Trip;
 use window::Window;
@@ -85,6 +88,10 @@ pub(crate) struct Sender {
     fresh_first: bool,
     /// The last number when a probe was sent for the tail, and whether it was a second sending.
     probed: Option<(u32, bool)>,
+    /// The window goes down because of marks, until something beyond this is acknowledged.
+    slowed: Option<u32>,
+    /// It has begun to go down, whatever for.
+    reduced: bool,
     /// The first one was sent again in a recovery in which nothing else could be.
     rescued: bool,
     timer: Option<Duration>,
@@ -99,8 +106,11 @@ pub(crate) struct Sender {
     bbr: bool,
     /// More leaves then; none: it is not the pace that keeps it.
     pace: Option<Duration>,
+    burst: Burst,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
+    /// A window stays what it was while nothing is sent.
+    rests: bool,
     /// Short segments do not wait (TCP_NODELAY).
     no_delay: bool,
     /// The number after the last urgent byte.
@@ -128,12 +138,23 @@ impl Sender {
         }
         (self.oldest, self.next, self.high) = (first, first, first);
         (self.used_until, self.short_end, self.first) = (first, first, first);
-        if let Some(trip) = trip {
-            self.trip.measure(trip, now);
+        match trip {
+            Some(trip) => self.trip.measure(trip, now),
+            None => self.trip.is_unsure(),
         }
         if self.bbr {
             let size = self.segment();
             self.window.use_bbr(trip, size, now);
+        }
+    }
+
+    /// The first round trip of one that had data in its SYN.
+    pub(crate) fn met(&mut self, trip: Duration, now: Duration) {
+        self.trip.measure(trip, now);
+        self.again_timer(now);
+        if self.bbr {
+            let size = self.segment();
+            self.window.use_bbr(Some(trip), size, now);
         }
     }
 
@@ -163,6 +184,10 @@ impl Sender {
     /// What was written last is urgent.
     pub(crate) fn press(&mut self) {
         self.urgent = Some(self.end());
+    }
+
+    pub(crate) fn set_rests(&mut self, rests: bool) {
+        self.rests = rests;
     }
 
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
@@ -248,7 +273,12 @@ impl Sender {
     }
 
     fn reduces(&self) -> bool {
-        self.mode == Mode::Recovery
+        self.mode == Mode::Recovery || self.slowed.is_some()
+    }
+
+    /// Whether the window has begun to go down since somebody has asked.
+    pub(crate) fn has_reduced(&mut self) -> bool {
+        std::mem::take(&mut self.reduced)
     }
 
     fn again_timer(&mut self, now: Duration) {

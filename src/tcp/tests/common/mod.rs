@@ -66,6 +66,10 @@ pub fn settings(seed: u64) -> Settings {
         service: 0,
         offer: memtun_tcp::Offer::default(),
         patience: MILLI * 500,
+        fast_open: None,
+        asks_cookie: false,
+        cookies: false,
+        rests: false,
     }
 }
 

@@ -80,6 +80,16 @@ impl Manner {
         Duration::from_secs(self.tuning.defer.into())
     }
 
+    /// Is a cookie asked for, to send data in a SYN (TCP_FASTOPEN_CONNECT, MSG_FASTOPEN)?
+    pub fn asks_cookie(&self) -> bool {
+        self.tuning.flags & tune::OPENS_EARLY != 0
+    }
+
+    /// Does it take data in a SYN (TCP_FASTOPEN)?
+    pub fn opens_early(&self) -> bool {
+        self.tuning.fast_open > 0
+    }
+
     /// Returns how long the end of the other side is waited for when the program has closed its
     /// socket (TCP_LINGER2).
     pub fn lingers(&self) -> Duration {

@@ -18,7 +18,8 @@ use memtun_abi::Errno;
 use memtun_ip::Packet;
 use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
-use memtun_tcp::{Connection, Segment, State};
+use memtun_tcp::{Connection, FastOpen, Segment, State};
+use std::hash::BuildHasher;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
@@ -66,7 +67,7 @@ impl Tcp {
             error: 0,
         };
         // What there is no room or no way for is dropped, as by a kernel.
-        if !self.begin_legs(sockets) {
+        if !self.begin_legs(sockets) || !self.has_room() {
             return true;
         }
         let Ok(way) = out.way(&flow) else { return true };
@@ -75,7 +76,11 @@ impl Tcp {
         let manner = manner.unwrap_or_default();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(&flow, usual, &way, &manner);
+        let fast = (view.settings.fast_open, view.settings.fast_open_key);
+        let others = (view.settings.cookies, view.settings.rests);
+        let mut settings = self.settings(&flow, usual, &way, &manner);
+        (settings.cookies, settings.rests) = others;
+        settings.fast_open = self.fast_open(fast, &manner);
         let now = self.now();
         let connection = Connection::accept(packet.bytes(), &settings, now);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
@@ -101,6 +106,22 @@ impl Tcp {
             }
         }
         true
+    }
+
+    /// Whether data in a SYN is taken: bits of net.ipv4.tcp_fastopen.
+    fn fast_open(&self, (bits, key): (i64, Option<[u8; 16]>), manner: &Manner) -> Option<FastOpen> {
+        const SERVES: i64 = 2;
+        const WITHOUT_COOKIE: i64 = 0x200;
+        const ALL_LISTENERS: i64 = 0x400;
+        let wanted = manner.opens_early() || bits & ALL_LISTENERS != 0;
+        (bits & SERVES != 0 && wanted).then(|| {
+            let own = [0_u64, 1].map(|half| self.clocks.hash_one(("cookies", half)).to_le_bytes());
+            let own = own.concat().try_into().unwrap_or_default();
+            FastOpen {
+                key: key.unwrap_or(own),
+                trusts: bits & WITHOUT_COOKIE != 0,
+            }
+        })
     }
 
     /// Answers a SYN.
@@ -141,17 +162,19 @@ impl Live {
                 self.stage = Stage::Arriving(listener);
                 return After::Stays;
             }
-            State::Ended(_) => return After::Over,
-            State::Open => {}
+            // One that is over already has its place in the queue nevertheless.
+            State::Ended(_) if !self.connection.was_open() => return After::Over,
+            State::Ended(_) | State::Open => {}
         }
         let until = self.connection.opened() + self.defers;
-        if self.connection.available() == 0 && now < until {
+        let is_open = self.connection.state() == State::Open;
+        if is_open && self.connection.available() == 0 && now < until {
             self.again = Some(until);
             self.stage = Stage::Arriving(listener);
             return After::Stays;
         }
         let refused = Errno(libc::ECONNREFUSED);
-        let reached = reach(sockets, &listener, self.alias);
+        let reached = reach(sockets, legs, &listener, self.alias);
         let ours =
             |sockets: &mut Sockets, own| sockets.is_ours(Protocol::Tcp, listener.native, own);
         match reached {
@@ -181,12 +204,13 @@ impl Live {
 /// Connects to a socket that listens. Returns the leg with its own name, and how far that came.
 fn reach(
     sockets: &mut Sockets,
+    legs: &Legs,
     listener: &Listener,
     alias: Ipv4Addr,
 ) -> Result<(Leg, SocketAddr, Connected), Errno> {
     let (leg, own) = match listener.from_loopback {
         true => {
-            let leg = Leg::bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
+            let leg = legs.bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
             let own = leg.own_name().ok_or(Errno(libc::ENOTCONN))?;
             // All come from the same address there: who this is, the port tells.
             sockets.name_v6_leg(Protocol::Tcp, own.port(), Some(alias));
@@ -195,7 +219,7 @@ fn reach(
         false => {
             // The port says to the program that it is the host process: nobody else can bind it.
             let own = (alias, sockets.ports().plug).into();
-            (Leg::bound(&own, true)?, own)
+            (legs.bound(&own, true)?, own)
         }
     };
     let connected = leg.connect(&listener.native);

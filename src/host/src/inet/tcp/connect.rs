@@ -30,6 +30,9 @@ const MOMENT: Duration = Duration::from_millis(2);
 const SHORT: Duration = Duration::from_micros(500);
 /// How long a program may take from the answer to its connect.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// When so much of that is left, the program should have come long ago, and what has no owner may
+/// be somebody else's.
+const FOREIGN: Duration = Duration::from_secs(9);
 /// How soon a program that has not come to its connect is looked for again.
 const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
@@ -64,7 +67,7 @@ impl Tcp {
             sockets.end_flow(alias);
             reply.give(Err(Errno(errno)));
         };
-        if !self.begin_legs(sockets) {
+        if !self.begin_legs(sockets) || !self.has_room() {
             return refuse(sockets, reply, libc::ENOBUFS);
         }
         let way = match out.way(&flow) {
@@ -74,7 +77,12 @@ impl Tcp {
         let now = self.now();
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
-        let settings = self.settings(&flow, usual, &way.1, &opening.manner);
+        /// The bit of net.ipv4.tcp_fastopen for those that connect.
+        const CONNECTS: i64 = 1;
+        let asks = view.settings.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
+        let rests = view.settings.rests;
+        let mut settings = self.settings(&flow, usual, &way.1, &opening.manner);
+        (settings.asks_cookie, settings.rests) = (asks, rests);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
@@ -149,6 +157,12 @@ impl Tcp {
         self.legs.is_some()
     }
 
+    /// Is there a descriptor for another connection?
+    pub(super) fn has_room(&self) -> bool {
+        let legs = self.legs.as_ref();
+        legs.is_some_and(|legs| legs.have_room(self.aliases.len()))
+    }
+
     /// Accepts a program that was told that it is connected. While others wait, there is another
     /// event.
     pub(super) fn accept_open(&mut self, sockets: &mut Sockets) {
@@ -174,16 +188,32 @@ impl Tcp {
             return Some(leg);
         };
         let ours = sockets.is_ours(Protocol::Tcp, other, own);
+        let is_gone = !ours && sockets.is_nobodys(Protocol::Tcp, other, own);
+        let now = self.now();
         let Some(legs) = self.legs.clone() else {
             return Some(leg);
         };
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let expected = match &live.stage {
-            Stage::Expected(opening, _) => opening.native.port() == other.port(),
-            _ => false,
+        let (native, until) = match &live.stage {
+            Stage::Expected(opening, until) => (Some(opening.native), *until),
+            _ => (None, now),
         };
+        let expected = native.is_some_and(|native| native.port() == other.port());
+        // One that the program has reset already (SO_LINGER of 0) has no owner any more. What it
+        // has written is sent, as by a kernel: the name was the program's until then, and whoever
+        // comes to its connect comes at once.
+        let is_reset = native == Some(other) && is_gone;
+        let ours = ours || is_reset && now + FOREIGN < until;
+        if is_reset && !ours {
+            // Whose it was, nobody can tell any more. What it has sent is not taken; that the
+            // program has closed its socket with a reset, it may say.
+            live.connection.abort();
+            live.stage = Stage::Over;
+            self.touch(number);
+            return None;
+        }
         if !ours || !expected || legs.add(&leg, number, live.serial).is_err() {
             return Some(leg);
         }
@@ -396,7 +426,7 @@ impl Live {
                 let hangs = sockets.native(Protocol::Tcp, opening.native, plug);
                 // Where it does not hang, somebody else may listen by now.
                 let bound = match hangs {
-                    Some(_) => Leg::bound(&plug, true),
+                    Some(_) => legs.bound(&plug, true),
                     None => Err(Errno(libc::ENOTCONN)),
                 };
                 match bound {
@@ -421,6 +451,13 @@ impl Live {
             (Connected::NotYet, Some(leg)) => {
                 self.stage = Stage::Bridging(opening, Some(leg), until);
                 now >= until
+            }
+            // It did hang, and is gone: the program has closed it, with a reset perhaps.
+            (Connected::No(_), leg)
+                if (leg.is_some() || self.hung)
+                    && sockets.is_nobodys(Protocol::Tcp, opening.native, plug) =>
+            {
+                true
             }
             (_, _) => {
                 self.stage = Stage::Bridging(opening, None, until);

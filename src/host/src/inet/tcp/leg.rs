@@ -250,6 +250,8 @@ impl Leg {
     /// Ends it so that the program sees ECONNRESET.
     pub fn reset(mut self) {
         self.is_reset = true;
+        // At once: what it is closed by comes later.
+        let _ = net::connect_unspec(&self.socket);
     }
 }
 

@@ -3,13 +3,15 @@
 
 use super::leg::Leg;
 use memtun_abi::Errno;
+use memtun_kernel::Cause;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
 use rustix::event::{eventfd, EventfdFlags};
 use rustix::io::Errno as Native;
 use rustix::process::{getrlimit, setrlimit, Resource, Rlimit};
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::AtomicBool;
-use std::sync::atomic::Ordering::SeqCst;
+use std::net::SocketAddr;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::sync::Mutex;
 use std::time::Instant;
 
@@ -33,6 +35,10 @@ pub struct Legs {
     /// Until when the thread sleeps; None while it does not.
     sleeps: Mutex<Option<Instant>>,
     pub(super) over: AtomicBool,
+    /// How many descriptors this process may have, as was seen last.
+    limit: AtomicUsize,
+    /// The log has said that there are no more.
+    said: AtomicBool,
 }
 
 /// One event.
@@ -55,8 +61,15 @@ fn errno(e: Native) -> Errno {
     Errno(e.raw_os_error())
 }
 
-/// Each connection needs a descriptor: as many as this process may have.
-fn raise_limit() {
+/// How many of so many descriptors no connection takes: questions come on descriptors, too, and
+/// interfaces are looked at by them.
+fn kept(limit: usize) -> usize {
+    const KEPT: usize = 64;
+    KEPT.min(limit / 4)
+}
+
+/// Each connection needs a descriptor: as many as this process may have. Returns how many.
+fn raise_limit() -> usize {
     let limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum || limit.current.is_some() && limit.maximum.is_none() {
         let raised = Rlimit {
@@ -65,6 +78,8 @@ fn raise_limit() {
         };
         let _ = setrlimit(Resource::Nofile, raised);
     }
+    let limit = getrlimit(Resource::Nofile).current;
+    limit.and_then(|n| n.try_into().ok()).unwrap_or(usize::MAX)
 }
 
 impl Legs {
@@ -74,7 +89,7 @@ impl Legs {
     ///
     /// EMFILE and others.
     pub fn new(open: BorrowedFd<'_>) -> Result<Legs, Errno> {
-        raise_limit();
+        let limit = raise_limit();
         memtun_sys::give_large_memory_back();
         let epoll = epoll::create(CreateFlags::CLOEXEC).map_err(errno)?;
         let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
@@ -86,11 +101,61 @@ impl Legs {
             wakes,
             sleeps: Mutex::new(None),
             over: AtomicBool::new(false),
+            limit: AtomicUsize::new(limit),
+            said: AtomicBool::new(false),
         })
+    }
+
+    /// Is there a descriptor for another connection, where there are so many?
+    pub(super) fn have_room(&self, connections: usize) -> bool {
+        let limit = self.limit.load(Relaxed);
+        // Asking the kernel costs two system calls.
+        if connections < limit / 2 {
+            return true;
+        }
+        let next = rustix::io::fcntl_dupfd_cloexec(&self.wakes, 0);
+        let fits = |limit: usize| {
+            let last = limit - kept(limit);
+            next.as_ref()
+                .is_ok_and(|next| (next.as_raw_fd() as usize) < last)
+        };
+        if fits(limit) {
+            return true;
+        }
+        // Somebody may have raised it.
+        let limit = raise_limit();
+        self.limit.store(limit, Relaxed);
+        let fits = fits(limit);
+        if !self.said.swap(!fits, Relaxed) && !fits {
+            log::error!(
+                "the net has as many connections as its host process ({}) may have: {}",
+                std::process::id(),
+                Cause(Errno(libc::EMFILE))
+            );
+        }
+        fits
+    }
+
+    /// The kernel gives the lowest number that is free: is the leg's none of the last ones? The
+    /// programs that were told to come when there was room may take half of what is kept.
+    fn check(&self, leg: &Leg) -> Result<(), Errno> {
+        let limit = self.limit.load(Relaxed);
+        match (leg.as_fd().as_raw_fd() as usize) < limit - kept(limit) / 2 {
+            true => Ok(()),
+            false => Err(Errno(libc::EMFILE)),
+        }
+    }
+
+    /// Makes a leg with a name of its own, as [`Leg::bound`].
+    pub(super) fn bound(&self, name: &SocketAddr, shared: bool) -> Result<Leg, Errno> {
+        let leg = Leg::bound(name, shared)?;
+        self.check(&leg)?;
+        Ok(leg)
     }
 
     /// Waits for a leg from now on. Each event comes once.
     pub(super) fn add(&self, leg: &Leg, number: usize, serial: u32) -> Result<(), Errno> {
+        self.check(leg)?;
         let data = EventData::new_u64((number as u64) << 32 | u64::from(serial));
         epoll::add(&self.epoll, leg.as_fd(), data, READS).map_err(errno)
     }

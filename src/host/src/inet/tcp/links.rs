@@ -38,8 +38,8 @@ pub struct Tcp {
     pub(super) began: Instant,
     /// Where sequence numbers come from.
     pub(super) seed: u64,
-    /// Where the clocks of timestamps begin.
-    clocks: RandomState,
+    /// Where the clocks of timestamps begin, and cookies.
+    pub(super) clocks: RandomState,
     /// Connections that are over.
     gone: Vec<Live>,
     pub(super) control: Control,
@@ -103,6 +103,10 @@ impl Tcp {
             service: manner.service,
             offer: manner.offer(usual),
             patience: Duration::from_millis(challenges),
+            fast_open: None,
+            asks_cookie: false,
+            cookies: false,
+            rests: false,
         }
     }
 

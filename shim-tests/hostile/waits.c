@@ -1,0 +1,87 @@
+/* waits serve: answers on port 9000 of any address, each connection and each datagram in a call
+ *   that waits. It prints "ready" when both are there.
+ * waits tcp|udp ADDRESS: talks to it once, and fails when nothing came back within two seconds.
+ * waits held ADDRESS: connects, prints "ready", and waits until it is reset. */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#define PORT 9000
+
+static int opened(int kind)
+{
+    struct sockaddr_in any = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    int fd = socket(AF_INET, kind, 0);
+    if (fd < 0 || bind(fd, (void *)&any, sizeof any)) {
+        perror("bind");
+        exit(1);
+    }
+    return fd;
+}
+
+static void *echo(void *given)
+{
+    int fd = *(int *)given;
+    char text[100];
+    struct sockaddr_in from;
+    for (;;) {
+        socklen_t length = sizeof from;
+        ssize_t n = recvfrom(fd, text, sizeof text, 0, (void *)&from, &length);
+        if (n >= 0)
+            sendto(fd, text, (size_t)n, 0, (void *)&from, length);
+    }
+    return NULL;
+}
+
+static int serve(void)
+{
+    int udp = opened(SOCK_DGRAM), tcp = opened(SOCK_STREAM);
+    pthread_t thread;
+    if (listen(tcp, 16) || pthread_create(&thread, NULL, echo, &udp))
+        return 1;
+    puts("ready");
+    fflush(stdout);
+    for (;;) {
+        int fd = accept(tcp, NULL, NULL);
+        char text[100];
+        if (fd < 0)
+            continue;
+        ssize_t n = read(fd, text, sizeof text);
+        if (n > 0 && write(fd, text, (size_t)n) != n)
+            perror("write");
+        close(fd);
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc < 3)
+        return serve();
+    int kind = strcmp(argv[1], "udp") ? SOCK_STREAM : SOCK_DGRAM;
+    struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
+    struct timeval limit = {.tv_sec = 2};
+    char text[100];
+    int fd = socket(AF_INET, kind, 0);
+    setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+    setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
+    if (!inet_aton(argv[2], &to.sin_addr) || connect(fd, (void *)&to, sizeof to))
+        return 2;
+    if (!strcmp(argv[1], "held")) {
+        limit.tv_sec = 20;
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        puts("ready");
+        fflush(stdout);
+        return read(fd, text, 1) == -1 && errno == ECONNRESET ? 0 : 5;
+    }
+    if (write(fd, "hello", 5) != 5 || read(fd, text, sizeof text) != 5)
+        return 3;
+    return memcmp(text, "hello", 5) ? 4 : 0;
+}
