@@ -10,6 +10,8 @@ use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{flag, Entry, Protocol, Table};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// IP_BIND_ADDRESS_NO_PORT of linux/in.h.
+pub(super) const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 /// SO_BINDTOIFINDEX of asm-generic/socket.h.
 const SO_BINDTOIFINDEX: i32 = 62;
 /// Hop limit of a socket for which none was set.
