@@ -27,7 +27,8 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no SYN cookies, no MD5, no probing for the path's MTU (RFC 4821).
+//! - No ECN, no MD5, no probing for the path's MTU (RFC 4821). Where a kernel sends SYN cookies,
+//!   the host process remembers what each SYN said, of the last 32768.
 //! - Data in a SYN is taken and answered, and a cookie is asked for where the program wants one
 //!   (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT), but none is kept, so that no data leaves with a SYN. Who
 //!   answers without a cookie is not asked by the option of experiments next. TCP_FASTOPEN allows
