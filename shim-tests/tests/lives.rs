@@ -1,5 +1,6 @@
 //! Programs that only wait, in accept(2) and recvfrom(2), ask nobody: their host process is killed
-//! and stopped, and whoever speaks to them over the tunnel is answered by the next one.
+//! and stopped, and whoever speaks to them over the tunnel is answered by the next one. A flood of
+//! SYNs keeps nobody from them.
 
 use memtun::{ifreq, uapi, Address, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use shim_tests::hostile::{Process, Random, Stage};
@@ -205,5 +206,104 @@ fn a_connection_whose_host_process_is_killed_is_reset() {
             // An end would look as if all had come.
             assert_eq!(client.ended(LIMIT).code(), Some(0), "no ECONNRESET");
         }
+    });
+}
+
+/// A segment from a host of 10.9.0.0/16 to the server, whose checksums are right.
+fn segment(from: u16, sequence: u32, acknowledged: u32, flags: u8, data: &[u8]) -> Vec<u8> {
+    let sum = |bytes: &[u8]| {
+        let words = bytes.chunks(2).map(|two| match *two {
+            [high, low] => u32::from(high) << 8 | u32::from(low),
+            [high] => u32::from(high) << 8,
+            _ => 0,
+        });
+        let sum: u32 = words.sum();
+        !((sum & 0xffff) + (sum >> 16)) as u16
+    };
+    let [high, low] = from.to_be_bytes();
+    let ends = [10, 9, high, low, 10, 9, 0, 1];
+    let mut tcp = [4000_u16.to_be_bytes(), 9000_u16.to_be_bytes()].concat();
+    tcp.extend([sequence.to_be_bytes(), acknowledged.to_be_bytes()].concat());
+    tcp.extend([0x50, flags, 0xff, 0xff, 0, 0, 0, 0]);
+    tcp.extend(data);
+    let length = tcp.len() as u16;
+    let pseudo = [&ends, &[0, 6][..], &length.to_be_bytes(), &tcp].concat();
+    tcp[16..18].copy_from_slice(&sum(&pseudo).to_be_bytes());
+    let mut ip = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 6, 0, 0];
+    ip[2..4].copy_from_slice(&(length + 20).to_be_bytes());
+    ip.extend(ends);
+    let header = sum(&ip).to_be_bytes();
+    ip[10..12].copy_from_slice(&header);
+    ip.extend(tcp);
+    ip
+}
+
+/// The memory of a process, in KiB.
+fn memory(pid: i32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{pid}/status")).expect("status");
+    let line = status.lines().find(|line| line.starts_with("RssAnon:"));
+    let words = line.expect("its memory").split_whitespace().nth(1);
+    words.and_then(|word| word.parse().ok()).expect("a number")
+}
+
+#[test]
+fn a_flood_of_syns_takes_little_memory_and_each_may_answer() {
+    const SYN: u8 = 2;
+    const ACK: u8 = 16;
+    const FROM: u16 = 0x100;
+    const COUNT: u16 = 20_000;
+    let stage = Stage::new("flooded");
+    let program = stage.program("waits");
+    let end = End::new("10.9.0.1");
+    let net = end.net.wait_interface("tun0").expect("there");
+    let wide = Address::new(std::net::Ipv4Addr::new(10, 9, 0, 1), 16);
+    net.add_address(&wide).expect("added");
+    let mut server = stage.shimmed(end.net.path(), &program);
+    let mut server = Process::start(server.stdout(Stdio::piped()));
+    let output = server.0.stdout.as_mut().expect("its output");
+    output.read_exact(&mut [0; 6]).expect("ready");
+    let [host] = hosts(end.net.path())[..] else {
+        panic!("one host process");
+    };
+    let before = memory(host);
+    let mut numbers = std::collections::HashMap::new();
+    let mut answer = |end: &End| {
+        while let Ok(packet) = end.system.read(end.tunnel, 65536) {
+            if packet[0] >> 4 == 4 && packet[9] == 6 {
+                let number = u32::from_be_bytes(packet[24..28].try_into().expect("four"));
+                let to = u16::from_be_bytes([packet[18], packet[19]]);
+                let text = packet[20 + usize::from(packet[32] >> 4) * 4..].to_vec();
+                if packet[33] & SYN != 0 {
+                    numbers.entry(to).or_insert(number);
+                } else if !text.is_empty() {
+                    return (numbers.len(), Some((to, text)), None);
+                }
+            }
+        }
+        (numbers.len(), None, numbers.get(&FROM).copied())
+    };
+    for (at, from) in (FROM..FROM + COUNT).enumerate() {
+        let packet = segment(from, 100, 0, SYN, b"");
+        end.system.write(end.tunnel, &packet).expect("written");
+        // A queue that is full loses some.
+        if at % 100 == 99 {
+            until("a SYN is answered", || answer(&end).0 > at);
+        }
+    }
+    let more = memory(host) - before;
+    assert!(more < 40_000, "{more} KiB");
+    let (_, _, Some(first)) = answer(&end) else {
+        panic!("the first was answered");
+    };
+    let packet = segment(FROM, 101, first.wrapping_add(1), ACK, b"hello");
+    end.system.write(end.tunnel, &packet).expect("written");
+    until("the first is connected", || {
+        answer(&end).1 == Some((FROM, b"hello".to_vec()))
+    });
+    drop(server);
+    let path = end.net.path().to_owned();
+    end.net.remove().expect("removed");
+    until("nothing is left", || {
+        hosts(&path).is_empty() && !path.exists()
     });
 }

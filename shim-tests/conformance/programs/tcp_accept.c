@@ -341,7 +341,12 @@ static void dual(void)
     show_accepted("V6ONLY on an address, accept", sock);
     close(sock);
     sock = reusing(AF_INET6);
+    SHOW("an address of IPv6, bind", bind_to(sock, OWN, 8080));
+    SHOW("an address of IPv6, V6ONLY", option_of(sock, IPPROTO_IPV6, IPV6_V6ONLY));
+    close(sock);
+    sock = reusing(AF_INET6);
     SHOW("mapped, bind", bind_to(sock, "::ffff:10.9.0.1", 8080));
+    SHOW("mapped, V6ONLY", option_of(sock, IPPROTO_IPV6, IPV6_V6ONLY));
     show_own("mapped, name", sock);
     MUST(listen(sock, 5));
     say("mapped, SYN of IPv4", "%s", segment_bits(tcp_dial(&c, &tun, "10.9.0.2", 4708, "10.9.0.1", 8080, SOON)));

@@ -29,7 +29,8 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - SYN cookies are those of net.ipv4.tcp_syncookies of 2; no queue is full enough for others.
+//! - SYN cookies are those of net.ipv4.tcp_syncookies of 2. Where a kernel's queue is full and it
+//!   sends others, the host process remembers what each SYN said, of the last 32768.
 //! - No MD5, no probing for the path's MTU (RFC 4821).
 //! - Data in a SYN is taken and answered, and a cookie is asked for where the program wants one
 //!   (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT), but none is kept, so that no data leaves with a SYN. Who

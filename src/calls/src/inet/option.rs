@@ -81,8 +81,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
             (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY) => {
-                let flags = self.entry()?.flags;
-                Some(i32::from(flags & flag::V6ONLY != 0))
+                let entry = self.entry()?;
+                let given = entry.flags & flag::ADDRESS_GIVEN != 0 && entry.local.is_ipv6();
+                Some(i32::from(given || entry.flags & flag::V6ONLY != 0))
             }
             _ => None,
         }

@@ -164,6 +164,13 @@ impl Sockets {
         }
     }
 
+    /// Takes back the alias of a flow that no native socket has had a part in.
+    pub fn take_back_flow(&mut self, alias: Ipv4Addr) {
+        if let Some(open) = &mut self.open {
+            open.writer.take_back(alias);
+        }
+    }
+
     /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
     pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
         self.open.as_ref()?.writer.table().no_delay(alias)

@@ -2,9 +2,11 @@
 //!
 //! Where the listener's queue is full the SYN is dropped, and the next one tries again. Else it is
 //! answered, and when the other end has answered that, a leg connects to the listener: so what
-//! accept and poll say of it is the kernel's.
+//! accept and poll say of it is the kernel's. When there are many that have not answered, the older
+//! ones are no connections until they do.
 #![forbid(unsafe_code)]
 
+use super::halves::Half;
 use super::leg::{Connected, Leg};
 use super::legs::Legs;
 use super::links::Tcp;
@@ -18,7 +20,8 @@ use memtun_abi::Errno;
 use memtun_ip::Packet;
 use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::{Flow, Protocol};
-use memtun_tcp::{Connection, FastOpen, Segment, State};
+use memtun_tcp::segment::{RST, SYN};
+use memtun_tcp::{Connection, FastOpen, Pair, Segment, State};
 use std::hash::BuildHasher;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
@@ -53,9 +56,62 @@ impl Tcp {
     ) -> bool {
         // What has come before it counts: the listener's queue may be full by that.
         self.flush(sockets, out);
-        let local = scoped(segment.destination, meta.ifindex);
-        let remote = scoped(segment.source, meta.ifindex);
-        let Some(listener) = sockets.listener(local, meta.ifindex, memtun_sys::random()) else {
+        let now = self.now();
+        let pair = Pair::of(segment);
+        drop(self.halves.take(&pair, now));
+        self.begin_half(
+            sockets,
+            out,
+            Half {
+                pair,
+                syn: packet.bytes().into(),
+                ifindex: meta.ifindex,
+                seed: 0,
+                came: now,
+                number: 0,
+                serial: 0,
+            },
+        )
+    }
+
+    /// Takes a segment for no connection that is known, where the SYN before it is remembered: that
+    /// is one again. Returns its number.
+    pub(super) fn begin_again(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        segment: &Segment<'_>,
+    ) -> Option<usize> {
+        let pair = Pair::of(segment);
+        let now = self.now();
+        let half = self.halves.take(&pair, now)?;
+        if segment.flags & (RST | SYN) != 0 {
+            let first = Segment::read(&half.syn).map_or(0, |syn| syn.sequence);
+            if segment.sequence != first.wrapping_add(1) {
+                self.halves.remember(half, now);
+            }
+            return None;
+        }
+        self.flush(sockets, out);
+        self.begin_half(sockets, out, half);
+        self.links.find(&pair)
+    }
+
+    /// Makes a connection of a SYN. What has a seed has been answered. Returns false where it is to
+    /// be refused.
+    fn begin_half(
+        &mut self,
+        sockets: &mut Sockets,
+        out: &mut Output<'_, '_>,
+        mut half: Half,
+    ) -> bool {
+        let Some(segment) = Segment::read(&half.syn) else {
+            return false;
+        };
+        let (ifindex, answered) = (half.ifindex, half.seed != 0);
+        let local = scoped(segment.destination, ifindex);
+        let remote = scoped(segment.source, ifindex);
+        let Some(listener) = sockets.listener(local, ifindex, memtun_sys::random()) else {
             return false;
         };
         let flow = Flow {
@@ -81,12 +137,18 @@ impl Tcp {
         let mut settings = self.settings(&flow, usual, &way, &manner);
         (settings.cookies, settings.rests) = others;
         settings.fast_open = self.fast_open(fast, &manner);
-        let now = self.now();
-        let connection = Connection::accept(packet.bytes(), &settings, now);
+        match answered {
+            true => settings.seed = half.seed,
+            false => half.seed = settings.seed,
+        }
+        let connection = Connection::accept(&half.syn, &settings, half.came);
         let (Some(mut connection), Some(alias)) = (connection, sockets.new_flow(&flow)) else {
             return true;
         };
         self.control.give(&mut connection, out);
+        if answered {
+            connection.poll(half.came, &mut |_| {});
+        }
         let from = match listener.from_loopback {
             true => (Ipv6Addr::LOCALHOST, sockets.ports().plug).into(),
             false => (alias, sockets.ports().plug).into(),
@@ -94,18 +156,48 @@ impl Tcp {
         match sockets.native(Protocol::Tcp, listener.native, from) {
             // Nobody listens any more, or somebody else where a program of the net did.
             None => {
-                sockets.end_flow(alias);
+                sockets.take_back_flow(alias);
                 return false;
             }
             // The other end tries again.
-            Some(found) if found.is_full => sockets.end_flow(alias),
+            Some(found) if found.is_full => {
+                sockets.take_back_flow(alias);
+                if answered {
+                    let now = self.now();
+                    self.halves.remember(half, now);
+                }
+            }
             _ => {
-                out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
+                if !answered {
+                    out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
+                }
                 let parts = (connection, flow, alias);
-                self.arrive(sockets, parts, (generation, way), listener, &manner);
+                let number = self.arrive(sockets, parts, (generation, way), listener, &manner);
+                if let Some(number) = number {
+                    (half.number, half.serial) = (number, self.serial);
+                    self.bound_halves(sockets, half);
+                }
             }
         }
         true
+    }
+
+    /// Adds one that is not open yet, and gives up the oldest one where there are too many.
+    fn bound_halves(&mut self, sockets: &mut Sockets, half: Half) {
+        let Some(old) = self.halves.add(half) else {
+            return;
+        };
+        let live = self.live(old.number);
+        let is_half = |live: &&mut Live| {
+            live.serial == old.serial && live.connection.state() == State::Accepting
+        };
+        if let Some(live) = live.filter(is_half) {
+            let alias = live.alias;
+            let now = self.now();
+            sockets.take_back_flow(alias);
+            self.drop_link(sockets, old.number, now);
+            self.halves.remember(old, now);
+        }
     }
 
     /// Whether data in a SYN is taken: bits of net.ipv4.tcp_fastopen.
@@ -124,7 +216,7 @@ impl Tcp {
         })
     }
 
-    /// Answers a SYN.
+    /// Answers a SYN. Returns the connection's number.
     fn arrive(
         &mut self,
         sockets: &mut Sockets,
@@ -132,15 +224,17 @@ impl Tcp {
         way: (Generation, Way),
         listener: Listener,
         manner: &Manner,
-    ) {
+    ) -> Option<usize> {
         let stage = Stage::Arriving(listener);
         let Some(number) = self.keep(connection, flow, alias, way, stage) else {
-            return sockets.end_flow(alias);
+            sockets.take_back_flow(alias);
+            return None;
         };
         if let Some(live) = self.live(number) {
             live.learn(sockets);
             live.tune(manner);
         }
+        Some(number)
     }
 }
 

@@ -58,6 +58,12 @@ impl Tcp {
                 None => return,
             }
         }
+        if let Some(number) = self.begin_again(sockets, out, &segment) {
+            if let Some(live) = self.live(number) {
+                live.segment(out, packet.bytes(), now);
+            }
+            return self.touch(number);
+        }
         let opens = segment.has(SYN) && segment.flags & (ACK | RST | FIN) == 0;
         let taken = match opens || segment.has(ACK) {
             true => opens && self.begin(sockets, out, meta, packet, &segment),

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::control::Control;
+use super::halves::Halves;
 use super::legs::Legs;
 use super::live::{Generation, Live, Stage};
 use crate::inet::output::Way;
@@ -43,6 +44,8 @@ pub struct Tcp {
     /// Connections that are over.
     gone: Vec<Live>,
     pub(super) control: Control,
+    /// Those that are not open yet.
+    pub(super) halves: Halves,
 }
 
 /// What stands behind a pair of names.
@@ -67,6 +70,7 @@ impl Default for Tcp {
             clocks: RandomState::new(),
             gone: Vec::new(),
             control: Control::default(),
+            halves: Halves::default(),
         }
     }
 }

@@ -7,6 +7,7 @@
 //! | `carry` | packets, errors and the time are taken, and carried on |
 //! | `connect` | a program connects: the SYN, and what its native socket is told |
 //! | `accept` | a SYN comes for a socket that listens |
+//! | `halves` | what is known of connections that are not open yet, when there are many |
 //! | `refuse` | a connect that hangs fails |
 //! | `control` | which way of controlling congestion they have |
 //! | `leg` | the native socket |
@@ -21,6 +22,7 @@ mod accept;
 mod carry;
 mod connect;
 mod control;
+mod halves;
 mod leg;
 pub mod legs;
 mod links;

@@ -100,6 +100,25 @@ impl Writer {
         }
     }
 
+    /// Makes an alias free at once, which no native socket has had.
+    pub fn take_back(&mut self, alias: Ipv4Addr) {
+        if let Some(Alias::Flow(at)) = self.table.what(alias) {
+            if at < self.slots.len() {
+                self.free(at);
+            }
+        }
+    }
+
+    fn free(&mut self, at: usize) {
+        if let Some(flow) = self.table.flow_at(at) {
+            if self.flows.get(&key_of(&flow)) == Some(&at) {
+                self.flows.remove(&key_of(&flow));
+            }
+        }
+        self.clear::<FLOW_WORDS>(Rows::Flows, at);
+        self.slots[at] = Slot::Free;
+    }
+
     /// Makes aliases free whose flows are over, or have been idle, and which no native socket
     /// uses. Returns how many.
     pub fn reclaim(&mut self, now: Instant, is_used: impl Fn(Ipv4Addr) -> bool) -> usize {
@@ -119,13 +138,7 @@ impl Writer {
             if !may_go || is_used(alias) {
                 continue;
             }
-            if let Some(flow) = self.table.flow_at(at) {
-                if self.flows.get(&key_of(&flow)) == Some(&at) {
-                    self.flows.remove(&key_of(&flow));
-                }
-            }
-            self.clear::<FLOW_WORDS>(Rows::Flows, at);
-            self.slots[at] = Slot::Free;
+            self.free(at);
             count += 1;
         }
         count
