@@ -1,8 +1,10 @@
 /* waits serve: answers on port 9000 of any address, each connection and each datagram in a call
  *   that waits. It prints "ready" when both are there.
- * waits tcp|udp ADDRESS: talks to it once, and fails when nothing came back within two seconds. */
+ * waits tcp|udp ADDRESS: talks to it once, and fails when nothing came back within two seconds.
+ * waits held ADDRESS: connects, prints "ready", and waits until it is reset. */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
+#include <errno.h>
 #include <netinet/in.h>
 #include <pthread.h>
 #include <stdio.h>
@@ -63,7 +65,7 @@ int main(int argc, char **argv)
 {
     if (argc < 3)
         return serve();
-    int kind = strcmp(argv[1], "tcp") ? SOCK_DGRAM : SOCK_STREAM;
+    int kind = strcmp(argv[1], "udp") ? SOCK_STREAM : SOCK_DGRAM;
     struct sockaddr_in to = {.sin_family = AF_INET, .sin_port = htons(PORT)};
     struct timeval limit = {.tv_sec = 2};
     char text[100];
@@ -72,6 +74,13 @@ int main(int argc, char **argv)
     setsockopt(fd, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
     if (!inet_aton(argv[2], &to.sin_addr) || connect(fd, (void *)&to, sizeof to))
         return 2;
+    if (!strcmp(argv[1], "held")) {
+        limit.tv_sec = 20;
+        setsockopt(fd, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+        puts("ready");
+        fflush(stdout);
+        return read(fd, text, 1) == -1 && errno == ECONNRESET ? 0 : 5;
+    }
     if (write(fd, "hello", 5) != 5 || read(fd, text, sizeof text) != 5)
         return 3;
     return memcmp(text, "hello", 5) ? 4 : 0;

@@ -145,6 +145,8 @@ programs! {
     tcp_connect6
     tcp_data
     tcp_data6
+    tcp_early
+    tcp_early6
     tcp_inherit
     tcp_inherit6
     tcp_wire
@@ -161,6 +163,8 @@ programs! {
     udp_hosts6
     udp_names
     udp_names6
+    udp_options
+    udp_options6
     udp_receive
     udp_receive6
     udp_send

@@ -191,6 +191,8 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&[], "getaddrinfo getnameinfo"),
     (&[], "gethostbyname gethostbyname2 gethostbyaddr gethostbyname_r gethostbyname2_r gethostbyaddr_r"),
     (&[], "res_query res_search __res_query __res_search"),
+    (&[], "res_querydomain res_send res_nquery res_nsearch res_nquerydomain res_nsend"),
+    (&[], "__res_querydomain __res_send __res_nquery __res_nsearch __res_nquerydomain __res_nsend"),
     (&[], "if_nametoindex if_indextoname if_nameindex"),
     (&[], "posix_spawn posix_spawnp posix_spawn_file_actions_addopen posix_spawn_file_actions_destroy system popen wordexp daemon login_tty forkpty"),
     (&[], "dprintf __dprintf_chk vdprintf __vdprintf_chk backtrace_symbols_fd __backtrace_symbols_fd"),

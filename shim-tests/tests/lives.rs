@@ -8,7 +8,7 @@ use shim_tests::hosts::{hosts, standbys};
 use std::io::Read;
 use std::net::IpAddr;
 use std::path::Path;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::time::{Duration, Instant};
 
@@ -83,21 +83,34 @@ fn until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// Starts a program that says when it is ready, and waits for that.
+fn ready(command: &mut Command) -> Process {
+    let mut program = Process::start(command.stdout(Stdio::piped()));
+    let mut said = [0; 6];
+    let output = program.0.stdout.as_mut().expect("its output");
+    output.read_exact(&mut said).expect("ready");
+    program
+}
+
 /// Two ends with a wire between them and a server at the first one.
 fn with_server(name: &str, test: impl FnOnce(&Path, &mut dyn FnMut(&str))) {
+    with_server_and(name, |[server, _], talk, _| test(server, talk));
+}
+
+/// The same, with both nets, and with what starts a client that waits for the server.
+fn with_server_and(
+    name: &str,
+    test: impl FnOnce([&Path; 2], &mut dyn FnMut(&str), &mut dyn FnMut() -> Process),
+) {
     let stage = Stage::new(name);
     let program = stage.program("waits");
     let ends = ["10.9.0.1", "10.9.0.2"].map(End::new);
     let mut server = stage.shimmed(ends[0].net.path(), &program);
-    let mut server = Process::start(server.stdout(Stdio::piped()));
-    let mut said = [0; 6];
-    let output = server.0.stdout.as_mut().expect("its output");
-    output.read_exact(&mut said).expect("ready");
+    let server = ready(&mut server);
     let over = AtomicBool::new(false);
     std::thread::scope(|scope| {
         scope.spawn(|| carry([&ends[0], &ends[1]], &over));
         let _over = Over(&over);
-        let path = ends[0].net.path();
         let mut talk = |kind: &str| {
             let begin = Instant::now();
             loop {
@@ -110,7 +123,12 @@ fn with_server(name: &str, test: impl FnOnce(&Path, &mut dyn FnMut(&str))) {
                 assert!(begin.elapsed() < LIMIT, "{kind}: {client:?}: {said}");
             }
         };
-        test(path, &mut talk);
+        let mut held = || {
+            let mut client = stage.shimmed(ends[1].net.path(), &program);
+            ready(client.args(["held", "10.9.0.1"]))
+        };
+        let nets = [ends[0].net.path(), ends[1].net.path()];
+        test(nets, &mut talk, &mut held);
     });
     drop(server);
     for end in ends {
@@ -173,6 +191,20 @@ fn a_server_goes_on_when_its_host_process_is_stopped() {
             talk("udp");
             talk("tcp");
             until("the stopped one is ended", || !hosts(net).contains(&host));
+        }
+    });
+}
+
+#[test]
+fn a_connection_whose_host_process_is_killed_is_reset() {
+    with_server_and("waits-held", |[_, net], _, held| {
+        for _ in 0..3 {
+            let mut client = held();
+            hosts(net)
+                .iter()
+                .for_each(|pid| signal(*pid, libc::SIGKILL));
+            // An end would look as if all had come.
+            assert_eq!(client.ended(LIMIT).code(), Some(0), "no ECONNRESET");
         }
     });
 }

@@ -176,6 +176,17 @@ fn a_process_ends_before_its_threads_can_see_that() {
 }
 
 #[test]
+fn a_process_that_asks_often_keeps_a_descriptor_for_that_and_its_children_do_not() {
+    let stage = Stage::new("asking");
+    let program = stage.program("asking");
+    let command = format!("MEMTUN_COMMAND={}", build::shim().command.display());
+    let settings = ["MEMTUN_HOST=isolated", &command];
+    let finished = stage.shimmed(&settings, &[program.as_os_str()]);
+    assert_eq!(finished.stdout, "");
+    succeeded(&finished);
+}
+
+#[test]
 fn a_program_goes_on_after_chroot_and_setuid() {
     let stage = Stage::new("chroot");
     let program = stage.program("chroot");

@@ -13,6 +13,13 @@ fn wireguard() {
 }
 
 #[test]
+fn scapy() {
+    let world = World::new("pairs-scapy", Link::Up);
+    let python = world.reachable(&installed::python("scapy"));
+    configured::assert_pair_is_as_on_the_kernel("scapy", &[("PYTHON", &python)]);
+}
+
+#[test]
 fn smoltcp() {
     let world = World::new("pairs-smoltcp", Link::Up);
     let program = world.reachable(&installed::built("smoltcp-echo"));
@@ -32,6 +39,7 @@ pairs! {
     counters
     echoes
     fastd
+    icmptx
     listed
     lossy
     lwip
@@ -44,6 +52,7 @@ pairs! {
     openvpn_udp
     paths
     pings
+    softether
     ssh
     ssh_tun
     tap

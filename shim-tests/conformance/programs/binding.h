@@ -201,6 +201,30 @@ static void single(void)
     }
 }
 
+/* Who asks for no port gets one when it connects. */
+static void no_port(void)
+{
+    if (TYPE != SOCK_STREAM)
+        return;
+    int sock = socket_with(FAMILY, PLAIN);
+    SHOW("BIND_ADDRESS_NO_PORT", option(sock, IPPROTO_IP, 24, 1));
+    SHOW("no port, bind", bind_to(sock, OWN, 0));
+    show_own("no port, name", sock);
+    SHOW("no port, connect", connect_to(sock, OWN, 9));
+    close(sock);
+    sock = socket_with(FAMILY, PLAIN);
+    option(sock, IPPROTO_IP, 24, 1);
+    SHOW("no port wanted, bind to one", bind_to(sock, OWN, 5007));
+    show_own("no port wanted, name", sock);
+    close(sock);
+    sock = socket_with(FAMILY, PLAIN);
+    option(sock, IPPROTO_IP, 24, 1);
+    MUST(bind_to(sock, OWN, 0));
+    SHOW("no port, listen", listen(sock, 1));
+    show_own("no port, listening, name", sock);
+    close(sock);
+}
+
 /* An address that goes away with its link, or stays. */
 static void link_down(void)
 {
@@ -229,6 +253,7 @@ int main(int argc, char **argv)
     matrix(ANY, LOOP);
     matrix(LOOP, OWN);
     single();
+    no_port();
 #ifdef V6
     families();
 #endif

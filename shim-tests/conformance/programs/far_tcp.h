@@ -163,7 +163,7 @@ HELPER int tcp_await(tcp *c, const far *f, int port, int ms)
     double until = now() + ms / 1e3;
     tcp_begin(c, f);
     while (far_next(f, &tcp_seen, (until - now()) * 1e3 > 0 ? (until - now()) * 1e3 + 1 : 0))
-        if (tcp_seen.proto == IPPROTO_TCP && tcp_seen.to_port == port && tcp_seen.data[13] == SYN) {
+        if (tcp_seen.proto == IPPROTO_TCP && tcp_seen.to_port == port && (tcp_seen.data[13] & 63) == SYN) {
             strcpy(c->own, tcp_seen.from);
             strcpy(c->peer, tcp_seen.to);
             c->own_port = tcp_seen.from_port;

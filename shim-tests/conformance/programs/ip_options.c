@@ -1,5 +1,5 @@
-/* Options of IPv4: what is filled into those that come in, what an answer says, which are refused, and
- * those that sockets send and see. */
+/* Options of IPv4: what is filled into those that come in, what an answer says, which are refused,
+ * and those that sockets send and see. */
 #include "far.h"
 #include <sys/uio.h>
 

@@ -2,7 +2,7 @@
  * names and groups do. */
 /* The identifiers that the kernel chooses can be any. */
 #define EPHEMERAL 1
-#include "far.h"
+#include "error_queue.h"
 #include <linux/errqueue.h>
 #include <sys/epoll.h>
 
@@ -74,17 +74,7 @@ static void queue(const char *what, int sock, int by)
         return;
     }
     to.len = m.msg_namelen;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-        struct sock_extended_err *e = (void *)CMSG_DATA(h);
-        if (h->cmsg_level != LEVEL || h->cmsg_type != RECVERR) {
-            append(line, sizeof line, " %d/%d", h->cmsg_level, h->cmsg_type);
-            continue;
-        }
-        name from = { .len = FAMILY == AF_INET6 ? sizeof from.in6 : sizeof from.in };
-        memcpy(&from.sa, SO_EE_OFFENDER(e), from.len);
-        append(line, sizeof line, " %s origin %d type %d code %d info %u by %s", errno_name(e->ee_errno), e->ee_origin,
-               e->ee_type, e->ee_code, e->ee_info, from.sa.sa_family ? shown(&from) : "none");
-    }
+    tell_errors(&m, line, sizeof line);
     say(named(what), "%zd type %d to %s flags=0x%x%s", n, n ? buf[0] : -1, shown(&to), m.msg_flags, line);
 }
 

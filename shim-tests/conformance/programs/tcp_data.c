@@ -259,6 +259,123 @@ static void half(void)
     far_drain(&tun);
 }
 
+/* Connects, says something, and closes with SO_LINGER of 0 before anybody has looked. */
+static void *abrupt(void *given)
+{
+    struct linger now_linger = { 1, 0 };
+    int sock = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC, 0));
+    if (!connect_to(sock, FAR, *(int *)given)) {
+        (void)send(sock, "last words", 10, 0);
+        setsockopt(sock, SOL_SOCKET, SO_LINGER, &now_linger, sizeof now_linger);
+    }
+    close(sock);
+    return NULL;
+}
+
+static void hurried(void)
+{
+    enum { TIMES = 20 };
+    int heard = 0, reset = 0, got = 0, failed = 0;
+    tcp c;
+    for (int i = 0; i < TIMES; i++) {
+        int port = 9000 + i;
+        pthread_t thread;
+        MUST(-pthread_create(&thread, NULL, abrupt, &port));
+        if (!tcp_await(&c, &tun, port, SOON))
+            die("no SYN");
+        tcp_take(&c);
+        heard += tcp_next(&c, &tcp_seen, SOON) >= 0 && tcp_seen.len == 10;
+        int flags = tcp_next(&c, &tcp_seen, SOON);
+        reset += flags >= 0 && flags & RST;
+        pthread_join(thread, NULL);
+        far_drain(&tun);
+    }
+    say("said and reset at once", "heard %d, reset %d", heard, reset);
+    int sock = listener(OWN, 7001, TIMES);
+    for (int i = 0; i < TIMES; i++) {
+        if (tcp_dial(&c, &tun, FAR, 21000 + i, OWN, 7001, SOON) != (SYN | ACK))
+            die("no SYN|ACK");
+        tcp_say(&c, ACK | PSH, "and gone", 8);
+        tcp_say(&c, RST, NULL, 0);
+        int peer = accepted(sock, NULL);
+        got += recv(peer, buf, 100, 0) == 8;
+        failed += recv(peer, buf, 100, 0) == -1 && errno == ECONNRESET;
+        close(peer);
+        far_drain(&tun);
+    }
+    close(sock);
+    say("heard and reset at once", "read %d, reset %d", got, failed);
+}
+
+/* The other side plays its part in an end that the program begins: its port is in TIME_WAIT. */
+static void end_of(tcp *c, int sock)
+{
+    close(sock);
+    if (!(tcp_next(c, &tcp_seen, SOON) & FIN))
+        die("no FIN");
+    tcp_say(c, FIN | ACK, NULL, 0);
+    if (tcp_next_of(c, &tcp_seen, SOON, 1) < 0)
+        die("no last ACK");
+}
+
+/* Ports that connections in TIME_WAIT have are not chosen again. */
+static void chosen(void)
+{
+    enum { PORTS = 4, FIRST = 40000 };
+    MUST(spit("/proc/sys/net/ipv4/ip_local_port_range", "40000 40003"));
+    int taken = 0, in_range = 0;
+    tcp c;
+    for (int i = 0; i <= PORTS; i++) {
+        int sock = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        if (i == PORTS) {
+            SHOW("all ports in TIME_WAIT, connect", connect_to(sock, FAR, 9900));
+            close(sock);
+            break;
+        }
+        (void)connect_to(sock, FAR, 9900);
+        if (!tcp_await(&c, &tun, 9900, SOON))
+            die("no SYN");
+        tcp_take(&c);
+        (void)EVENTUALLY(now_events(sock, POLLOUT), SOON);
+        taken |= 1 << (c.own_port - FIRST);
+        in_range += c.own_port >= FIRST && c.own_port < FIRST + PORTS;
+        end_of(&c, sock);
+    }
+    say("ports that were chosen", "%d in the range, set %x", in_range, taken);
+    MUST(spit("/proc/sys/net/ipv4/ip_local_port_range", "32768 60999"));
+}
+
+/* Listeners that share a port share what comes. */
+static void shared(void)
+{
+    enum { COUNT = 3, TIMES = 60 };
+    int socks[COUNT], each = 0, all = 0;
+    tcp c;
+    for (int i = 0; i < COUNT; i++) {
+        socks[i] = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+        option(socks[i], SOL_SOCKET, SO_REUSEPORT, 1);
+        MUST(bind_to(socks[i], ANY, 7300));
+        MUST(listen(socks[i], TIMES));
+    }
+    for (int i = 0; i < TIMES; i++)
+        if (tcp_dial(&c, &tun, FAR, 22000 + i, OWN, 7300, SOON) != (SYN | ACK))
+            die("no SYN|ACK");
+    double until = now() + SOON / 1e3;
+    int got[COUNT] = { 0 };
+    while (all < TIMES && now() < until)
+        for (int i = 0; i < COUNT; i++)
+            for (int peer; (peer = accept4(socks[i], NULL, NULL, SOCK_CLOEXEC)) >= 0; all++) {
+                got[i]++;
+                close(peer);
+            }
+    for (int i = 0; i < COUNT; i++) {
+        each += got[i] > 0;
+        close(socks[i]);
+    }
+    say("listeners that share a port", "%d of %d, %d have some", all, TIMES, each);
+    far_drain(&tun);
+}
+
 static void resets(void)
 {
     static tcp c;
@@ -475,6 +592,9 @@ int main(int argc, char **argv)
     bulk();
     half();
     resets();
+    hurried();
+    shared();
+    chosen();
     urgent();
     waits();
     return 0;

@@ -1,6 +1,6 @@
 /* What a program learns of datagrams that did not arrive, and what the other side learns of those
  * that nobody takes. */
-#include "far.h"
+#include "error_queue.h"
 
 static far tun, tap;
 static seen s;
@@ -48,17 +48,7 @@ static void show_queue_by(const char *what, int sock, int by)
         return;
     }
     to.len = m.msg_namelen;
-    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h)) {
-        struct sock_extended_err *e = (void *)CMSG_DATA(h);
-        if (h->cmsg_level != LEVEL || h->cmsg_type != RECVERR) {
-            append(line, sizeof line, " %d/%d", h->cmsg_level, h->cmsg_type);
-            continue;
-        }
-        name from = { .len = FAMILY == AF_INET6 ? sizeof from.in6 : sizeof from.in };
-        memcpy(&from.sa, SO_EE_OFFENDER(e), from.len);
-        append(line, sizeof line, " %s origin %d type %d code %d info %u by %s", errno_name(e->ee_errno), e->ee_origin,
-               e->ee_type, e->ee_code, e->ee_info, from.sa.sa_family ? shown(&from) : "none");
-    }
+    tell_errors(&m, line, sizeof line);
     say(what, "%zd '%.*s' to %s flags=0x%x%s", n, (int)n, buf, shown(&to), m.msg_flags, line);
 }
 

@@ -164,6 +164,26 @@ int main(int argc, char **argv)
     say("getnameinfo, name", "%s", text);
     unsigned char raw[600];
     say("res_query", "%d", res_query("host.example", ns_c_in, ns_t_a, raw, sizeof raw));
+    say("res_querydomain", "%d", res_querydomain("host", "example", ns_c_in, ns_t_a, raw, sizeof raw));
+    unsigned char query[300];
+    int size = res_mkquery(ns_o_query, "host.example", ns_c_in, ns_t_a, NULL, 0, NULL, query, sizeof query);
+    say("res_send", "%d", res_send(query, size, raw, sizeof raw));
+    atomic_store(&asked, 0);
+    /* A state of the program's own. */
+    struct __res_state own;
+    memset(&own, 0, sizeof own);
+    SHOW("res_ninit", res_ninit(&own));
+    own.options = _res.options;
+    own.retrans = own.retry = own.nscount = 1;
+    own.nsaddr_list[0] = any_name(FAMILY == AF_INET ? FAR2 : "10.9.0.99", 53).in;
+    say("res_nquery", "%d", res_nquery(&own, "host.example", ns_c_in, ns_t_a, raw, sizeof raw));
+    show_asked("res_nquery, asked");
+    say("res_nsearch", "%d", res_nsearch(&own, "host.example", ns_c_in, ns_t_aaaa, raw, sizeof raw));
+    say("res_nquerydomain", "%d", res_nquerydomain(&own, "host", "example", ns_c_in, ns_t_a, raw, sizeof raw));
+    say("res_nsend", "%d", res_nsend(&own, query, size, raw, sizeof raw));
+    show_asked("res_nsend, asked");
+    { name n = { .in = own.nsaddr_list[0], .len = sizeof n.in }; say("its nameserver then", "%s", shown(&n)); }
+    res_nclose(&own);
     atomic_store(&asked, 0);
     pthread_create(&other, NULL, thread, NULL);
     pthread_join(other, NULL);

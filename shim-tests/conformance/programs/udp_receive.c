@@ -221,9 +221,10 @@ static void show_messages(const char *what, int sock)
             append(line, sizeof line, " hops %d", value);
         else if (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_TCLASS)
             append(line, sizeof line, " class %d", value);
-        else if (h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_ORIGDSTADDR) {
-            name to = { .len = sizeof to.in };
-            memcpy(&to.in, d, sizeof to.in);
+        else if ((h->cmsg_level == IPPROTO_IP && h->cmsg_type == IP_ORIGDSTADDR)
+                 || (h->cmsg_level == IPPROTO_IPV6 && h->cmsg_type == IPV6_ORIGDSTADDR)) {
+            name to = { .len = h->cmsg_len - CMSG_LEN(0) };
+            memcpy(&to, d, to.len);
             append(line, sizeof line, " origdst %s", shown(&to));
         } else if (h->cmsg_level == SOL_SOCKET && h->cmsg_type == SO_TIMESTAMP)
             append(line, sizeof line, " timestamp");
@@ -232,6 +233,19 @@ static void show_messages(const char *what, int sock)
     }
     from.len = m.msg_namelen;
     say(what, "%zd from %s flags=0x%x%s", n, shown(&from), m.msg_flags, line);
+}
+
+/* Levels, types and lengths of the messages that have room. */
+static void show_room(const char *what, int sock, size_t room)
+{
+    char control[256] __attribute__((aligned(8))), line[200] = "";
+    struct iovec iov = { buf, 10 };
+    struct msghdr m = { .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control, .msg_controllen = room };
+    there(sock);
+    int n = recvmsg(sock, &m, 0);
+    for (struct cmsghdr *h = CMSG_FIRSTHDR(&m); h; h = CMSG_NXTHDR(&m, h))
+        append(line, sizeof line, " %d/%d of %zu", h->cmsg_level, h->cmsg_type, (size_t)h->cmsg_len);
+    say(what, "%d flags=0x%x length=%zu%s", n, m.msg_flags, (size_t)m.msg_controllen, line);
 }
 
 static void messages(void)
@@ -259,6 +273,7 @@ static void messages(void)
 #ifdef V6
     SHOW("RECVHOPLIMIT", option(sock, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1));
     SHOW("RECVTCLASS", option(sock, IPPROTO_IPV6, IPV6_RECVTCLASS, 1));
+    SHOW("RECVORIGDSTADDR", option(sock, IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1));
 #else
     SHOW("RECVTTL", option(sock, IPPROTO_IP, IP_RECVTTL, 1));
     SHOW("RECVTOS", option(sock, IPPROTO_IP, IP_RECVTOS, 1));
@@ -272,6 +287,23 @@ static void messages(void)
     far_tos = 3;
     far_udp(&tap, TAP_FAR, 9000, TAP_OWN, 5000, "x", 1);
     show_messages("ttl 255 and congestion", sock);
+    other = new_socket();
+    send_to(other, OWN, 5000, "x", 1);
+    show_messages("ttl and congestion, own address", sock);
+    send_to(other, LOOP, 5000, "x", 1);
+    show_messages("ttl and congestion, loopback", sock);
+    static const size_t rooms[] = { 0, 15, 16, 18, 20, 24, 28, 32, 36, 40, 44, 60, 64, 66, 68, 80, 90, 100, 110, 120 };
+    for (size_t i = 0; i < 2 * sizeof rooms / sizeof *rooms; i++) {
+        char what[60];
+        size_t room = rooms[i / 2];
+        snprintf(what, sizeof what, "room of %zu, %s", room, i % 2 ? "own address" : "tunnel");
+        if (i % 2)
+            send_to(other, OWN, 5000, "x", 1);
+        else
+            come("x", 1, 5000);
+        show_room(what, sock, room);
+    }
+    close(other);
     far_ttl = 64;
     far_tos = 0;
     SHOW("SO_TIMESTAMP", option(sock, SOL_SOCKET, SO_TIMESTAMP, 1));

@@ -17,6 +17,7 @@
 //! | [`control`] | fcntl, and calls for other kinds of files |
 //! | [`readiness`] | poll, select and epoll |
 //! | [`interfaces`], [`socket`] | names and lists of interfaces; requests and options of ordinary sockets about them |
+//! | [`ancillary`] | control messages of sockets |
 //! | [`inet`] | ordinary sockets over the net's interfaces |
 //! | [`host`] | the host process, as a call reaches it |
 //! | [`netlink`], [`ifaddrs`] | sockets of rtnetlink(7); getifaddrs |
@@ -24,6 +25,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod ancillary;
 pub mod buffer;
 pub mod control;
 pub mod device;

@@ -4,6 +4,7 @@
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
 use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::datagram::shown::{show, Came};
 use memtun_calls::inet::datagram::{control, Given};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::{name, Inet, Native};
@@ -468,21 +469,53 @@ fn what_came_with_a_datagram_is_shown_as_the_nets() {
         .flow(alias(256))
         .as_ref()
         .expect("a flow");
+    let came = |flow, is_v6| {
+        Some(Came {
+            net: &place.net,
+            table: &place.table,
+            flow,
+            is_v6,
+        })
+    };
+    let shown = |came: Option<Came<'_>>, native: &[u8], room: usize| {
+        let memory = Bytes(Mutex::new(vec![0; 64]));
+        let (used, cut) = show(&memory, came, native, (0, room));
+        let bytes = memory.0.lock().expect("the memory")[..used].to_vec();
+        (bytes, cut)
+    };
     let native = [
         &1u32.to_ne_bytes()[..],
         &alias(1).octets(),
         &alias(1).octets(),
     ]
     .concat();
-    let bytes = message(libc::IPPROTO_IP, libc::IP_PKTINFO, &native);
-    let length = bytes.len();
-    let memory = Bytes(Mutex::new(bytes));
-    let known = (&place.net, &place.table);
-    control::show(&memory, known, Some(&flow), 0, length);
-    let mut shown = [0; 12];
-    memory.read(16, &mut shown).expect("there");
+    let (ip, ip6) = (libc::IPPROTO_IP, libc::IPPROTO_IPV6);
+    let info = message(ip, libc::IP_PKTINFO, &native);
     let expected = [&2u32.to_ne_bytes()[..], &[10, 9, 0, 1], &[10, 9, 0, 1]].concat();
-    assert_eq!(shown[..], expected[..]);
+    let expected = message(ip, libc::IP_PKTINFO, &expected);
+    let answer = shown(came(Some(&flow), false), &info, 64);
+    assert_eq!(answer, (expected.clone(), false));
+    assert_eq!(
+        shown(None, &info, 64),
+        (info.clone(), false),
+        "the machine's"
+    );
+
+    // A datagram of IPv6 comes in one of IPv4. Both are cut as the kernel cuts the longer one.
+    let class = message(ip, libc::IP_TOS, &[7]);
+    let expected_class = message(ip6, libc::IPV6_TCLASS, &7i32.to_ne_bytes());
+    let answer = shown(came(None, true), &class, 24);
+    assert_eq!(answer, (expected_class.clone(), false));
+    let answer = shown(came(None, false), &class, 24);
+    assert_eq!(answer, (class.clone(), false));
+    let (cut, is_cut) = shown(came(None, true), &class, 18);
+    assert!(is_cut);
+    assert_eq!(cut[..8], 18usize.to_ne_bytes());
+    assert_eq!(cut[8..18], expected_class[8..18]);
+    assert_eq!(shown(came(None, true), &class, 15), (vec![], true));
+    let two = [info.clone(), class].concat();
+    let (bytes, is_cut) = shown(came(Some(&flow), false), &two, 40);
+    assert_eq!((bytes, is_cut), (expected.clone(), true));
 
     // That of a socket of any address, which has an alias, says where it was sent to.
     let any = Own {
@@ -491,14 +524,8 @@ fn what_came_with_a_datagram_is_shown_as_the_nets() {
     };
     let state = place.table.mapped();
     write::<OWN_WORDS>(state, Rows::Own, 1, &any.to_words());
-    let memory = Bytes(Mutex::new(message(
-        libc::IPPROTO_IP,
-        libc::IP_PKTINFO,
-        &native,
-    )));
-    control::show(&memory, known, Some(&flow), 0, length);
-    memory.read(16, &mut shown).expect("there");
-    assert_eq!(shown[..], expected[..]);
+    let answer = shown(came(Some(&flow), false), &info, 64);
+    assert_eq!(answer, (expected, false));
 }
 
 #[test]

@@ -29,6 +29,7 @@ extern "C" fn after() {
         errno::keep(|| {
             process::forked();
             net::forked();
+            memtun_stack::ask::forked();
             epoll::forked();
             foreign::look_at(0, i32::MAX);
         });

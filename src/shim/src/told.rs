@@ -3,7 +3,7 @@
 use crate::uaccess::{self, OwnMemory};
 use libc::{c_uint, iovec, msghdr};
 use memtun_abi::Errno;
-use memtun_calls::packet::receive::append;
+use memtun_calls::ancillary::append;
 use memtun_calls::Memory;
 use memtun_stack::sockets::Report;
 use memtun_sys::inet::SocketName;

@@ -82,6 +82,11 @@ impl Answers {
         self.due = Some(now);
     }
 
+    /// The next answers do not wait (tcp_enter_quickack_mode).
+    pub(crate) fn hurry(&mut self) {
+        (self.quick, self.talks) = (self.quick.max(2), false);
+    }
+
     /// Up to where was acknowledged.
     pub(crate) fn told(&self) -> u32 {
         self.told
@@ -177,7 +182,8 @@ impl Answers {
         // Blocks are forgotten with the end (tcp_fin resets what is said by SACK).
         self.duplicate = None;
         self.ahead.clear();
-        match first {
+        // Without data before there is nothing to learn the delay from (tcp_send_delayed_ack).
+        match first && self.heard.is_some() {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),
         }

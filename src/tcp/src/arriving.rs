@@ -7,6 +7,7 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::connection::{Connection, End, State};
+use crate::ecn::{mark, Haste};
 use crate::segment::{before, head, without_odd_options, Plain, ACK, FIN, RST, SYN, URG};
 use crate::sender::Ack;
 use crate::{Emit, Segment};
@@ -109,6 +110,7 @@ impl Connection {
     fn answer(&mut self, segment: &Segment<'_>, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         if segment.has(SYN) {
             self.learn(segment, now);
+            self.wire.ecn.was_answered(segment);
         }
         self.give(packet, now, emit);
         match self.engine.state() {
@@ -231,6 +233,13 @@ impl Connection {
         }
         self.acknowledged(segment, now, emit);
         if !segment.is_empty() {
+            if !segment.payload.is_empty() {
+                match self.wire.ecn.hear(segment, mark(packet)) {
+                    Haste::Nothing => {}
+                    Haste::Quick => self.answers.hurry(),
+                    Haste::Now => self.answers.owe(now),
+                }
+            }
             self.hear_urgent(segment);
             self.data(segment, now, emit);
             self.wire.ahead = self.answers.ahead();
@@ -251,6 +260,7 @@ impl Connection {
             window: u32::from(segment.window) << self.scale,
             sequence: segment.sequence,
             bare: segment.is_empty(),
+            congested: self.wire.ecn.tells(segment),
             blocks: &blocks[..count],
         };
         self.sender.on_ack(&ack, now);

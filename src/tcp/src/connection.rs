@@ -8,6 +8,8 @@ use std::time::Duration;
 use smoltcp::socket::tcp::State as Engines;
 
 use crate::answers::Answers;
+use crate::cookies;
+use crate::ecn::mark;
 use crate::engine::Engine;
 use crate::fastopen::{FastOpen, Place, Verdict};
 use crate::keepalive::{Keepalive, Turn};
@@ -53,6 +55,10 @@ pub struct Settings {
     pub patience: Duration,
     /// Whether data in a SYN is taken, of a connection that comes.
     pub fast_open: Option<FastOpen>,
+    /// Whether nothing is kept of a SYN but what a cookie says.
+    pub cookies: bool,
+    /// Whether a window stays what it was while nothing is sent (tcp_slow_start_after_idle of 0).
+    pub rests: bool,
     /// Whether its SYN asks for a cookie, of one that connects.
     pub asks_cookie: bool,
 }
@@ -101,6 +107,8 @@ pub struct Connection {
     closing: bool,
     /// It is open because of data in the SYN, whose answer is not answered yet.
     pub(super) unproven: bool,
+    /// Its SYN is answered by a cookie.
+    cookies: bool,
     /// Data in the SYN was taken.
     pub(super) early: bool,
     /// A FIN that came before what it ends.
@@ -183,10 +191,12 @@ impl Connection {
         wire.stamps = Stamps::new(settings.clock);
         wire.hop_limit = settings.hop_limit.max(1);
         wire.service = settings.service;
+        let mut sender = Sender::default();
+        sender.set_rests(settings.rests);
         Some(Connection {
             engine,
             wire,
-            sender: Sender::default(),
+            sender,
             answers: Answers::default(),
             local,
             remote,
@@ -195,6 +205,7 @@ impl Connection {
             read: 0,
             closing: false,
             unproven: false,
+            cookies: false,
             early: false,
             end_at: None,
             finished: false,
@@ -249,7 +260,20 @@ impl Connection {
             Engine::listen(ends.0, mtu, settings.seed)
         })?;
         connection.state = State::Accepting;
+        if settings.cookies {
+            connection.wire.says = cookies::offer(settings.offer, &segment);
+        }
         connection.learn(&segment, now);
+        if settings.cookies {
+            connection.most = cookies::maximum(connection.most, ends.0.ip());
+            connection.cookies = true;
+            let size = connection.maximum();
+            connection.sender.set_size(size.into());
+        }
+        // A cookie has it in the timestamp, too.
+        let kept = !settings.cookies || connection.wire.says.timestamps;
+        let takes = settings.offer.takes_ecn && kept;
+        connection.wire.ecn.was_asked(&segment, mark(packet), takes);
         connection.give(packet, now, &mut |_| {});
         if connection.engine.state() != Engines::SynReceived {
             return None;
@@ -479,6 +503,9 @@ impl Connection {
         if self.wire.has_opened(expected) {
             self.answers.owe(now);
         }
+        if self.sender.has_reduced() {
+            self.wire.ecn.reduce();
+        }
         let options = self.options_of_segment(now);
         let Connection {
             sender,
@@ -568,6 +595,8 @@ impl Connection {
     fn waits(&self) -> &'static [u64] {
         if self.state == State::Connecting {
             &SYN_WAITS
+        } else if self.cookies {
+            &cookies::WAITS
         } else {
             &SYN_ACK_WAITS
         }

@@ -59,7 +59,7 @@ fn asked<'a>(segment: &Segment<'a>) -> Option<(&'a [u8], bool)> {
         _ => None,
     });
     // tcp_parse_fastopen_option.
-    let fits = |data: &[u8]| data.len() <= 16 && data.len() % 2 == 0 && !matches!(data.len(), 2);
+    let fits = |data: &[u8]| data.len() <= 16 && data.len().is_multiple_of(2) && data.len() != 2;
     found.filter(|(data, _)| fits(data))
 }
 

@@ -15,6 +15,8 @@
 //! | `sender` | what this side says: bytes, losses, congestion, timers |
 //! | `answers` | what is answered to what comes, with SACK and DSACK |
 //! | `arriving` | what a packet brings |
+//! | `cookies` | what SYN cookies leave of a SYN |
+//! | `ecn` | marks of routers that tell of congestion |
 //! | `fastopen` | data in a SYN |
 //! | `info`, `telling` | what TCP_INFO says |
 //! | `keepalive` | whether a silent peer is still there |
@@ -27,8 +29,9 @@
 //!
 //! # What is not Linux's on the wire
 //!
-//! - No ECN, no MD5, no probing for the path's MTU (RFC 4821). Where a kernel sends SYN cookies,
-//!   the host process remembers what each SYN said, of the last 32768.
+//! - SYN cookies are those of net.ipv4.tcp_syncookies of 2. In place of others the host process
+//!   remembers what each SYN said, of the last 32768.
+//! - No MD5, no probing for the path's MTU (RFC 4821).
 //! - Data in a SYN is taken and answered, and a cookie is asked for where the program wants one
 //!   (MSG_FASTOPEN, TCP_FASTOPEN_CONNECT), but none is kept, so that no data leaves with a SYN. Who
 //!   answers without a cookie is not asked by the option of experiments next. TCP_FASTOPEN allows
@@ -65,7 +68,9 @@
 mod answers;
 mod arriving;
 pub mod connection;
+mod cookies;
 pub mod demux;
+mod ecn;
 mod engine;
 mod fastopen;
 mod info;

@@ -16,6 +16,10 @@ pub struct Offer {
     pub window: u32,
     /// Whether the window grows with what comes.
     pub grows: bool,
+    /// Whether marks of routers that tell of congestion are asked for (net.ipv4.tcp_ecn).
+    pub asks_ecn: bool,
+    /// Whether they are agreed to.
+    pub takes_ecn: bool,
 }
 
 impl Default for Offer {
@@ -27,6 +31,8 @@ impl Default for Offer {
             scale: Some(7),
             window: 65_536,
             grows: true,
+            asks_ecn: false,
+            takes_ecn: true,
         }
     }
 }

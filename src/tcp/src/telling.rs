@@ -12,6 +12,8 @@ use crate::info::{at, Filled, INFO};
 const STAMPS: u8 = 1;
 const SACKS: u8 = 2;
 const SCALED: u8 = 4;
+const AGREED: u8 = 8;
+const SEEN: u8 = 16;
 const EARLY: u8 = 32;
 
 /// The kernel's number of a state.
@@ -45,6 +47,8 @@ impl Connection {
             (stamps, STAMPS),
             (self.sacks, SACKS),
             (scales.is_some(), SCALED),
+            (self.wire.ecn.agreed, AGREED),
+            (self.wire.ecn.seen, SEEN),
             (self.early, EARLY),
         ];
         let said = said.iter().filter(|it| it.0).map(|it| it.1);

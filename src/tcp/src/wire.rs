@@ -1,10 +1,11 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
+use crate::ecn::{Ecn, CWR, ECE};
 use crate::engine::WAITING;
 use crate::fastopen::Place;
 use crate::offer::Offer;
-use crate::segment::{head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
+use crate::segment::{before, head, options, seal, Plain, ACK, HEADER, RST, SYN, URG};
 use crate::sender::Piece;
 use crate::stamps::{self, Stamps};
 use crate::Emit;
@@ -29,6 +30,7 @@ pub(crate) struct Wire {
     /// What our SYN says beside that.
     pub(crate) says: Offer,
     pub(crate) stamps: Stamps,
+    pub(crate) ecn: Ecn,
     /// The number of a RST that acknowledges nothing.
     pub(crate) bare_reset: Option<u32>,
     /// No RST leaves: the other end knows of no connection.
@@ -67,6 +69,7 @@ impl Wire {
             maximum,
             says,
             stamps: Stamps::default(),
+            ecn: Ecn::asking(says.asks_ecn),
             silent: false,
             bare_reset: None,
             hop_limit: 64,
@@ -118,6 +121,7 @@ impl Wire {
             self.first.get_or_insert(sequence);
             self.next = sequence.wrapping_add(1);
             self.options_of_syn(packet, at, now);
+            packet[at + 13] |= self.ecn.of_syn(flags & ACK != 0);
             if flags & ACK != 0 && self.taken > 0 {
                 let number = word(&packet[at + 8..]).wrapping_add(self.taken);
                 packet[at + 8..at + 12].copy_from_slice(&number.to_be_bytes());
@@ -211,7 +215,12 @@ impl Wire {
             packet[at + 13] |= URG;
             packet[at + 18..at + 20].copy_from_slice(&piece.urgent.to_be_bytes());
         }
+        // What was sent before stands before `next`.
+        let fresh = piece.len() > 0 && !before(plain.sequence, self.next);
+        let (flags, mark) = self.ecn.of_segment(fresh);
+        packet[at + 13] |= flags;
         self.finish(&mut packet, at, plain.flags);
+        packet[1] |= if at == 20 { mark } else { mark << 4 };
         seal(&mut packet, at);
         self.count += 1;
         emit(&packet);
@@ -282,6 +291,16 @@ impl Wire {
             Some(first) if first >> 4 == 6 => 40,
             _ => 20,
         };
+        // Somebody on the way may not like it (tcp_ecn_clear_syn).
+        let flags = at + 13;
+        if self
+            .syn
+            .get(flags)
+            .is_some_and(|&it| it & (ACK | CWR) == CWR)
+        {
+            self.syn[flags] &= !(ECE | CWR);
+            seal(&mut self.syn, at);
+        }
         // Its timestamp lies behind the largest segment.
         let place = at + HEADER + 8;
         if self.says.timestamps && self.syn.len() >= place + 4 {

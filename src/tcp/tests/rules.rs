@@ -440,3 +440,49 @@ fn data_in_a_syn_is_not_taken_from_just_anybody() {
         assert_eq!(answer.options.len(), options);
     }
 }
+
+#[test]
+fn a_cookie_leaves_of_a_syn_what_it_can_say() {
+    let told = Settings {
+        cookies: true,
+        ..settings(7)
+    };
+    let stamped = [2, 4, 35, 0, 4, 2, 8, 10, 0, 0, 0, 1, 0, 0, 0, 0, 1, 3, 3, 7];
+    let bare = [2, 4, 35, 0, 4, 2, 1, 1, 1, 3, 3, 7];
+    for (options, answer) in [(&stamped[..], 20), (&bare[..], 4)] {
+        let syn = packet(5000, 0, SYN, options);
+        let mut connection = Connection::accept(&syn, &told, SECOND).expect("one");
+        let sent = polled(&mut connection, SECOND).remove(0);
+        let sent = Segment::parse(&sent).expect("a segment");
+        assert_eq!(sent.options.len(), answer);
+        let stamps = if answer == 20 { 12 } else { 0 };
+        assert_eq!(connection.maximum(), 1460 - stamps);
+        // There is one answer only.
+        let last = connection.poll_at(SECOND).expect("a timer");
+        assert!(last > 31 * SECOND);
+        assert_eq!(polled(&mut connection, last), Vec::<Vec<u8>>::new());
+        assert_eq!(connection.state(), State::Ended(End::TimedOut));
+    }
+}
+
+#[test]
+fn an_end_without_data_before_is_answered_at_once_and_one_after_data_soon() {
+    for data in [false, true] {
+        let (mut connection, next, now) = opened();
+        let mut number = 5001;
+        if data {
+            let mut packet = packet(number, next, ACK, &[]);
+            packet.extend(b"data");
+            let length = packet.len() as u16;
+            packet[2..4].copy_from_slice(&length.to_be_bytes());
+            given(&mut connection, &packet, now);
+            polled(&mut connection, now);
+            number += 4;
+        }
+        given(&mut connection, &packet(number, next, FIN | ACK, &[]), now);
+        let answers = polled(&mut connection, now).len();
+        assert_eq!(answers, usize::from(!data));
+        let due = connection.poll_at(now);
+        assert_eq!(due, data.then(|| now + 40 * MILLI));
+    }
+}

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{given, here, polled, settings, shown, there, MILLI};
 use memtun_tcp::segment::{build, Plain, ACK, FIN, PSH, SYN};
-use memtun_tcp::{Connection, Segment};
+use memtun_tcp::{Connection, Segment, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A segment's bytes, and the time of a round trip.
@@ -26,9 +26,12 @@ type Left = Vec<(i32, u8, usize)>;
 
 impl Played {
     fn new(sacks: bool) -> Played {
+        Played::told(sacks, &settings(7))
+    }
+
+    fn told(sacks: bool, settings: &Settings) -> Played {
         let began = 10 * SECOND;
-        let mut connection =
-            Connection::connect(here(), there(), &settings(7), began).expect("one");
+        let mut connection = Connection::connect(here(), there(), settings, began).expect("one");
         let syn = polled(&mut connection, began).remove(0);
         let first = Segment::parse(&syn)
             .expect("a segment")
@@ -337,4 +340,71 @@ fn what_the_other_side_cannot_have_is_not_believed() {
     assert!(played.left().is_empty());
     played.acknowledges(0, &[(0, 10)]);
     assert_eq!(played.segments(), (10..20).collect::<Vec<_>>());
+}
+
+#[test]
+fn after_a_syn_that_was_sent_twice_data_is_sent_again_after_three_seconds() {
+    let mut now = SECOND;
+    let mut connection = Connection::connect(here(), there(), &settings(7), now).expect("one");
+    polled(&mut connection, now);
+    now = connection.poll_at(now).expect("a timer");
+    let syn = polled(&mut connection, now).remove(0);
+    let first = Segment::parse(&syn).expect("a segment").sequence;
+    let mut packet = Vec::new();
+    let plain = Plain {
+        source: there(),
+        destination: here(),
+        sequence: 5000,
+        acknowledgement: first.wrapping_add(1),
+        flags: SYN | ACK,
+        window: 4000,
+        options: &[],
+    };
+    build(&plain, &mut packet);
+    given(&mut connection, &packet, now);
+    connection.write(b"data");
+    assert_eq!(polled(&mut connection, now).len(), 1);
+    assert_eq!(connection.poll_at(now), Some(now + 3 * SECOND));
+}
+
+#[test]
+fn a_window_falls_while_nothing_is_sent_where_the_net_says_so() {
+    for rests in [false, true] {
+        let told = Settings {
+            rests,
+            ..settings(7)
+        };
+        let mut played = Played::told(true, &told);
+        played.writes(10);
+        played.left();
+        played.now += TRIP;
+        played.acknowledges(10, &[]);
+        played.now += 10 * SECOND;
+        played.writes(40);
+        assert_eq!(played.segments().len(), if rests { 20 } else { 10 });
+    }
+}
+
+#[test]
+fn a_window_does_not_fall_while_the_other_side_takes_nothing() {
+    let mut played = Played::new(true);
+    played.writes(10);
+    played.left();
+    played.now += TRIP;
+    played.window = 0;
+    played.acknowledges(10, &[]);
+    played.writes(30);
+    let window = |played: &Played| {
+        let info = played.connection.info(played.now);
+        u32::from_ne_bytes([info[80], info[81], info[82], info[83]])
+    };
+    assert_eq!(window(&played), 20);
+    assert_eq!(played.left(), []);
+    played.waits();
+    assert_eq!(played.left().len(), 1);
+    assert_eq!(window(&played), 20);
+    played.now += 2 * SECOND;
+    played.window = 4000;
+    played.acknowledges(10, &[]);
+    assert_eq!(played.segments().len(), 10);
 }

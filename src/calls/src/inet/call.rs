@@ -10,6 +10,8 @@ use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{flag, Entry, Protocol, Table};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+/// IP_BIND_ADDRESS_NO_PORT of linux/in.h.
+pub(super) const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 /// SO_BINDTOIFINDEX of asm-generic/socket.h.
 const SO_BINDTOIFINDEX: i32 = 62;
 /// Hop limit of a socket for which none was set.
@@ -255,10 +257,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Called when an option of IPv6 was set that says what is told with a datagram: natively it
     /// comes in one of IPv4, with which the same has to be told.
     pub fn tell_too(&self, option: i32) {
-        let with = match option {
-            libc::IPV6_RECVHOPLIMIT => libc::IP_RECVTTL,
-            libc::IPV6_RECVTCLASS => libc::IP_RECVTOS,
-            _ => return,
+        let Some(with) = told_with_v4(option) else {
+            return;
         };
         let value = self.socket.option(libc::IPPROTO_IPV6, option);
         if let (Some(_), Ok(value)) = (self.kind(), value) {
@@ -306,5 +306,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             },
         )?;
         SocketAnswer::of_bytes(&room[..length])
+    }
+}
+
+/// Returns the option of IPv4 that says the same of a datagram as this one of IPv6.
+#[inline]
+pub fn told_with_v4(option: i32) -> Option<i32> {
+    match option {
+        libc::IPV6_RECVHOPLIMIT => Some(libc::IP_RECVTTL),
+        libc::IPV6_RECVTCLASS => Some(libc::IP_RECVTOS),
+        libc::IPV6_RECVORIGDSTADDR => Some(libc::IP_RECVORIGDSTADDR),
+        _ => None,
     }
 }

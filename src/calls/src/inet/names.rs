@@ -1,11 +1,11 @@
 //! The names of both ends, as the net has them.
 #![forbid(unsafe_code)]
 
-use super::call::{Inet, Native};
+use super::call::{Inet, Native, IP_BIND_ADDRESS_NO_PORT};
 use super::name::{is_any, is_for, is_loopback, of_family, of_loopback};
 use crate::host::Host;
 use memtun_stack::sockets::table::{native_v4, Alias};
-use memtun_stack::sockets::{flag, Flow, Protocol};
+use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whose connection accept(2) has found.
@@ -96,7 +96,23 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         }?;
+        let name = match protocol {
+            Protocol::Tcp if self.waits_for_port() => SocketAddr::new(name.ip(), 0),
+            _ => name,
+        };
         Some(of_family(family, name))
+    }
+
+    /// Has a socket of TCP only an address yet, because the program has asked for no port before it
+    /// connects? Its native one has both.
+    fn waits_for_port(&self) -> bool {
+        let asked = || {
+            self.socket
+                .option(libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)
+                == Ok(1)
+        };
+        let none = |entry: &Entry| entry.flags & (flag::PORT_GIVEN | flag::LISTENS) == 0;
+        asked() && self.entry().is_some_and(|entry| none(&entry)) && self.is_disconnected()
     }
 
     /// Returns the name by which a socket of this net has reached this one: its native name says

@@ -5,15 +5,20 @@
 use super::call::{Inet, Native};
 use super::name::is_any;
 use crate::host::Host;
+use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::{SocketAnswer, SocketQuestion};
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::Protocol;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+
+/// Where a nameserver is that nothing leads to: the machine's kernel lets nobody connect to it who
+/// has not asked for broadcasts.
+const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::BROADCAST), 53);
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
-    /// Returns the native name by which a nameserver is reached; None where the machine's way leads
-    /// to it. The socket of this call is none.
+    /// Returns the native name by which a nameserver is reached, or one by which nobody is where
+    /// nothing leads to it; None where the machine's way does. The socket of this call is none.
     pub fn nameserver(&self, name: SocketAddr) -> Option<SocketAddr> {
         if is_any(&name) || !self.table.is_active() {
             return None;
@@ -39,6 +44,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         match self.ask(What::Path, &question) {
             Ok(SocketAnswer::Carried(_, to)) => Some(to),
+            Err(Errno(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Some(NOWHERE),
             _ => None,
         }
     }

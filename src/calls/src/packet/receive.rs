@@ -4,6 +4,7 @@
 use super::name::LinkName;
 use super::option::{OLD_HOPS, OLD_PACKET_INFO};
 use super::SOL_PACKET;
+use crate::ancillary::Control;
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_stack::sockets::raw::{set, Bound, Head, Kind};
@@ -12,8 +13,6 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// PACKET_AUXDATA.
 const AUXDATA: i32 = 8;
-/// Length in bytes of `struct cmsghdr`.
-const HEAD: usize = 16;
 
 /// The sender of a copy, as the program sees it.
 #[derive(Clone, Copy, Debug)]
@@ -64,67 +63,6 @@ impl Sender {
 /// Returns an address of IPv4 that is mapped into IPv6.
 fn v4_of(octets: [u8; 16]) -> Ipv4Addr {
     Ipv4Addr::new(octets[12], octets[13], octets[14], octets[15])
-}
-
-/// Control messages that are appended to those of the kernel's.
-struct Control<'m, M: Memory> {
-    memory: &'m M,
-    at: usize,
-    used: usize,
-    room: usize,
-    cut: bool,
-}
-
-impl<'m, M: Memory> Control<'m, M> {
-    /// Stands behind those that are at a place, as [`show`] has it.
-    fn behind(memory: &'m M, (at, used, room): (usize, usize, usize)) -> Self {
-        Control {
-            memory,
-            at,
-            used,
-            room,
-            cut: false,
-        }
-    }
-
-    /// Appends one (`put_cmsg`).
-    fn put(&mut self, level: i32, kind: i32, data: &[u8]) -> Result<(), Errno> {
-        let begin = self.used.next_multiple_of(size_of::<usize>());
-        let left = self.room.saturating_sub(begin);
-        if left < HEAD {
-            self.cut = true;
-            return Ok(());
-        }
-        let length = (HEAD + data.len()).min(left);
-        self.cut |= length < HEAD + data.len();
-        let mut head = [0; HEAD];
-        head[..8].copy_from_slice(&length.to_ne_bytes());
-        head[8..12].copy_from_slice(&level.to_ne_bytes());
-        head[12..].copy_from_slice(&kind.to_ne_bytes());
-        self.memory.write(self.at + begin, &head)?;
-        let some = &data[..length - HEAD];
-        self.memory.write(self.at + begin + HEAD, some)?;
-        self.used = (begin + HEAD + data.len())
-            .next_multiple_of(size_of::<usize>())
-            .min(self.room);
-        Ok(())
-    }
-}
-
-/// Appends one control message, as [`show`] does.
-///
-/// # Errors
-///
-/// EFAULT where that cannot be written.
-pub fn append(
-    memory: &impl Memory,
-    (level, kind): (i32, i32),
-    data: &[u8],
-    place: (usize, usize, usize),
-) -> Result<(usize, bool), Errno> {
-    let mut control = Control::behind(memory, place);
-    control.put(level, kind, data)?;
-    Ok((control.used, control.cut))
 }
 
 /// Appends what the program wants to know of a copy to the control messages at a `place`: where

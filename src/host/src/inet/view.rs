@@ -70,6 +70,10 @@ pub struct Settings {
     pub offer: Offer,
     /// Milliseconds between two challenges of one connection.
     pub challenges: u64,
+    /// Are SYNs answered by cookies (`tcp_syncookies` of 2)?
+    pub cookies: bool,
+    /// Does a window stay what it was while nothing is sent (`tcp_slow_start_after_idle` of 0)?
+    pub rests: bool,
     /// Bits of `tcp_fastopen`: who may send data in a SYN.
     pub fast_open: i64,
     /// The key of its cookies, if one is set.
@@ -255,6 +259,8 @@ fn offer(world: &World<'_>) -> Offer {
         timestamps: is_on("ipv4/tcp_timestamps"),
         selective: is_on("ipv4/tcp_sack"),
         scale: is_on("ipv4/tcp_window_scaling").then_some(0),
+        asks_ecn: text("ipv4/tcp_ecn").trim() == "1",
+        takes_ecn: is_on("ipv4/tcp_ecn"),
         ..Offer::default()
     };
     let most = most.unwrap_or(6_291_456);
@@ -308,6 +314,8 @@ fn settings(world: &World<'_>) -> Settings {
         smallest_mtu: at_least_0("ipv4/route/min_pmtu", 552) as u32,
         offer: offer(world),
         challenges: at_least_0("ipv4/tcp_invalid_ratelimit", 500),
+        cookies: number("ipv4/tcp_syncookies", 1) == 2,
+        rests: number("ipv4/tcp_slow_start_after_idle", 1) == 0,
         fast_open: number("ipv4/tcp_fastopen", 1),
         fast_open_key: fast_open_key(world),
     }

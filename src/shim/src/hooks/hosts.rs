@@ -5,7 +5,7 @@
     reason = "they are those of the C library's functions"
 )]
 
-use crate::inet::resolver::resolving;
+use crate::inet::resolver::{resolving, resolving_by};
 use crate::real::{hooks, real};
 use crate::symbols;
 use libc::{c_char, c_int, c_void, hostent, size_t, socklen_t};
@@ -40,7 +40,8 @@ hooks! {
     }
     fn res_search(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_search {
         resolving(|| real!(res_search(name, class, kind, answer, length)))
-    }    fn __res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_query {
+    }
+    fn __res_query(name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_query {
         resolving(|| match is_old() {
             true => real!(__res_query(name, class, kind, answer, length)),
             false => real!(res_query(name, class, kind, answer, length)),
@@ -50,6 +51,60 @@ hooks! {
         resolving(|| match is_old() {
             true => real!(__res_search(name, class, kind, answer, length)),
             false => real!(res_search(name, class, kind, answer, length)),
+        })
+    }
+    fn res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_querydomain {
+        resolving(|| real!(res_querydomain(name, domain, class, kind, answer, length)))
+    }
+    fn __res_querydomain(name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_querydomain {
+        resolving(|| match is_old() {
+            true => real!(__res_querydomain(name, domain, class, kind, answer, length)),
+            false => real!(res_querydomain(name, domain, class, kind, answer, length)),
+        })
+    }
+    fn res_send(query: *const u8, size: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_send {
+        resolving(|| real!(res_send(query, size, answer, length)))
+    }
+    fn __res_send(query: *const u8, size: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_send {
+        resolving(|| match is_old() {
+            true => real!(__res_send(query, size, answer, length)),
+            false => real!(res_send(query, size, answer, length)),
+        })
+    }
+    fn res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_nquery {
+        resolving_by(state, || real!(res_nquery(state, name, class, kind, answer, length)))
+    }
+    fn __res_nquery(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_nquery {
+        resolving_by(state, || match is_old() {
+            true => real!(__res_nquery(state, name, class, kind, answer, length)),
+            false => real!(res_nquery(state, name, class, kind, answer, length)),
+        })
+    }
+    fn res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_nsearch {
+        resolving_by(state, || real!(res_nsearch(state, name, class, kind, answer, length)))
+    }
+    fn __res_nsearch(state: *mut c_void, name: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_nsearch {
+        resolving_by(state, || match is_old() {
+            true => real!(__res_nsearch(state, name, class, kind, answer, length)),
+            false => real!(res_nsearch(state, name, class, kind, answer, length)),
+        })
+    }
+    fn res_nquerydomain(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_nquerydomain {
+        resolving_by(state, || real!(res_nquerydomain(state, name, domain, class, kind, answer, length)))
+    }
+    fn __res_nquerydomain(state: *mut c_void, name: *const c_char, domain: *const c_char, class: c_int, kind: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_nquerydomain {
+        resolving_by(state, || match is_old() {
+            true => real!(__res_nquerydomain(state, name, domain, class, kind, answer, length)),
+            false => real!(res_nquerydomain(state, name, domain, class, kind, answer, length)),
+        })
+    }
+    fn res_nsend(state: *mut c_void, query: *const u8, size: c_int, answer: *mut u8, length: c_int) -> c_int => my_res_nsend {
+        resolving_by(state, || real!(res_nsend(state, query, size, answer, length)))
+    }
+    fn __res_nsend(state: *mut c_void, query: *const u8, size: c_int, answer: *mut u8, length: c_int) -> c_int => my_old_res_nsend {
+        resolving_by(state, || match is_old() {
+            true => real!(__res_nsend(state, query, size, answer, length)),
+            false => real!(res_nsend(state, query, size, answer, length)),
         })
     }
 }

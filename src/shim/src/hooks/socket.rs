@@ -263,7 +263,7 @@ hooks! {
         if !inet::may_concern() { return real!(getpeername(fd, name, length)); }
         let room = netlink::room(length);
         let answer = real!(getpeername(fd, name, length));
-        if answer == 0 { inet_calls::show_name(fd, End::Remote, name, room, length); }
+        if answer == 0 { return inet_calls::show_name(fd, End::Remote, name, room, length); }
         answer
     }
     fn getsockname(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getsockname {
@@ -277,7 +277,7 @@ hooks! {
         if answer == 0 {
             match is_netlink {
                 true => netlink::own_name(fd, name, room),
-                false => inet_calls::show_name(fd, End::Own, name, room, length),
+                false => { inet_calls::show_name(fd, End::Own, name, room, length); }
             }
         }
         answer

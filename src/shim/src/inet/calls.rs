@@ -12,7 +12,7 @@ use crate::waiting::deadline::Deadline;
 use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::inet::bind::is_refusal_of_machine;
-use memtun_calls::inet::call::Step;
+use memtun_calls::inet::call::{told_with_v4, Step};
 use memtun_calls::inet::connect::{is_replaced, Pending};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
@@ -311,7 +311,8 @@ pub enum End {
     Remote,
 }
 
-/// Called after getsockname(2) or getpeername(2), for whose name the program had `room`.
+/// Called after getsockname(2) or getpeername(2), for whose name the program had `room`. Returns
+/// what the call returns.
 #[cold]
 #[inline(never)]
 pub extern "C" fn show_name(
@@ -320,14 +321,21 @@ pub extern "C" fn show_name(
     name: *mut sockaddr,
     room: usize,
     length: *mut socklen_t,
-) {
+) -> c_int {
+    let mut has_port = true;
     quietly(fd, |call| {
         let shown = match end {
             End::Own => call.own_name(&call.socket.own_name().ok()?),
             End::Remote => call.peer_name(&call.socket.peer_name().ok()?),
         }?;
+        // Who is connected to no port has no other end (`inet_getname`).
+        has_port = matches!(end, End::Own) || shown.port() != 0;
         name::write(&UsedMemory, &shown, name as usize, room, length as usize).ok()
     });
+    if has_port {
+        return 0;
+    }
+    errno::give::<isize>(Err(Errno(libc::ENOTCONN))) as c_int
 }
 
 /// Called after recvfrom(2) has stored a name.
@@ -513,9 +521,7 @@ pub fn option_set(fd: c_int, level: c_int, option: c_int) {
     } else if is_shown(level, option) {
         note_tuning(fd, level, option);
     }
-    if level == libc::IPPROTO_IPV6
-        && matches!(option, libc::IPV6_RECVHOPLIMIT | libc::IPV6_RECVTCLASS)
-    {
+    if level == libc::IPPROTO_IPV6 && told_with_v4(option).is_some() {
         tell_too(fd, option);
     }
 }

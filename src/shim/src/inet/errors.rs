@@ -16,9 +16,9 @@ use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
 use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
 use memtun_abi::Errno;
+use memtun_calls::ancillary::append;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::Native;
-use memtun_calls::packet::receive::append;
 use memtun_shm::Shelf;
 use memtun_stack::sockets::{flag, report, Flow, Report};
 use memtun_sys as sys;
@@ -109,7 +109,17 @@ pub fn waiting(known: &Known, cookie: u64) -> Option<Errno> {
 /// Returns the report that is next in the socket's queue.
 fn next_report(known: &Known, fd: c_int) -> Option<(Report, Flow)> {
     let mut head = [0; report::HEAD];
-    let found = sys::inet::receive_datagram(borrowed(fd), &mut head, libc::MSG_PEEK).ok()?;
+    // The program may have said where it looks, which a look moves on.
+    let at = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).unwrap_or(-1);
+    let look_at = |at: c_int| {
+        if at >= 0 {
+            let _ = sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, at);
+        }
+    };
+    look_at(at.min(0));
+    let found = sys::inet::receive_datagram(borrowed(fd), &mut head, libc::MSG_PEEK);
+    look_at(at);
+    let found = found.ok()?;
     let length = found.length.min(report::HEAD);
     let heard = call(known, &Descriptor(fd)).heard(&found.from?, &head[..length]);
     match heard {

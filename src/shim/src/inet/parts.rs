@@ -42,12 +42,20 @@ impl To {
     }
 }
 
-/// Returns what a message of the program's says, `struct msghdr`; `None` where it cannot be read.
+/// Most buffers of a message (UIO_MAXIOV).
+const MOST_PARTS: usize = 1024;
+
+/// Returns what a message of the program's says, `struct msghdr`; `None` where it cannot be read or
+/// has too many parts.
 #[cold]
 #[inline(never)]
 pub extern "C" fn parts_of(message: *const msghdr) -> Option<(Data, To)> {
     // SAFETY: a message is a plain C struct.
     let message = errno::keep(|| unsafe { uaccess::read(message) }).ok()?;
+    // The kernel has an errno of its own for that.
+    if message.msg_iovlen > MOST_PARTS {
+        return None;
+    }
     let to = To {
         name: message.msg_name.cast(),
         length: message.msg_namelen,

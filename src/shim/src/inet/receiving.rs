@@ -9,12 +9,12 @@ use super::{errors, known};
 use crate::buffers::{Buffers, Place};
 use crate::errno::{self, fence};
 use crate::table;
-use crate::uaccess::{self, OwnMemory, UsedMemory};
+use crate::uaccess::{self, OwnMemory};
 use libc::{c_int, c_uint, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::Vector;
-use memtun_calls::inet::datagram::control;
 use memtun_calls::inet::datagram::receive::Heard;
+use memtun_calls::inet::datagram::shown::{show, Came};
 use memtun_calls::inet::Native;
 use memtun_calls::Memory;
 use memtun_kernel::tun::Source;
@@ -28,6 +28,13 @@ use std::net::SocketAddr;
 const LEAST: usize = report::HEAD;
 /// What is too short for that goes on in a buffer of this library.
 const PLACE: Place = Place::Behind(LEAST);
+
+/// Bytes of control messages that the kernel gives with a datagram at most.
+const CONTROL: usize = 1024;
+
+/// Room for control messages, aligned as they have to be.
+#[repr(align(8))]
+struct Control([u8; CONTROL]);
 
 /// Where the program wants what is received.
 #[derive(Clone, Copy)]
@@ -46,7 +53,9 @@ pub struct Receiving {
     tail: [u8; LEAST],
     flags: c_int,
     wanted: Wanted,
-    control_length: usize,
+    /// What the kernel says with a datagram. The program sees it in other words, which may be
+    /// longer.
+    control: Control,
 }
 
 /// What a hook does after the kernel's call.
@@ -69,7 +78,7 @@ impl Receiving {
             tail: [0; LEAST],
             flags,
             wanted,
-            control_length: 0,
+            control: Control([0; CONTROL]),
         }
     }
 
@@ -104,10 +113,11 @@ impl Receiving {
         // SAFETY: a message is a plain C struct.
         let given = errno::keep(|| unsafe { uaccess::read(message.cast_const()) }).ok()?;
         let buffers = Buffers::of_array(given.msg_iov, given.msg_iovlen, PLACE);
-        let mut this = Receiving::new(buffers, flags, Wanted::Message(message, given));
-        this.message.msg_control = given.msg_control;
-        this.control_length = given.msg_controllen;
-        Some(this)
+        Some(Receiving::new(
+            buffers,
+            flags,
+            Wanted::Message(message, given),
+        ))
     }
 
     /// Returns the message for the kernel's call, which is made before this value is moved.
@@ -121,7 +131,10 @@ impl Receiving {
         self.name.length = self.name.bytes.len() as socklen_t;
         self.message.msg_name = (&raw mut self.name.bytes).cast();
         self.message.msg_namelen = self.name.length;
-        self.message.msg_controllen = self.control_length as _;
+        if matches!(self.wanted, Wanted::Message(..)) {
+            self.message.msg_control = (&raw mut self.control.0).cast();
+            self.message.msg_controllen = CONTROL as _;
+        }
         self.message.msg_flags = 0;
         &raw mut self.message
     }
@@ -176,6 +189,9 @@ impl Receiving {
             }
             return Next::Give(stored);
         }
+        if self.flags & libc::MSG_PEEK != 0 {
+            errno::keep(|| self.look_back(fd, stored as usize));
+        }
         let heard = errno::keep(|| fence(|| Ok(self.hear(fd, stored as usize))));
         match heard {
             Ok(Heard::Skipped) => {
@@ -197,6 +213,21 @@ impl Receiving {
                 self.given(stored, Some((name, flow)))
             }
             Ok(Heard::Machine) | Err(_) => self.given(stored, None),
+        }
+    }
+
+    /// Takes back by how much a look has moved on (SO_PEEK_OFF) for what the program had no room
+    /// for.
+    fn look_back(&self, fd: c_int, stored: usize) {
+        let room = self.buffers.room;
+        let more = match room < LEAST {
+            true => stored.min(room + LEAST).saturating_sub(room),
+            false => 0,
+        };
+        let at = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).unwrap_or(-1);
+        if more > 0 && at >= 0 {
+            let at = at.saturating_sub(more as c_int).max(0);
+            let _ = sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, at);
         }
     }
 
@@ -291,21 +322,28 @@ impl Receiving {
                 }
             }
             Wanted::Message(message, given) => {
-                if let (Some((_, flow)), Some(known)) = (from, known::get()) {
-                    let (at, length) = (given.msg_control, self.message.msg_controllen);
-                    let at = at as usize;
-                    let net = (known.net, &known.table);
-                    control::show(&UsedMemory, net, flow.as_ref(), at, length);
-                }
                 let mut after = given;
+                after.msg_flags = self.message.msg_flags;
+                let came = from.as_ref().zip(known::get());
+                let came = came.map(|((name, flow), known)| Came {
+                    net: known.net,
+                    table: &known.table,
+                    flow: flow.as_ref(),
+                    is_v6: name.ip().to_canonical().is_ipv6(),
+                });
+                let native = &self.control.0[..self.message.msg_controllen.min(CONTROL)];
+                let place = (given.msg_control as usize, given.msg_controllen);
+                let (used, control_cut) = show(&OwnMemory, came, native, place);
+                after.msg_controllen = used;
+                if control_cut {
+                    after.msg_flags |= libc::MSG_CTRUNC;
+                }
                 if !given.msg_name.is_null() {
                     let room = given.msg_namelen as usize;
                     let some = &name[..name.len().min(room)];
                     OwnMemory.write(given.msg_name as usize, some)?;
                     after.msg_namelen = name.len() as c_uint;
                 }
-                after.msg_controllen = self.message.msg_controllen;
-                after.msg_flags = self.message.msg_flags;
                 if cut {
                     after.msg_flags |= libc::MSG_TRUNC;
                 }

@@ -146,16 +146,20 @@ fn v4_of_name(name: &SocketAddr) -> Option<sockaddr_in> {
         .then(|| unsafe { bytes.as_ptr().cast::<sockaddr_in>().read_unaligned() })
 }
 
-/// Called before a call of the resolver. Puts names in place of nameservers that the net leads to.
+/// Called before a call of the resolver with this state, or with the thread's own where it is none.
+/// Puts names in place of nameservers that the net leads to.
 #[cold]
 #[inline(never)]
-pub extern "C" fn begin() -> Option<Replaced> {
-    errno::keep(|| fence(|| Ok(replace())).ok().flatten())
+pub extern "C" fn begin(given: *mut c_void) -> Option<Replaced> {
+    errno::keep(|| fence(|| Ok(replace(given.cast()))).ok().flatten())
 }
 
-fn replace() -> Option<Replaced> {
+fn replace(given: *mut State) -> Option<Replaced> {
     let known = known::get().filter(|known| known.table.is_active())?;
-    let state = state()?;
+    let state = match given.is_null() {
+        true => state()?,
+        false => given,
+    };
     let socket = Descriptor(-1);
     let call = call(known, &socket);
     let mut replaced = Replaced {
@@ -164,7 +168,8 @@ fn replace() -> Option<Replaced> {
         before6: [None; MOST],
         put: [Ipv4Addr::UNSPECIFIED; MOST],
     };
-    // SAFETY: the state is this thread's, and nobody else changes it meanwhile.
+    // SAFETY: the state is this thread's, or one that the program gives to a call of libc's which
+    // reads and writes it; nobody else changes it meanwhile.
     let state = unsafe { &mut *state };
     let count = (state.count.max(0) as usize).min(MOST);
     for at in 0..count {
@@ -210,7 +215,8 @@ fn replace() -> Option<Replaced> {
 #[cold]
 #[inline(never)]
 pub extern "C" fn end(replaced: Replaced) {
-    // SAFETY: the state is this thread's, which has it for its life.
+    // SAFETY: the state is this thread's, which has it for its life, or the one that the program
+    // has given to the call.
     let state = unsafe { &mut *replaced.state };
     for (at, before) in replaced.before.iter().enumerate() {
         let now = Ipv4Addr::from(u32::from_be(state.servers[at].sin_addr.s_addr));
@@ -225,14 +231,20 @@ pub extern "C" fn end(replaced: Replaced) {
     }
 }
 
-/// Makes a call of the resolver.
+/// Makes a call of the resolver that has its state from the thread.
 #[inline(always)]
 pub fn resolving<R>(call: impl FnOnce() -> R) -> R {
+    resolving_by(std::ptr::null_mut(), call)
+}
+
+/// Makes a call of the resolver that the program gives this state.
+#[inline(always)]
+pub fn resolving_by<R>(state: *mut c_void, call: impl FnOnce() -> R) -> R {
     // It may be the first call of a program that has to do with the network.
     if !super::looks_anew() {
         return call();
     }
-    let replaced = begin();
+    let replaced = begin(state);
     let answer = call();
     if let Some(replaced) = replaced {
         end(replaced);

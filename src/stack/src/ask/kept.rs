@@ -1,10 +1,11 @@
 //! The connection of a process that asks often. To begin one for each question costs more than the
 //! question itself: two sockets are made and closed, and the host process wakes for each of that.
 //!
-//! It is a descriptor that the program does not know, and may close, put something else in its place
-//! or take along into a child; so it is looked at before each use, and belongs to one process. One
-//! thread at a time asks on it. Others ask on connections of their own, as do signal handlers that
-//! come in between, and whoever comes after a thread that never came back from its question.
+//! It is a descriptor that the program does not know, and may close, put something else in its
+//! place or take along into a child; so it is looked at before each use, and belongs to one
+//! process. One thread at a time asks on it. Others ask on connections of their own, as do signal
+//! handlers that come in between, and whoever comes after a thread that never came back from its
+//! question.
 #![forbid(unsafe_code)]
 
 use memtun_sys::{self as sys, Fd, KeptSocket};
@@ -75,6 +76,13 @@ impl Kept {
     pub fn end(&self) {
         self.socket.end();
         self.give_back();
+    }
+
+    /// Closes what a child has of its parent's connection, which may have been made by a user whom
+    /// the child is about to leave. A thread that asks on it has forked in a signal handler, and
+    /// asks anew.
+    pub fn forked(&self) {
+        self.end();
     }
 
     /// Has this process asked a moment ago? It is called with each question that is put on a

@@ -17,6 +17,15 @@ pub use obstacle::Obstacle;
 pub use starter::Command;
 
 use crate::wire::{u16_at, u32_at};
+use memtun_sys::quiet;
+
+/// Called in a child of fork(2): its parent's connection to the host process is not its own.
+pub fn forked() {
+    // A sandbox may allow less than what that needs.
+    if quiet::may_all() {
+        kept::KEPT.forked();
+    }
+}
 
 /// First number of every question and answer, which changes with this module.
 pub const VERSION: u32 = 6;

@@ -109,7 +109,8 @@ impl Sender {
 
     /// A connection that was silent for long does not send a whole window at once.
     fn after_idle(&mut self, now: Duration) {
-        if !self.board.is_empty() || self.next == self.end() {
+        // What no window lets out does not count as sent (tcp_slow_start_after_idle_check).
+        if self.rests || !self.board.is_empty() || self.fits().is_none() {
             return;
         }
         if let Some(at) = self.sent_at {
@@ -392,6 +393,7 @@ impl Sender {
         self.equal = 0;
         let flight = self.board.flight();
         self.window.collapse(flight, fresh);
+        (self.slowed, self.reduced) = (None, true);
         if fresh {
             self.begin_undo();
         }

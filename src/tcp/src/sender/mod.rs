@@ -88,6 +88,10 @@ pub(crate) struct Sender {
     fresh_first: bool,
     /// The last number when a probe was sent for the tail, and whether it was a second sending.
     probed: Option<(u32, bool)>,
+    /// The window goes down because of marks, until something beyond this is acknowledged.
+    slowed: Option<u32>,
+    /// It has begun to go down, whatever for.
+    reduced: bool,
     /// The first one was sent again in a recovery in which nothing else could be.
     rescued: bool,
     timer: Option<Duration>,
@@ -105,6 +109,8 @@ pub(crate) struct Sender {
     burst: Burst,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
+    /// A window stays what it was while nothing is sent.
+    rests: bool,
     /// Short segments do not wait (TCP_NODELAY).
     no_delay: bool,
     /// The number after the last urgent byte.
@@ -132,8 +138,9 @@ impl Sender {
         }
         (self.oldest, self.next, self.high) = (first, first, first);
         (self.used_until, self.short_end, self.first) = (first, first, first);
-        if let Some(trip) = trip {
-            self.trip.measure(trip, now);
+        match trip {
+            Some(trip) => self.trip.measure(trip, now),
+            None => self.trip.is_unsure(),
         }
         if self.bbr {
             let size = self.segment();
@@ -177,6 +184,10 @@ impl Sender {
     /// What was written last is urgent.
     pub(crate) fn press(&mut self) {
         self.urgent = Some(self.end());
+    }
+
+    pub(crate) fn set_rests(&mut self, rests: bool) {
+        self.rests = rests;
     }
 
     pub(crate) fn set_no_delay(&mut self, no_delay: bool) {
@@ -262,7 +273,12 @@ impl Sender {
     }
 
     fn reduces(&self) -> bool {
-        self.mode == Mode::Recovery
+        self.mode == Mode::Recovery || self.slowed.is_some()
+    }
+
+    /// Whether the window has begun to go down since somebody has asked.
+    pub(crate) fn has_reduced(&mut self) -> bool {
+        std::mem::take(&mut self.reduced)
     }
 
     fn again_timer(&mut self, now: Duration) {

@@ -19,6 +19,8 @@ pub(crate) struct Ack<'a> {
     pub(crate) sequence: u32,
     /// It has neither data nor a flag of its own.
     pub(crate) bare: bool,
+    /// It tells of congestion.
+    pub(crate) congested: bool,
     /// Blocks that have arrived, as they stand there.
     pub(crate) blocks: &'a [(u32, u32)],
 }
@@ -70,6 +72,7 @@ impl Sender {
             && ack.number == was
             && ack.window == self.peer
             && !self.board.is_empty();
+        let waited = !self.board.is_empty();
         let shortest = self.trip.shortest();
         let mut news = self.board.on_ack(number, blocks, self.high, shortest, now);
         news.duplicates = duplicates;
@@ -86,6 +89,7 @@ impl Sender {
         }
         self.probe_answered(ack, &news, now);
         let lost = self.alert(&news, equal, was, now);
+        self.slow_down(ack.congested && waited, &news);
         let sample = self.board.rate.sample(self.trip.shortest(), now);
         if self.window.is_bbr() {
             let told = Told {
@@ -230,6 +234,27 @@ impl Sender {
         lost
     }
 
+    /// Marks tell of congestion: the window goes down once in a round trip (tcp_enter_cwr).
+    fn slow_down(&mut self, congested: bool, news: &News) {
+        if self.slowed.is_some_and(|high| before(high, self.oldest)) {
+            self.window.end_reduction();
+            self.slowed = None;
+        }
+        if self.mode != Mode::Open {
+            self.slowed = None;
+            return;
+        }
+        if congested && self.slowed.is_none() {
+            self.undo = None;
+            self.window.begin_reduction(false);
+            (self.slowed, self.reduced) = (Some(self.next), true);
+        }
+        if self.slowed.is_some() && (news.advanced || news.sacked) {
+            let flight = self.flight();
+            self.window.reduce(news.delivered, 0, news.advanced, flight);
+        }
+    }
+
     /// Peers without SACK: each acknowledgement without news stands for a segment that has come.
     fn count_equal(&mut self, equal: bool, news: &News) {
         if news.advanced {
@@ -268,7 +293,9 @@ impl Sender {
         self.begin_undo();
         if !self.reduces() {
             self.window.begin_reduction(true);
+            self.reduced = true;
         }
+        self.slowed = None;
         self.high = self.next;
         self.probed = None;
         self.mode = Mode::Recovery;

@@ -6,8 +6,9 @@ use std::time::Duration;
 use super::{Mode, Sender};
 use crate::info::{at, Filled};
 
-/// TCP_CA_Disorder, TCP_CA_Recovery and TCP_CA_Loss.
+/// TCP_CA_Disorder and others.
 const DISORDER: u32 = 1;
+const REDUCED: u32 = 2;
 const RECOVERY: u32 = 3;
 const LOSS: u32 = 4;
 
@@ -47,6 +48,7 @@ impl Sender {
             match self.mode {
                 Mode::Recovery => RECOVERY,
                 Mode::Loss => LOSS,
+                Mode::Open if self.slowed.is_some() => REDUCED,
                 Mode::Open if arrived > 0 => DISORDER,
                 Mode::Open => 0,
             },

@@ -10,6 +10,8 @@ pub(crate) const SHORTEST: Duration = Duration::from_millis(200);
 const LONGEST: Duration = Duration::from_secs(120);
 /// TCP_TIMEOUT_INIT.
 const FIRST: Duration = Duration::from_secs(1);
+/// TCP_TIMEOUT_FALLBACK.
+const FALLBACK: Duration = Duration::from_secs(3);
 /// tcp_min_rtt_wlen: so long the shortest one counts.
 const WINDOW: Duration = Duration::from_secs(300);
 
@@ -21,6 +23,8 @@ pub(crate) struct Trip {
     shortest: Option<(Duration, Duration)>,
     /// How often the timer has fired since the last measurement.
     backoff: u32,
+    /// The SYN and its answer have measured nothing.
+    unsure: bool,
 }
 
 impl Trip {
@@ -43,6 +47,11 @@ impl Trip {
         }
     }
 
+    /// The connection is open without a measurement (tcp_init_metrics).
+    pub(crate) fn is_unsure(&mut self) {
+        self.unsure = true;
+    }
+
     pub(crate) fn deviation(&self) -> Duration {
         self.deviation
     }
@@ -62,6 +71,7 @@ impl Trip {
     /// After how long something is sent again, without what earlier tries add.
     pub(crate) fn plain(&self) -> Duration {
         match self.smoothed {
+            None if self.unsure => FALLBACK,
             None => FIRST,
             // Linux keeps the deviation's part from falling below its least.
             Some(smoothed) => (smoothed + (self.deviation * 4).max(SHORTEST)).min(LONGEST),

@@ -68,6 +68,8 @@ pub fn settings(seed: u64) -> Settings {
         patience: MILLI * 500,
         fast_open: None,
         asks_cookie: false,
+        cookies: false,
+        rests: false,
     }
 }
 

@@ -5,6 +5,7 @@
 pub mod control;
 pub mod receive;
 pub mod send;
+pub mod shown;
 pub mod ways;
 
 pub use send::{Given, Sent, Transmits};

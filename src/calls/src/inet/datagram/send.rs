@@ -21,6 +21,8 @@ use std::net::{IpAddr, SocketAddr};
 const UDP_SEGMENT: i32 = 103;
 /// What a piece of a datagram counts for in the kernel's buffer, roughly.
 const PIECE: usize = 2304;
+/// UDP_NO_CHECK6_TX of linux/udp.h.
+const UDP_NO_CHECK6_TX: i32 = 101;
 /// UDP_CORK of linux/udp.h.
 const UDP_CORK: i32 = 1;
 /// Datagrams that one call makes at most (UDP_MAX_SEGMENTS).
@@ -264,7 +266,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             may_broadcast: general(libc::SO_BROADCAST) != 0,
             segment: segment.unwrap_or(0).clamp(0, 0xffff) as u16,
             corked: self.socket.option(libc::IPPROTO_UDP, UDP_CORK) == Ok(1),
-            unchecked: general(libc::SO_NO_CHECK) != 0,
+            unchecked: match is_v4 {
+                true => general(libc::SO_NO_CHECK) != 0,
+                false => self.socket.option(libc::IPPROTO_UDP, UDP_NO_CHECK6_TX) == Ok(1),
+            },
             buffer: general(libc::SO_SNDBUF).max(0) as u32,
             connected,
             generation: match answer {
@@ -374,7 +379,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         head.id = id as u16;
         let (link, packet) = room.split_at_mut(ethernet::HEADER);
         let length = udp::finish(packet, &head, (way.port, way.from.to.port()), payload)?;
-        if way.unchecked && head.destination.is_ipv4() {
+        if way.unchecked {
             let checksum = head.length() + 6;
             packet[checksum..checksum + 2].fill(0);
         }

@@ -75,7 +75,7 @@ pub struct Way {
     pub segment: u16,
     /// UDP_CORK: what is sent is a part of a datagram.
     pub corked: bool,
-    /// SO_NO_CHECK: a packet of IPv4 has no checksum of UDP.
+    /// SO_NO_CHECK or UDP_NO_CHECK6_TX: its packets have no checksum of UDP.
     pub unchecked: bool,
     /// SO_SNDBUF, as the kernel counts.
     pub buffer: u32,

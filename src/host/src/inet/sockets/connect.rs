@@ -4,6 +4,7 @@
 use super::asker::Asker;
 use super::manner::Manner;
 use super::names::{native, own_of, plain, with_port};
+use super::open::Open;
 use super::ports::Range;
 use super::verdict::Verdict;
 use super::Sockets;
@@ -223,7 +224,11 @@ impl Sockets {
         let name = asker.name(source);
         let alias = open.writer.own_alias(own_of(source, index))?;
         let tcp = asker.question.protocol == Protocol::Tcp;
-        for port in ports.range.candidates(true) {
+        let any = native(alias, 0, asker.is_v6()).ip();
+        let ahead = if tcp { open.ahead.take(any) } else { None };
+        let ahead = ahead.filter(|port| ports.range.has(*port));
+        let all = ahead.into_iter().chain(ports.range.candidates(true));
+        for port in all {
             let local = with_port(SocketAddr::new(source, port), port, index);
             let flow = Flow {
                 protocol: asker.question.protocol,
@@ -236,12 +241,30 @@ impl Sockets {
             let bind = native(alias, port, asker.is_v6());
             let taken = open.is_port_taken(&name, port, asker.question.cookie, true)
                 || tcp && (open.writer.alias_of(&flow).is_some() || (ports.is_used)(&flow));
-            let is_free = !taken && open.is_free_for(asker.question.protocol, port, &bind);
-            if is_free {
+            let protocol = asker.question.protocol;
+            let is_free = |open: &mut Open| match ahead == Some(port) {
+                true => open.stands_for(protocol, port, port),
+                false => open.is_free_for(protocol, port, &bind),
+            };
+            if !taken && is_free(open) {
                 return Ok((local, Some(bind)));
             }
         }
         Err(Errno(libc::EADDRNOTAVAIL))
+    }
+
+    /// Finds out a name for the next socket that connects, where they follow one another. This one
+    /// was given that name.
+    pub fn look_ahead(&mut self, given: &SocketAddr, range: &Range) {
+        let Some(open) = &mut self.open else { return };
+        if !open.ahead.is_wanted() {
+            return;
+        }
+        let port = range.candidates(true).next();
+        let name = port.map(|port| SocketAddr::new(given.ip(), port));
+        if let Some(name) = name.filter(|name| open.is_free_for(Protocol::Tcp, name.port(), name)) {
+            open.ahead.note(name);
+        }
     }
 
     /// Answers a socket that connects to a socket of this net.

@@ -7,13 +7,14 @@
 //! | [`open`] | both, once the net has had an address |
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
-//! | [`rules`], [`ports`] | which sockets cannot have the same port; which one a socket gets |
+//! | [`rules`], [`ports`], `ahead` | which sockets cannot have the same port; which one a socket gets, and the next one |
 //! | [`unseen`] | sockets that no hook sees |
 //! | [`ends`] | why a connection has ended |
 //! | [`target`] | which socket gets what comes, and how it is reached |
 //! | [`asker`], [`bind`], [`connect`], [`path`], [`verdict`] | what programs ask |
 #![forbid(unsafe_code)]
 
+mod ahead;
 pub mod alive;
 pub mod asker;
 pub mod bind;
@@ -37,7 +38,7 @@ use crate::engine::route::lookup::LOOPBACK;
 use crate::inet::view::is_of_loopback;
 use crate::service::Service;
 use alive::is_of;
-use diag::Native;
+use diag::{Native, LISTEN};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::row::PortKind;
@@ -250,7 +251,8 @@ impl Sockets {
         let open = self.open.as_mut();
         open.is_some_and(|open| {
             let found = open.diag.exact(native_protocol(protocol), own, other);
-            found.is_none()
+            // Without one the one that listens at the name is found.
+            found.is_none_or(|found| found.state == LISTEN)
         })
     }
 

@@ -1,6 +1,7 @@
 //! What there is once the net has had an address: the table, the native ports, the slices.
 #![forbid(unsafe_code)]
 
+use super::ahead::Ahead;
 use super::diag::Diag;
 use super::native::{self, Claim, Natives};
 use super::writer::Writer;
@@ -28,6 +29,8 @@ pub struct Open {
     pub tells_all: bool,
     /// The user whose net it is.
     pub owner: u32,
+    /// The name of the next socket that connects.
+    pub ahead: Ahead,
 }
 
 impl Open {
@@ -48,6 +51,7 @@ impl Open {
             diag: Diag::default(),
             tells_all: false,
             owner,
+            ahead: Ahead::default(),
         };
         // The port `shut` is bound and does nothing.
         let shut = open.natives.ports.shut;

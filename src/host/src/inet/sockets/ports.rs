@@ -56,6 +56,11 @@ impl Range {
         all.any(|(low, high)| (*low..=*high).contains(&port))
     }
 
+    /// May a socket get this port?
+    pub(super) fn has(&self, port: u16) -> bool {
+        (self.ends.0..=self.ends.1).contains(&port) && !self.is_reserved(port)
+    }
+
     /// Returns the ports in the order in which they are tried: from any on, first those that are
     /// odd, or even, as the lowest is or is not.
     pub(super) fn candidates(&self, like_lowest: bool) -> impl Iterator<Item = u16> + '_ {
@@ -280,7 +285,7 @@ impl Open {
     }
 
     /// Can this native port stand for that port of the net? It can stand for one only.
-    fn stands_for(&mut self, protocol: Protocol, native: u16, net: u16) -> bool {
+    pub(super) fn stands_for(&mut self, protocol: Protocol, native: u16, net: u16) -> bool {
         match self.writer.translated(port_kind(protocol), native) {
             None => true,
             Some(known) if known == u32::from(net) => true,

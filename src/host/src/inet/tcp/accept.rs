@@ -133,7 +133,9 @@ impl Tcp {
         let view = out.view();
         let usual = (view.settings.offer, view.settings.challenges);
         let fast = (view.settings.fast_open, view.settings.fast_open_key);
+        let others = (view.settings.cookies, view.settings.rests);
         let mut settings = self.settings(&flow, usual, &way, &manner);
+        (settings.cookies, settings.rests) = others;
         settings.fast_open = self.fast_open(fast, &manner);
         match answered {
             true => settings.seed = half.seed,

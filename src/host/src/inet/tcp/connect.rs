@@ -30,6 +30,9 @@ const MOMENT: Duration = Duration::from_millis(2);
 const SHORT: Duration = Duration::from_micros(500);
 /// How long a program may take from the answer to its connect.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
+/// When so much of that is left, the program should have come long ago, and what has no owner may
+/// be somebody else's.
+const FOREIGN: Duration = Duration::from_secs(9);
 /// How soon a program that has not come to its connect is looked for again.
 const SOON: Duration = Duration::from_millis(1);
 /// How often a connect that hangs at the plug is looked for.
@@ -77,8 +80,9 @@ impl Tcp {
         /// The bit of net.ipv4.tcp_fastopen for those that connect.
         const CONNECTS: i64 = 1;
         let asks = view.settings.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
+        let rests = view.settings.rests;
         let mut settings = self.settings(&flow, usual, &way.1, &opening.manner);
-        settings.asks_cookie = asks;
+        (settings.asks_cookie, settings.rests) = (asks, rests);
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);
@@ -185,18 +189,24 @@ impl Tcp {
         };
         let ours = sockets.is_ours(Protocol::Tcp, other, own);
         let is_gone = !ours && sockets.is_nobodys(Protocol::Tcp, other, own);
+        let now = self.now();
         let Some(legs) = self.legs.clone() else {
             return Some(leg);
         };
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let native = match &live.stage {
-            Stage::Expected(opening, _) => Some(opening.native),
-            _ => None,
+        let (native, until) = match &live.stage {
+            Stage::Expected(opening, until) => (Some(opening.native), *until),
+            _ => (None, now),
         };
         let expected = native.is_some_and(|native| native.port() == other.port());
-        if native == Some(other) && is_gone {
+        // One that the program has reset already (SO_LINGER of 0) has no owner any more. What it
+        // has written is sent, as by a kernel: the name was the program's until then, and whoever
+        // comes to its connect comes at once.
+        let is_reset = native == Some(other) && is_gone;
+        let ours = ours || is_reset && now + FOREIGN < until;
+        if is_reset && !ours {
             // Whose it was, nobody can tell any more. What it has sent is not taken; that the
             // program has closed its socket with a reset, it may say.
             live.connection.abort();
@@ -441,6 +451,13 @@ impl Live {
             (Connected::NotYet, Some(leg)) => {
                 self.stage = Stage::Bridging(opening, Some(leg), until);
                 now >= until
+            }
+            // It did hang, and is gone: the program has closed it, with a reset perhaps.
+            (Connected::No(_), leg)
+                if (leg.is_some() || self.hung)
+                    && sockets.is_nobodys(Protocol::Tcp, opening.native, plug) =>
+            {
+                true
             }
             (_, _) => {
                 self.stage = Stage::Bridging(opening, None, until);

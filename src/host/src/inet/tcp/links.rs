@@ -109,6 +109,8 @@ impl Tcp {
             patience: Duration::from_millis(challenges),
             fast_open: None,
             asks_cookie: false,
+            cookies: false,
+            rests: false,
         }
     }
 

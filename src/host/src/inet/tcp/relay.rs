@@ -100,7 +100,10 @@ impl Live {
             Stage::Running(leg) => leg.ended && self.connection.available() > 0,
             _ => false,
         };
-        if !comes_late {
+        // One with data in its SYN is in the listener's queue before the SYN is answered.
+        let unsaid = matches!(self.stage, Stage::Arriving(_)) && self.connection.sent() == 0;
+        let comes_early = unsaid && self.connection.state() == State::Open;
+        if !comes_late && !comes_early {
             self.poll(out, now);
         }
         loop {
@@ -160,7 +163,11 @@ impl Live {
             // Data for a socket that is closed is answered as if nobody had it.
             match leg.ended {
                 true => self.connection.refuse(),
-                false => self.connection.abort(),
+                false => {
+                    // What was written before the reset leaves, as far as the window goes.
+                    self.poll(out, now);
+                    self.connection.abort();
+                }
             }
         }
         self.poll(out, now);
