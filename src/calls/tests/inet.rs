@@ -3,6 +3,7 @@
 
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
+use memtun_calls::inet::call::carrier;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::datagram::shown::{show, Came};
 use memtun_calls::inet::datagram::{control, Given};
@@ -543,4 +544,34 @@ fn names_are_cut_where_the_program_has_less_room() {
     ]));
     assert_eq!(name::read(&whole, 1, 16), Some(at("10.9.0.1:80")));
     assert_eq!(name::read(&whole, 1, 15), None, "too short");
+}
+
+#[test]
+fn no_socket_of_an_isolated_program_reaches_the_machine_by_another_protocol() {
+    let refused = Err(Errno(libc::EPROTONOSUPPORT));
+    let flags = libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC;
+    for (kind, protocol) in [
+        (libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE),
+        (libc::SOCK_STREAM | flags, libc::IPPROTO_SCTP),
+        (libc::SOCK_SEQPACKET, libc::IPPROTO_SCTP),
+        (libc::SOCK_DCCP, libc::IPPROTO_DCCP),
+    ] {
+        assert_eq!(carrier(kind, protocol, true), refused);
+        assert_eq!(carrier(kind, protocol, false), Ok(protocol));
+    }
+    for isolated in [false, true] {
+        assert_eq!(
+            carrier(libc::SOCK_STREAM | flags, 262, isolated),
+            Ok(libc::IPPROTO_TCP)
+        );
+        assert_eq!(carrier(libc::SOCK_STREAM, 0, isolated), Ok(0));
+        assert_eq!(
+            carrier(libc::SOCK_DGRAM, libc::IPPROTO_UDP, isolated),
+            Ok(libc::IPPROTO_UDP)
+        );
+        assert_eq!(
+            carrier(libc::SOCK_RAW, libc::IPPROTO_SCTP, isolated),
+            Ok(libc::IPPROTO_SCTP)
+        );
+    }
 }

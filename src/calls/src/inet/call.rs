@@ -319,3 +319,29 @@ pub fn told_with_v4(option: i32) -> Option<i32> {
         _ => None,
     }
 }
+
+/// IPPROTO_MPTCP of linux/in.h.
+const IPPROTO_MPTCP: i32 = 262;
+
+/// Returns the protocol of the machine's socket that stands for one of this type and protocol,
+/// which is not raw. `is_isolated` says that the program has no other network than the net.
+///
+/// # Errors
+///
+/// EPROTONOSUPPORT: the protocol is not carried, and would reach the machine's network.
+pub fn carrier(kind: i32, protocol: i32, is_isolated: bool) -> Result<i32, Errno> {
+    let kind = kind & !(libc::SOCK_NONBLOCK | libc::SOCK_CLOEXEC);
+    match (kind, protocol) {
+        // A peer without paths of its own makes the same of it.
+        (libc::SOCK_STREAM, IPPROTO_MPTCP) => Ok(libc::IPPROTO_TCP),
+        (libc::SOCK_DGRAM, libc::IPPROTO_UDPLITE)
+        | (libc::SOCK_STREAM | libc::SOCK_SEQPACKET, libc::IPPROTO_SCTP)
+        | (libc::SOCK_DCCP, _)
+            if is_isolated =>
+        {
+            log::warn!("a socket of protocol {protocol} is not carried over interfaces of a net");
+            Err(Errno(libc::EPROTONOSUPPORT))
+        }
+        _ => Ok(protocol),
+    }
+}

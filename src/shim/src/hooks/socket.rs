@@ -190,6 +190,21 @@ extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_in
     packets::take(fd, wanted, protocol)
 }
 
+/// socket(2) of AF_INET or AF_INET6 in a net that has addresses.
+#[cold]
+#[inline(never)]
+extern "C" fn inet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int {
+    let protocol = inet_calls::carried(kind, protocol);
+    if protocol < 0 {
+        return -1;
+    }
+    let fd = real!(socket(domain, kind, protocol));
+    if fd >= 0 {
+        notes::note(fd);
+    }
+    fd
+}
+
 hooks! {
     fn socket(domain: c_int, kind: c_int, protocol: c_int) -> c_int => my_socket {
         let is_wanted = domain == libc::AF_NETLINK
@@ -202,13 +217,9 @@ hooks! {
             }
         } else if packets::wanted(domain, kind, protocol).is_some() {
             return packet_socket(domain, kind, protocol);
-        } else if matches!(domain, libc::AF_INET | libc::AF_INET6) {
+        } else if matches!(domain, libc::AF_INET | libc::AF_INET6) && inet::looks_anew() {
             // A process that has not joined its net looks for it.
-            if inet::looks_anew() {
-                let fd = real!(socket(domain, kind, protocol));
-                if fd >= 0 { notes::note(fd); }
-                return fd;
-            }
+            return inet_socket(domain, kind, protocol);
         }
         real!(socket(domain, kind, protocol))
     }

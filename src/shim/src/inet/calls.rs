@@ -11,8 +11,9 @@ use crate::uaccess::{self, OwnMemory, UsedMemory};
 use crate::waiting::deadline::Deadline;
 use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
+use memtun_calls::host::Host as _;
 use memtun_calls::inet::bind::is_refusal_of_machine;
-use memtun_calls::inet::call::{told_with_v4, Step};
+use memtun_calls::inet::call::{carrier, told_with_v4, Step};
 use memtun_calls::inet::connect::{is_replaced, Pending};
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
@@ -511,6 +512,13 @@ pub extern "C" fn is_over(end: &Deadline, timeout: *mut timespec) -> bool {
     let Some(left) = end.left() else { return false };
     errno::keep(|| uaccess::write(timeout, &left).ok());
     left.tv_sec == 0 && left.tv_nsec == 0
+}
+
+/// Returns the protocol of the machine's socket that stands for one of this type and protocol, or
+/// -1 with errno.
+pub extern "C" fn carried(kind: c_int, protocol: c_int) -> c_int {
+    let carrier = errno::keep(|| carrier(kind, protocol, OwnHost.is_isolated()));
+    errno::give(carrier) as c_int
 }
 
 /// Called after setsockopt(2) has set an option.
