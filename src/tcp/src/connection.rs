@@ -1,4 +1,4 @@
-//! One connection: the engine and what is around it.
+//! One connection: how it begins and ends, and what is told to it.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};
@@ -12,26 +12,14 @@ use crate::cookies;
 use crate::ecn::mark;
 use crate::engine::Engine;
 use crate::fastopen::{FastOpen, Place, Verdict};
-use crate::keepalive::{Keepalive, Turn};
+use crate::keepalive::Keepalive;
 use crate::offer::Offer;
 use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
-use crate::sender::{Piece, Sender};
+use crate::sender::Sender;
 use crate::stamps::Stamps;
 use crate::wait::Wait;
 use crate::wire::Wire;
 use crate::{Emit, Segment};
-
-/// How long each try of a SYN waits for an answer: tcp_syn_linear_timeouts times a second, and
-/// then tcp_syn_retries times twice as long.
-const SYN_WAITS: [u64; 11] = [1, 1, 1, 1, 1, 2, 4, 8, 16, 32, 64];
-/// The same for a SYN and ACK: tcp_synack_retries times.
-const SYN_ACK_WAITS: [u64; 6] = [1, 2, 4, 8, 16, 32];
-/// How long data may stay without an answer: what tcp_retries2 of 15 comes to.
-const GIVE_UP: Duration = Duration::from_millis(924_600);
-/// Packets that one turn may send; there is another turn at once.
-const TURN: usize = 256;
-/// What an option of blocks has place for.
-const BLOCKS: usize = 4;
 
 /// What a connection is told at its beginning.
 #[derive(Debug, Clone, Copy)]
@@ -103,21 +91,21 @@ pub struct Connection {
     /// The other side's first sequence number.
     pub(super) theirs: u32,
     /// Bytes that were taken from the engine.
-    read: u32,
-    closing: bool,
+    pub(super) read: u32,
+    pub(super) closing: bool,
     /// It is open because of data in the SYN, whose answer is not answered yet.
     pub(super) unproven: bool,
     /// Its SYN is answered by a cookie.
-    cookies: bool,
+    pub(super) cookies: bool,
     /// Data in the SYN was taken.
     pub(super) early: bool,
     /// A FIN that came before what it ends.
     pub(super) end_at: Option<u32>,
     /// The engine knows that our FIN is acknowledged.
     pub(super) finished: bool,
-    tries: usize,
-    tried_at: Duration,
-    began: Duration,
+    pub(super) tries: usize,
+    pub(super) tried_at: Duration,
+    pub(super) began: Duration,
     /// Packets that have come.
     pub(super) came: u32,
     pub(super) heard: Duration,
@@ -128,9 +116,9 @@ pub struct Connection {
     pub(super) urgent: Option<u32>,
     pub(super) unacknowledged: u32,
     pub(super) progress: Duration,
-    challenged: Option<Duration>,
+    pub(super) challenged: Option<Duration>,
     /// One challenge in this time.
-    challenges: Duration,
+    pub(super) challenges: Duration,
     /// By how much the other side's windows are scaled, and whether it understands blocks.
     pub(super) scale: u8,
     pub(super) sacks: bool,
@@ -138,10 +126,10 @@ pub struct Connection {
     pub(super) most: u16,
     clamp: u16,
     pub(super) keepalive: Option<Keepalive>,
-    patience: Option<Duration>,
+    pub(super) patience: Option<Duration>,
     pub(super) scratch: Vec<u8>,
     pub(super) spare: Vec<u8>,
-    options: Vec<u8>,
+    pub(super) options: Vec<u8>,
 }
 
 impl std::fmt::Debug for Connection {
@@ -394,49 +382,6 @@ impl Connection {
         }
     }
 
-    /// Lets the engine say what it has to.
-    pub(super) fn engines_turn(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        let Connection {
-            engine,
-            wire,
-            scratch,
-            ..
-        } = self;
-        engine.output(scratch, &mut |packet| wire.leave(packet, now, emit));
-    }
-
-    /// The options of a segment that leaves now. They are put back afterwards.
-    fn options_of_segment(&mut self, now: Duration) -> Vec<u8> {
-        let mut options = std::mem::take(&mut self.options);
-        options.clear();
-        self.wire.stamps.option(now, &mut options);
-        if self.sacks {
-            let most = match options.is_empty() {
-                true => BLOCKS,
-                false => BLOCKS - 1,
-            };
-            self.answers.option(most, &mut options);
-        }
-        options
-    }
-
-    /// An acknowledgement leaves.
-    pub(super) fn acknowledge(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        self.say(ACK, self.wire.next, now, emit);
-    }
-
-    /// An answer that tells the other side where we are, at most two in a second.
-    pub(super) fn challenge(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        if self
-            .challenged
-            .is_some_and(|at| now.saturating_sub(at) < self.challenges)
-        {
-            return;
-        }
-        self.challenged = Some(now);
-        self.acknowledge(now, emit);
-    }
-
     pub(super) fn open(&mut self, now: Duration) {
         // Of two tries nobody knows which one was answered.
         let trip = (self.tries <= 1).then(|| now.saturating_sub(self.began));
@@ -496,261 +441,6 @@ impl Connection {
         }
     }
 
-    /// Sends data that may leave, and an answer that is due. Returns whether that was all.
-    fn output(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
-        self.engines_turn(now, emit);
-        let expected = self.expected();
-        if self.wire.has_opened(expected) {
-            self.answers.owe(now);
-        }
-        if self.sender.has_reduced() {
-            self.wire.ecn.reduce();
-        }
-        let options = self.options_of_segment(now);
-        let Connection {
-            sender,
-            wire,
-            answers,
-            ..
-        } = self;
-        sender.set_options(options.len() - wire.stamps.length());
-        let mut plain = Plain {
-            source: self.local,
-            destination: self.remote,
-            sequence: 0,
-            acknowledgement: expected,
-            flags: ACK,
-            window: wire.window_at(expected),
-            options: &options,
-        };
-        let mut send = |piece: Piece<'_>| {
-            (plain.sequence, plain.flags) = (piece.sequence, piece.flags | ACK);
-            wire.send(&plain, &piece, emit);
-            answers.said(expected);
-            if piece.len() > 0 {
-                answers.talked(now);
-            }
-        };
-        if !self.unproven {
-            sender.on_time(now, &mut send);
-        }
-        let all = sender.leave(TURN, now, &mut send);
-        self.wire.next = self.sender.next();
-        self.options = options;
-        if self.answers.is_due(now) {
-            self.acknowledge(now, emit);
-        }
-        all
-    }
-
-    /// Sends what is to be sent now: data, acknowledgements, what a timer brings. Returns whether
-    /// all of it has left.
-    pub fn poll(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
-        self.fenced(emit, |connection, emit| Some(connection.turn(now, emit)))
-            .unwrap_or(true)
-    }
-
-    fn turn(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
-        match self.state {
-            State::Connecting | State::Accepting => self.handshake(now, emit),
-            State::Open => {
-                if self.unproven {
-                    self.handshake(now, emit);
-                }
-                if matches!(self.state, State::Ended(_)) {
-                    return true;
-                }
-                if self.given_up(now) {
-                    self.wire.silent = true;
-                    self.end(End::TimedOut);
-                    return true;
-                }
-                let all = self.output(now, emit);
-                self.keep_alive(now, emit);
-                all
-            }
-            // The RST, or the last acknowledgement.
-            State::Ended(End::Closed | End::Aborted) => {
-                self.engines_turn(now, emit);
-                if self.answers.is_due(now) && self.state == State::Ended(End::Closed) {
-                    self.acknowledge(now, emit);
-                }
-                true
-            }
-            State::Ended(_) => true,
-        }
-    }
-
-    fn given_up(&self, now: Duration) -> bool {
-        let patience = self.patience.unwrap_or(GIVE_UP);
-        self.sender.waits() && now.saturating_sub(self.silent_since()) >= patience
-    }
-
-    /// Since when the other side owes an answer.
-    fn silent_since(&self) -> Duration {
-        let heard = self.progress.max(self.heard);
-        heard.max(self.sender.busy_since())
-    }
-
-    fn waits(&self) -> &'static [u64] {
-        if self.state == State::Connecting {
-            &SYN_WAITS
-        } else if self.cookies {
-            &cookies::WAITS
-        } else {
-            &SYN_ACK_WAITS
-        }
-    }
-
-    /// When the SYN is sent again, or given up.
-    fn tries_at(&self) -> Duration {
-        match self.tries {
-            0 => self.tried_at,
-            tries => self.tried_at + Duration::from_secs(self.waits()[tries - 1]),
-        }
-    }
-
-    fn handshake(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
-        if self.engine.state() == Engines::SynReceived && self.state == State::Connecting {
-            // Both ends have connected at once.
-            self.engines_turn(now, emit);
-        }
-        if now < self.tries_at() {
-            return true;
-        }
-        if self.tries == self.waits().len() {
-            self.wire.silent = true;
-            self.end(End::TimedOut);
-            return true;
-        }
-        self.tries += 1;
-        self.tried_at = now;
-        if self.tries == 1 && !self.unproven {
-            self.began = now;
-            self.engines_turn(now, emit);
-        } else {
-            self.wire.again(now, emit);
-        }
-        true
-    }
-
-    /// When it wants to be polled; none: when something has come, or was written or read.
-    pub fn poll_at(&self, _now: Duration) -> Option<Duration> {
-        match self.state {
-            State::Connecting | State::Accepting => Some(self.tries_at()),
-            State::Open => {
-                let waits = self.sender.waits();
-                let patience = self.patience.unwrap_or(GIVE_UP);
-                let give_up = waits.then(|| self.silent_since() + patience);
-                let keepalive = self.keepalive.filter(|_| self.may_ask());
-                let keepalive = keepalive.map(|keepalive| keepalive.at(self.heard));
-                let timer = match self.unproven {
-                    true => Some(self.tries_at()),
-                    false => self.sender.timer_at(),
-                };
-                [timer, self.answers.due(), give_up, keepalive]
-                    .into_iter()
-                    .flatten()
-                    .min()
-            }
-            State::Ended(_) => None,
-        }
-    }
-
-    /// How many bytes may be written now.
-    pub fn room(&self) -> usize {
-        match self.state {
-            State::Open => self.sender.room(),
-            _ => 0,
-        }
-    }
-
-    /// Bytes that are written and not yet acknowledged.
-    pub fn pending(&self) -> usize {
-        self.sender.pending()
-    }
-
-    /// Writes into the buffer: `fill` gets room and says how much of it has been filled. It is
-    /// called once, and not at all where there is no room.
-    pub fn write_with<R>(&mut self, fill: impl FnOnce(&mut [u8]) -> (usize, R)) -> Option<R> {
-        if self.room() == 0 {
-            return None;
-        }
-        Some(self.sender.write_with(fill))
-    }
-
-    /// Writes as much of these as fits. Returns how many.
-    pub fn write(&mut self, bytes: &[u8]) -> usize {
-        let mut done = 0;
-        while done < bytes.len() {
-            let written = self.write_with(|room| {
-                let count = room.len().min(bytes.len() - done);
-                room[..count].copy_from_slice(&bytes[done..done + count]);
-                (count, count)
-            });
-            match written {
-                Some(count) if count > 0 => done += count,
-                _ => break,
-            }
-        }
-        done
-    }
-
-    /// How many bytes have come and are not read.
-    pub fn available(&self) -> usize {
-        self.engine.socket().recv_queue()
-    }
-
-    /// Reads from the buffer: `take` gets what has come, as far as it lies in one piece, and says
-    /// how much of it is done. It is called once, and not at all where there is nothing.
-    pub fn read_with<R>(&mut self, take: impl FnOnce(&[u8]) -> (usize, R)) -> Option<R> {
-        if self.available() == 0 {
-            return None;
-        }
-        let mut count = 0;
-        let result = self.engine.socket_mut().recv(|buffer| {
-            let (taken, result) = take(buffer);
-            count = taken.min(buffer.len());
-            (count, result)
-        });
-        self.read = self.read.wrapping_add(count as u32);
-        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
-        self.wire.read(read);
-        result.ok()
-    }
-
-    /// Reads as much as there is and fits. Returns how many.
-    pub fn read(&mut self, bytes: &mut [u8]) -> usize {
-        let mut done = 0;
-        while done < bytes.len() {
-            let read = self.read_with(|data| {
-                let count = data.len().min(bytes.len() - done);
-                bytes[done..done + count].copy_from_slice(&data[..count]);
-                (count, count)
-            });
-            match read {
-                Some(count) if count > 0 => done += count,
-                _ => break,
-            }
-        }
-        done
-    }
-
-    /// Whether the other side has said all, and all of it is read.
-    pub fn is_read(&self) -> bool {
-        let ended = matches!(
-            self.engine.state(),
-            Engines::CloseWait | Engines::Closing | Engines::LastAck | Engines::TimeWait
-        );
-        let closed = self.state == State::Ended(End::Closed);
-        (ended || closed) && self.available() == 0
-    }
-
-    /// Whether the other side has acknowledged all that was written, and the end of it.
-    pub fn is_finished(&self) -> bool {
-        self.sender.is_finished() || self.state == State::Ended(End::Closed)
-    }
-
     /// This side has no more to say. What is written leaves before the FIN.
     pub fn close(&mut self) {
         if !self.closing && self.state == State::Open {
@@ -758,18 +448,6 @@ impl Connection {
             self.sender.close();
             self.engine.socket_mut().close();
         }
-    }
-
-    /// The last byte that was written is urgent (MSG_OOB).
-    pub fn press(&mut self) {
-        self.sender.press();
-    }
-
-    /// How many bytes that are to be read come before an urgent one, if there is one.
-    pub fn urgent(&self) -> Option<usize> {
-        let read = self.theirs.wrapping_add(1).wrapping_add(self.read);
-        let ahead = self.urgent?.wrapping_sub(read) as usize;
-        (ahead < self.available()).then_some(ahead)
     }
 
     /// Gives it up. A RST leaves with the next [`poll`](Self::poll), except where the other end
@@ -825,57 +503,6 @@ impl Connection {
     /// Hop limit, and type of service or traffic class, of what is sent from now on.
     pub fn set_header(&mut self, hop_limit: u8, service: u8) {
         (self.wire.hop_limit, self.wire.service) = (hop_limit.max(1), service);
-    }
-
-    /// Asks the peer whether it is still there, or gives it up.
-    fn keep_alive(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        let asks = self.may_ask();
-        let (heard, patience) = (self.heard, self.patience);
-        let Some(keepalive) = self.keepalive.as_mut().filter(|_| asks) else {
-            return;
-        };
-        match keepalive.turn(heard, patience, now) {
-            Turn::Nothing => {}
-            Turn::Probe => {
-                let before = self.wire.next.wrapping_sub(1);
-                self.say(ACK, before, now, emit);
-            }
-            Turn::Over => {
-                self.say(RST | ACK, self.wire.next, now, emit);
-                self.wire.silent = true;
-                self.end(End::TimedOut);
-            }
-        }
-    }
-
-    /// Whether nothing is on its way that has to be answered anyhow.
-    fn may_ask(&self) -> bool {
-        self.state == State::Open && self.pending() == 0 && !self.sender.waits()
-    }
-
-    /// A packet without data leaves.
-    fn say(&mut self, flags: u8, sequence: u32, now: Duration, emit: &mut Emit<'_>) {
-        self.engines_turn(now, emit);
-        let expected = self.expected();
-        let options = self.options_of_segment(now);
-        let plain = Plain {
-            source: self.local,
-            destination: self.remote,
-            sequence,
-            acknowledgement: expected,
-            flags,
-            window: self.wire.window_at(expected),
-            options: &options,
-        };
-        let nothing = Piece {
-            sequence,
-            flags,
-            urgent: 0,
-            data: (&[], &[]),
-        };
-        self.wire.send(&plain, &nothing, emit);
-        self.answers.said(expected);
-        self.options = options;
     }
 
     /// What remains for a minute. None where nothing has to.

@@ -23,6 +23,8 @@
 //! | `offer` | what a SYN says |
 //! | `stamps` | timestamps |
 //! | `wire` | packets as they leave: options of SYN, identification, windows |
+//! | `stream` | the bytes that are written and read |
+//! | `turn` | what is sent, and when |
 //! | [`connection`] | all of these together |
 //! | [`wait`] | what remains of a connection for a minute |
 //! | [`demux`] | which connection a packet belongs to, and whose turn it is |
@@ -79,7 +81,9 @@ mod offer;
 pub mod segment;
 mod sender;
 mod stamps;
+mod stream;
 mod telling;
+mod turn;
 pub mod wait;
 mod wire;
 
