@@ -187,6 +187,18 @@ HELPER void set(const char *name, const char *value)
         die(name);
 }
 
+/* What the scripts begin with, whatever the machine is set to. */
+HELPER void set_defaults(void)
+{
+    set("tcp_rmem", "4096 540000 15728640");
+    set("tcp_timestamps", "1");
+    set("tcp_sack", "1");
+    set("tcp_window_scaling", "1");
+    set("tcp_ecn", "0");
+    /* What is late is not sent again before 200 ms. */
+    set("tcp_early_retrans", "0");
+}
+
 HELPER int info(int sock, size_t at)
 {
     static unsigned char bytes[300];

@@ -251,13 +251,7 @@ static void headers(void)
 int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
-    set("tcp_rmem", "4096 540000 15728640");
-    set("tcp_timestamps", "1");
-    set("tcp_sack", "1");
-    set("tcp_window_scaling", "1");
-    set("tcp_ecn", "0");
-    /* What is late is not sent again before 200 ms. */
-    set("tcp_early_retrans", "0");
+    set_defaults();
     handshakes();
     odd();
     stamps();
