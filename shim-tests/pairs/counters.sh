@@ -59,3 +59,50 @@ counts "a datagram that is refused" on a python3 datagram.py 10.9.0.2
 counts "refuses a datagram" on b python3 datagram.py 10.9.0.1
 counts "refuses a datagram over IPv6" on b python3 datagram.py fd09::1
 counts "refuses a connection" on b nc -n -z -w 2 10.9.0.1 7
+counts "a connection is refused" on a nc -n -z -w 2 10.9.0.2 7
+cat >server.py <<'P'
+import socket, struct
+listener = socket.create_server(("10.9.0.2", 9001))
+open("listens", "w")
+while True:
+    sock = listener.accept()[0]
+    if sock.recv(1) == b"r":
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    else:
+        sock.recv(1)
+    sock.close()
+P
+cat >client.py <<'P'
+import os, socket, sys, time
+sock = socket.create_connection(("10.9.0.2", 9001), 20)
+sock.send(sys.argv[1].encode())
+if sys.argv[1] == "r":
+    try:
+        sock.recv(1)
+    except ConnectionResetError:
+        pass
+elif os.fork() == 0:
+    end = time.monotonic() + 60
+    while not os.path.exists("enough") and time.monotonic() < end:
+        time.sleep(0.02)
+P
+cat >fewer.py <<'P'
+import time
+def established():
+    with open("/proc/net/snmp") as file:
+        names, numbers = [line.split() for line in file if line.startswith("Tcp:")]
+    return int(numbers[names.index("CurrEstab")])
+before, end = established(), time.monotonic() + 30
+open("enough", "w")
+while established() == before and time.monotonic() < end:
+    time.sleep(0.02)
+P
+states() {
+    counts "$@" >all
+    grep -E '^==|Opens|Fails|Estab' all
+}
+on b python3 server.py &
+until_has listens ls
+states "a connection is reset" on a python3 client.py r
+states "a connection stays" on a python3 client.py k
+states "it ends" on a python3 fewer.py

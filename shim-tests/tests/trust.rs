@@ -8,6 +8,7 @@ use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_shm::layout::NetState;
 use memtun_sys as sys;
 use shim_tests::hostile::{number, Process, Random, Stage};
+use shim_tests::hosts::{hosts, standbys};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -55,25 +56,21 @@ fn end(net: Net) {
     }
 }
 
-/// The ids of the net's own host processes.
-fn hosts(net: &Path) -> Vec<i32> {
-    let net = net.as_os_str().as_encoded_bytes();
-    let all = fs::read_dir("/proc").expect("/proc");
-    let pids = all.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
-    pids.filter(|pid: &i32| {
-        let words = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
-        let mut words = words.split(|b| *b == 0);
-        words.next() == Some(b"memtun")
-            && words.next() == Some(b"host")
-            && words.any(|word| word == net)
-    })
-    .collect()
-}
-
+/// Kills the net's host process, and first who would start another one.
 fn kill_hosts(net: &Path) {
-    for pid in hosts(net) {
-        // SAFETY: kill takes two integers; the process is one that this test's programs started.
-        unsafe { libc::kill(pid, libc::SIGKILL) };
+    let begin = Instant::now();
+    loop {
+        let (standbys, hosts) = (standbys(net), hosts(net));
+        if standbys.is_empty() && hosts.is_empty() {
+            return;
+        }
+        for pid in standbys.into_iter().chain(hosts) {
+            // SAFETY: kill takes two integers; the process is one that this test's programs
+            // started.
+            unsafe { libc::kill(pid, libc::SIGKILL) };
+        }
+        assert!(begin.elapsed() < LIMIT, "{net:?} has hosts again and again");
+        sys::nap(Duration::from_millis(1));
     }
 }
 
@@ -198,8 +195,8 @@ fn a_host_process_that_answers_rubbish_costs_an_error() {
             let (net, index) = net();
             let first = Process::start(&mut command(net.path(), &[&index, "0", "1"])).ended(LIMIT);
             assert_eq!(first.code(), Some(0));
-            let name = file_of(net.path(), ".memtun-host-").expect("it listens");
             kill_hosts(net.path());
+            let name = file_of(net.path(), ".memtun-host-").expect("it has listened");
             fs::remove_file(&name).expect("its socket");
             let place = match how {
                 Link => net.path().join("elsewhere"),

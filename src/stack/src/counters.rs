@@ -84,6 +84,10 @@ counters! {
     Udp6Out "" "Udp6OutDatagrams"
     TcpActiveOpens "Tcp:" "ActiveOpens"
     TcpPassiveOpens "Tcp:" "PassiveOpens"
+    TcpAttemptFails "Tcp:" "AttemptFails"
+    TcpEstabResets "Tcp:" "EstabResets"
+    TcpCurrEstab "Tcp:" "CurrEstab"
+    TcpRetransSegs "Tcp:" "RetransSegs"
     TcpInSegs "Tcp:" "InSegs"
     TcpInErrs "Tcp:" "InErrs"
     TcpInCsumErrors "Tcp:" "InCsumErrors"
@@ -133,6 +137,16 @@ const _: () = assert!(OUT6 + TYPES6.len() <= COUNTERS);
 /// Adds to a counter.
 pub fn add(table: &InetState, counter: Counter, number: usize) {
     table.counters[counter as usize].fetch_add(number as u64, Relaxed);
+}
+
+/// Takes from a counter what was counted too much, or is not there any more.
+pub fn take(table: &InetState, counter: Counter, number: usize) {
+    table.counters[counter as usize].fetch_sub(number as u64, Relaxed);
+}
+
+/// Notes that nothing is there any more of what comes and goes: nobody has a connection yet.
+pub fn begin(table: &InetState) {
+    table.counters[Counter::TcpCurrEstab as usize].store(0, Relaxed);
 }
 
 /// Counts one.

@@ -104,6 +104,8 @@ pub struct Connection {
     /// The engine knows that our FIN is acknowledged.
     pub(super) finished: bool,
     pub(super) tries: usize,
+    /// How often its SYN, or the answer to one, was sent again.
+    pub(super) again: u32,
     pub(super) tried_at: Duration,
     pub(super) began: Duration,
     /// Packets that have come.
@@ -198,6 +200,7 @@ impl Connection {
             end_at: None,
             finished: false,
             tries: 0,
+            again: 0,
             tried_at: now,
             began: now,
             came: 0,
@@ -305,6 +308,17 @@ impl Connection {
             Engines::LastAck => "LAST-ACK",
             Engines::TimeWait => "TIME-WAIT",
         }
+    }
+
+    /// Whether both ends know of it and the program's has not ended (CurrEstab of RFC 4022).
+    pub fn is_established(&self) -> bool {
+        let engine = self.engine.state();
+        self.state == State::Open && matches!(engine, Engines::Established | Engines::CloseWait)
+    }
+
+    /// How many segments were sent again (tcpi_total_retrans).
+    pub fn sent_again(&self) -> u32 {
+        self.again.wrapping_add(self.sender.sent_again())
     }
 
     /// The largest segment that is sent (TCP_MAXSEG).

@@ -32,6 +32,7 @@ pub(crate) mod at {
     pub(crate) const WINDOW: usize = 80;
     pub(crate) const OUR_SEGMENT: usize = 84;
     pub(crate) const REORDERING: usize = 88;
+    pub(crate) const TOTAL_AGAIN: usize = 100;
     pub(crate) const ACKNOWLEDGED: usize = 120;
     pub(crate) const RECEIVED: usize = 128;
     pub(crate) const PACKETS_OUT: usize = 136;
@@ -40,6 +41,8 @@ pub(crate) mod at {
     pub(crate) const SHORTEST_TRIP: usize = 148;
     pub(crate) const BUSY: usize = 168;
     pub(crate) const LIMITED: usize = 176;
+    pub(crate) const BYTES_SENT: usize = 200;
+    pub(crate) const BYTES_AGAIN: usize = 208;
     pub(crate) const PEER_WINDOW: usize = 228;
     pub(crate) const OUR_WINDOW: usize = 232;
 }

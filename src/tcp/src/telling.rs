@@ -66,6 +66,7 @@ impl Connection {
         info.long(at::RECEIVED, came.into());
         info.word(at::PACKETS_OUT, self.wire.count as u32);
         info.word(at::PACKETS_IN, self.came);
+        info.word(at::TOTAL_AGAIN, self.sent_again());
         let expected = self.expected();
         info.word(at::OUR_WINDOW, self.wire.told.wrapping_sub(expected));
         info.ago(at::HEARD_DATA_AGO, self.opened, now);

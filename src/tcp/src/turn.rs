@@ -152,6 +152,7 @@ impl Connection {
             self.began = now;
             self.engines_turn(now, emit);
         } else {
+            self.again += 1;
             self.wire.again(now, emit);
         }
         true

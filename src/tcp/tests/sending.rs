@@ -408,3 +408,27 @@ fn a_window_does_not_fall_while_the_other_side_takes_nothing() {
     played.acknowledges(10, &[]);
     assert_eq!(played.segments().len(), 10);
 }
+
+#[test]
+fn what_is_sent_again_is_counted() {
+    let mut played = Played::new(true);
+    played.writes(5);
+    played.left();
+    let told = |played: &Played| {
+        let info = played.connection.info(played.now);
+        let long = |at: usize| u64::from_ne_bytes(info[at..at + 8].try_into().expect("eight"));
+        let total = u32::from_ne_bytes(info[100..104].try_into().expect("four"));
+        assert_eq!(total, played.connection.sent_again());
+        (total, long(200), long(208))
+    };
+    let size = u64::from(SIZE);
+    assert_eq!(told(&played), (0, 5 * size, 0));
+    played.now += TRIP;
+    played.acknowledges(0, &[(2, 5)]);
+    let again = played.segments().len() as u64;
+    assert!((1..=2).contains(&again), "{again}");
+    assert_eq!(
+        told(&played),
+        (again as u32, (5 + again) * size, again * size)
+    );
+}

@@ -112,6 +112,10 @@ impl Output<'_, '_> {
     pub(crate) fn counted(&mut self, count: impl FnOnce(&InetState)) {
         if self.stack.table.is_none() {
             self.stack.table = self.service.net().open_inet().ok().flatten();
+            self.stack
+                .table
+                .as_deref()
+                .inspect(|table| counters::begin(table));
         }
         if let Some(table) = &self.stack.table {
             count(table);

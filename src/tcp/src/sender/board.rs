@@ -70,6 +70,9 @@ pub(crate) struct Board {
     steps: u32,
     stepped: Duration,
     persists: u32,
+    /// Segments that were sent again, and their bytes.
+    pub(crate) total: u32,
+    pub(crate) bytes: u64,
     /// When the youngest that may still only be late is lost.
     pub(crate) patience: Option<Duration>,
     /// Everything before here is acknowledged, arrived, or lost and sent again.
@@ -97,6 +100,8 @@ impl Default for Board {
             steps: 1,
             stepped: Duration::ZERO,
             persists: 0,
+            total: 0,
+            bytes: 0,
             patience: None,
             cursor: 0,
         }
@@ -176,6 +181,8 @@ impl Board {
     pub(crate) fn repeat(&mut self, place: usize, now: Duration) {
         if let Some(sent) = self.sent.get_mut(place) {
             (sent.at, sent.repeated) = (now, true);
+            self.total = self.total.wrapping_add(1);
+            self.bytes += u64::from(sent.end.wrapping_sub(sent.start));
             sent.mark = self.rate.leave(false, now);
             if !sent.again && !sent.sacked {
                 if !sent.lost {

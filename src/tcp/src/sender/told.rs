@@ -37,6 +37,11 @@ impl Sender {
         self.busy.since().unwrap_or_default()
     }
 
+    /// How many segments were sent again.
+    pub(crate) fn sent_again(&self) -> u32 {
+        self.board.total
+    }
+
     /// Fills in what it knows.
     pub(crate) fn tell(&self, info: &mut Filled, now: Duration) {
         let arrived = match self.sacks {
@@ -76,6 +81,10 @@ impl Sender {
         let fin = u32::from(self.fin_acknowledged);
         let acknowledged = self.oldest.wrapping_sub(self.first).wrapping_sub(fin);
         info.long(at::ACKNOWLEDGED, acknowledged.into());
+        let sent = self.next.wrapping_sub(self.first);
+        let sent = sent.wrapping_sub(u32::from(self.fin_sent));
+        info.long(at::BYTES_SENT, u64::from(sent) + self.board.bytes);
+        info.long(at::BYTES_AGAIN, self.board.bytes);
         info.word(at::NOT_SENT, self.left());
         info.micros(at::SHORTEST_TRIP, self.trip.shortest().unwrap_or_default());
         info.long(at::BUSY, self.busy.micros(now));

@@ -268,7 +268,13 @@ impl Live {
             return After::Stays;
         }
         let refused = Errno(libc::ECONNREFUSED);
-        let reached = reach(sockets, legs, &listener, self.alias);
+        let reached = reach(
+            sockets,
+            legs,
+            &listener,
+            self.alias,
+            self.connection.maximum(),
+        );
         let ours =
             |sockets: &mut Sockets, own| sockets.is_ours(Protocol::Tcp, listener.native, own);
         match reached {
@@ -301,6 +307,7 @@ fn reach(
     legs: &Legs,
     listener: &Listener,
     alias: Ipv4Addr,
+    payload: u16,
 ) -> Result<(Leg, SocketAddr, Connected), Errno> {
     let (leg, own) = match listener.from_loopback {
         true => {
@@ -316,6 +323,7 @@ fn reach(
             (legs.bound(&own, true)?, own)
         }
     };
+    leg.size_segments(payload);
     let connected = leg.connect(&listener.native);
     Ok((leg, own, connected))
 }

@@ -166,6 +166,7 @@ impl Tcp {
         live.is_dirty = false;
         live.again = None;
         let after = live.carry_on(sockets, out, &legs, number, now);
+        live.count(out, after);
         match after {
             After::Stays => {
                 let wanted = live.connection.poll_at(now);

@@ -4,7 +4,7 @@
 use super::control::Control;
 use super::halves::Halves;
 use super::legs::Legs;
-use super::live::{Generation, Live, Stage};
+use super::live::{Counted, Generation, Live, Stage};
 use crate::inet::output::Way;
 use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::Sockets;
@@ -169,6 +169,7 @@ impl Tcp {
             lingers: Duration::from_secs(60),
             half: None,
             again: None,
+            counted: Counted::default(),
         };
         let pair = Pair::new(flow.local, flow.remote);
         let number = self.links.insert(pair, Link::Live(Box::new(live)))?;

@@ -9,8 +9,9 @@ use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::target::Listener;
 use crate::reply::Reply;
 use memtun_abi::Errno;
+use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::Flow;
-use memtun_tcp::Connection;
+use memtun_tcp::{Connection, End, State};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -36,6 +37,16 @@ pub(super) struct Live {
     pub(super) half: Option<Duration>,
     /// When it is looked at again, whatever the connection wants.
     pub(super) again: Option<Duration>,
+    /// What of it is counted.
+    pub(super) counted: Counted,
+}
+
+/// What the counters know of a connection.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Counted {
+    is_established: bool,
+    is_over: bool,
+    sent_again: u32,
 }
 
 /// How far the leg is.
@@ -87,6 +98,45 @@ impl Live {
         let way = self.way(out);
         self.connection
             .segment(packet, now, &mut |packet| send(out, packet, way));
+    }
+
+    /// Counts what has become of it since the last time (tcp_set_state, tcp_done,
+    /// tcp_retransmit_skb). `after` says whether it is taken out now.
+    pub(super) fn count(&mut self, out: &mut Output<'_, '_>, after: After) {
+        let state = self.connection.state();
+        let now = Counted {
+            is_established: after == After::Stays && self.connection.is_established(),
+            is_over: after == After::Over || matches!(state, State::Ended(_)),
+            sent_again: self.connection.sent_again(),
+        };
+        let before = std::mem::replace(&mut self.counted, now);
+        if before == now {
+            return;
+        }
+        let fails = match state {
+            State::Ended(End::Refused | End::Reset) => true,
+            // What nobody answers is given up quietly where it is an answer itself.
+            State::Ended(End::TimedOut) => !matches!(self.stage, Stage::Arriving(_)),
+            _ => false,
+        };
+        let ends = now.is_over && !before.is_over;
+        out.counted(|table| {
+            let again = now.sent_again.wrapping_sub(before.sent_again) as usize;
+            counters::add(table, Counter::TcpRetransSegs, again);
+            counters::take(table, Counter::TcpOutSegs, again);
+            match (before.is_established, now.is_established) {
+                (false, true) => counters::count(table, Counter::TcpCurrEstab),
+                (true, false) => counters::take(table, Counter::TcpCurrEstab, 1),
+                _ => {}
+            }
+            match self.connection.was_open() {
+                true if ends && before.is_established && state != State::Ended(End::Closed) => {
+                    counters::count(table, Counter::TcpEstabResets);
+                }
+                false if ends && fails => counters::count(table, Counter::TcpAttemptFails),
+                _ => {}
+            }
+        });
     }
 
     /// The program has set something on its socket.
