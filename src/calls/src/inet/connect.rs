@@ -10,7 +10,6 @@ use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::Alias;
-use memtun_stack::sockets::tuning::segment_size;
 use memtun_stack::sockets::Protocol;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicU64;
@@ -110,7 +109,6 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 SocketAnswer::Local(bind, to) => (bind, to),
                 SocketAnswer::Carried(bind, to) => {
                     self.bound_what_waits(kind);
-                    self.size_segments(kind, &to);
                     (bind, to)
                 }
                 _ => return Ok(Step::Machine),
@@ -124,19 +122,6 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
         }
         Err(Errno(libc::EADDRNOTAVAIL))
-    }
-
-    /// Has the native socket hold back no more than a segment of the connection (TCP_CORK,
-    /// MSG_MORE), where it is known how large one is. Others are told by the host process's end.
-    fn size_segments(&self, kind: Kind, to: &SocketAddr) {
-        let is_tcp = kind.protocol == Protocol::Tcp;
-        let flow = is_tcp.then(|| self.flow_at(kind.protocol, to)).flatten();
-        if let Some(flow) = flow.filter(|flow| flow.mss != 0) {
-            let size = segment_size(flow.mss);
-            let _ = self
-                .socket
-                .set_option(libc::IPPROTO_TCP, libc::TCP_MAXSEG, size);
-        }
     }
 
     /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket, or shutdown(2)

@@ -7,8 +7,10 @@ use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
-use memtun_stack::sockets::tuning::TIMESTAMPS;
 use memtun_stack::sockets::{flag, Protocol};
+
+/// Bytes of the timestamps in a segment of TCP.
+const TIMESTAMPS: i32 = 12;
 
 /// The option's number in `linux/tcp.h`.
 const TCP_NOTSENT_LOWAT: i32 = 25;

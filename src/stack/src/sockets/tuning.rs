@@ -81,12 +81,3 @@ impl Tuning {
         }
     }
 }
-
-/// Bytes of the timestamps in a segment of TCP.
-pub const TIMESTAMPS: i32 = 12;
-
-/// Returns the TCP_MAXSEG with which a native socket has segments of this payload: it sends
-/// timestamps with each.
-pub fn segment_size(payload: u16) -> i32 {
-    (i32::from(payload) + TIMESTAMPS).clamp(88, 32_767)
-}

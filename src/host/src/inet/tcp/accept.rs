@@ -268,13 +268,7 @@ impl Live {
             return After::Stays;
         }
         let refused = Errno(libc::ECONNREFUSED);
-        let reached = reach(
-            sockets,
-            legs,
-            &listener,
-            self.alias,
-            self.connection.maximum(),
-        );
+        let reached = reach(sockets, legs, &listener, self.alias);
         let ours =
             |sockets: &mut Sockets, own| sockets.is_ours(Protocol::Tcp, listener.native, own);
         match reached {
@@ -307,7 +301,6 @@ fn reach(
     legs: &Legs,
     listener: &Listener,
     alias: Ipv4Addr,
-    payload: u16,
 ) -> Result<(Leg, SocketAddr, Connected), Errno> {
     let (leg, own) = match listener.from_loopback {
         true => {
@@ -323,7 +316,6 @@ fn reach(
             (legs.bound(&own, true)?, own)
         }
     };
-    leg.size_segments(payload);
     let connected = leg.connect(&listener.native);
     Ok((leg, own, connected))
 }

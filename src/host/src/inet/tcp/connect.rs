@@ -431,7 +431,6 @@ impl Live {
                 };
                 match bound {
                     Ok(leg) => {
-                        leg.size_segments(self.connection.maximum());
                         let connected = leg.connect(&opening.native);
                         (Some(leg), connected)
                     }

@@ -2,7 +2,6 @@
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
-use memtun_stack::sockets::tuning::segment_size;
 use rustix::event::{poll, PollFd, PollFlags, Timespec};
 use rustix::io::Errno as Native;
 use rustix::net::{self, sockopt, AddressFamily, RecvFlags, SendFlags, Shutdown, SocketFlags};
@@ -127,15 +126,6 @@ impl Leg {
         net::bind(&socket, name).map_err(errno)?;
         prepare(socket.as_fd());
         Ok(Leg::of(socket))
-    }
-
-    /// Has segments of the connection's size both ways, before it connects: what a program holds
-    /// back until a segment is full (TCP_CORK, MSG_MORE) is no more than on the net.
-    pub fn size_segments(&self, payload: u16) {
-        let raw = self.socket.as_raw_fd();
-        let size = segment_size(payload);
-        // Without that more is held back.
-        let _ = memtun_sys::set_int_option(raw, libc::IPPROTO_TCP, libc::TCP_MAXSEG, size);
     }
 
     /// Lets no packet through that comes from a socket with a usual hop limit (IP_MINTTL).
