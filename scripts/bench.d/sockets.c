@@ -230,8 +230,8 @@ static void begin(void)
 }
 
 /* The server closes first. So nothing of a connection is under way when the next one begins, and no
- * TIME_WAIT is left here: those of a few seconds would hold half of the ports, and the kernel, which
- * tries one half before the other, would walk over all of them with each connect. */
+ * TIME_WAIT is left here: those of a few seconds would hold half of the ports, and the kernel,
+ * which tries one half before the other, would walk over all of them with each connect. */
 static void end(void)
 {
     if (send(stream, "C", 1, 0) != 1 || recv(stream, buffer, 1, 0) != 0)
