@@ -185,9 +185,14 @@ impl UnderShim {
     pub fn new(program: &Path) -> UnderShim {
         let owner = user_of_programs();
         let stage = TempDir::new(&std::env::temp_dir(), 0o755, None);
+        // Another process copies: what this one has open for writing is open in a child of another
+        // test's as well until that executes, and cannot be executed meanwhile (ETXTBSY).
+        let (library, command) = (&build::shim().library, &build::shim().command);
+        let files = [program, library, command];
+        let copied = Command::new("cp").args(files).arg(stage.path()).status();
+        assert!(copied.expect("cp").success(), "no copy of {files:?}");
         let copy = |from: &Path| {
             let to = stage.path().join(from.file_name().expect("a file"));
-            fs::copy(from, &to).unwrap_or_else(|e| panic!("{}: {e}", from.display()));
             fs::set_permissions(&to, fs::Permissions::from_mode(0o755))
                 .expect("the mode of a copy");
             to
@@ -200,8 +205,8 @@ impl UnderShim {
         };
         UnderShim {
             program: copy(program),
-            library: copy(&build::shim().library),
-            command_line: copy(&build::shim().command),
+            library: copy(library),
+            command_line: copy(command),
             net: TempDir::new(&parent, 0o700, owner),
             stage,
         }

@@ -222,7 +222,8 @@ HELPER pkt *echo(pkt *p, const char *from, const char *to, int id, int sequence,
 /* The address of the link that a tun has is drawn by the kernel. */
 HELPER char *address_text(char out[64], const unsigned char *at, int v6)
 {
-    if (v6 && at[0] == 0xfe && at[8] && !(at[11] == 0xff && at[12] == 0xfe))
+    static const unsigned char given[6];
+    if (v6 && at[0] == 0xfe && memcmp(at + 8, given, 6) && !(at[11] == 0xff && at[12] == 0xfe))
         return strcpy(out, "fe80::*");
     inet_ntop(v6 ? AF_INET6 : AF_INET, at, out, 64);
     return out;
