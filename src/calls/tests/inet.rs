@@ -4,6 +4,7 @@
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
 use memtun_calls::inet::call::carrier;
+use memtun_calls::inet::connect::Pending;
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::datagram::shown::{show, Came};
 use memtun_calls::inet::datagram::{control, Given};
@@ -80,6 +81,9 @@ const UDP: Fake = Fake {
     ..TCP
 };
 
+/// The family of a socket that a sandbox tells nothing of.
+const FORBIDDEN: i32 = -1;
+
 impl Native for Fake {
     fn own_name(&self) -> Result<SocketAddr, Errno> {
         Ok(at(self.own))
@@ -89,6 +93,9 @@ impl Native for Fake {
     }
     fn option(&self, level: i32, option: i32) -> Result<i32, Errno> {
         Ok(match (level, option) {
+            (libc::SOL_SOCKET, libc::SO_DOMAIN) if self.family == FORBIDDEN => {
+                return Err(Errno(libc::EPERM));
+            }
             (libc::SOL_SOCKET, libc::SO_DOMAIN) => self.family,
             (libc::SOL_SOCKET, libc::SO_PROTOCOL) => self.protocol,
             (libc::SOL_SOCKET, libc::SO_TYPE) => match self.protocol {
@@ -294,6 +301,22 @@ fn a_connection_that_did_not_come_leaves_a_socket_its_port() {
             Some(at("10.9.0.1:6000"))
         );
     }
+}
+
+#[test]
+fn a_socket_of_which_nothing_can_be_told_does_not_reach_the_machine() {
+    let place = Place::new("untold");
+    place.table.mapped().active.store(1, Relaxed);
+    let socket = Fake {
+        family: FORBIDDEN,
+        ..TCP
+    };
+    let pending = Pending::new();
+    let (name, refused) = (at("10.9.0.2:80"), Errno(libc::EPERM));
+    let call = place.call(&socket);
+    assert_eq!(call.connect(name, &pending).err(), Some(refused));
+    assert_eq!(call.bind(name, 0).err(), Some(refused));
+    assert!(call.kind().is_none());
 }
 
 #[test]

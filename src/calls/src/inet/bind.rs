@@ -30,7 +30,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if !self.table.is_active() {
             return Ok(Step::Machine);
         }
-        let Some(kind) = self.kind().filter(|kind| fits(kind, &name)) else {
+        let Some(kind) = self.told_kind()?.filter(|kind| fits(kind, &name)) else {
             return Ok(Step::Machine);
         };
         // Only beside one that the machine does not know of the net says who has it.

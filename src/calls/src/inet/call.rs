@@ -110,28 +110,39 @@ pub struct Inet<'c, N: Native, H: Host> {
 }
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
-    /// Returns what kind of socket it is; None where it is none that the net carries.
+    /// Returns what kind of socket it is; None where it is none that the net carries, or that
+    /// cannot be told.
     pub fn kind(&self) -> Option<Kind> {
-        let of = |option| self.socket.option(libc::SOL_SOCKET, option).ok();
+        self.told_kind().ok().flatten()
+    }
+
+    /// Does the same for a call that goes to the machine's network where the net does not carry it.
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with: that of the call on a descriptor that is none or no socket,
+    /// and what a sandbox of the program's says.
+    pub fn told_kind(&self) -> Result<Option<Kind>, Errno> {
+        let of = |option| self.socket.option(libc::SOL_SOCKET, option);
         let family = of(libc::SO_DOMAIN)?;
         if family != libc::AF_INET && family != libc::AF_INET6 {
-            return None;
+            return Ok(None);
         }
         let (kind, protocol) = (of(libc::SO_TYPE)?, of(libc::SO_PROTOCOL)?);
         let protocol = match (kind, protocol) {
             (libc::SOCK_STREAM, libc::IPPROTO_TCP) => Protocol::Tcp,
             (libc::SOCK_DGRAM, libc::IPPROTO_UDP) => Protocol::Udp,
-            _ => return None,
+            _ => return Ok(None),
         };
         // What is bound to an interface of the machine is the machine's.
-        match of(SO_BINDTOIFINDEX) {
-            None | Some(0) => Some(Kind {
+        Ok(match of(SO_BINDTOIFINDEX) {
+            Err(_) | Ok(0) => Some(Kind {
                 family,
                 kind,
                 protocol,
             }),
-            Some(_) => None,
-        }
+            Ok(_) => None,
+        })
     }
 
     /// Returns what the net knows of the socket.

@@ -79,7 +79,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if is_any(&name) || !self.table.is_active() {
             return Ok(Step::Machine);
         }
-        let Some(kind) = self.kind() else {
+        let Some(kind) = self.told_kind()? else {
             return Ok(Step::Machine);
         };
         if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {

@@ -178,7 +178,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
 
     /// Says where a part of a datagram goes.
     fn send_part(&self, way: &Way, connected: bool) -> Result<Sent, Errno> {
-        let Some(kind) = self.kind().filter(|_| !connected) else {
+        let Some(kind) = self.told_kind()?.filter(|_| !connected) else {
             return Ok(Sent::Machine);
         };
         let question = self.question(kind, Some(way.from.to))?;
@@ -197,7 +197,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Asks for the way. None leaves it to the machine: it is no socket of the net's.
     fn find_way(&self, from: &From, connected: bool, ways: &Ways) -> Result<Option<Way>, Errno> {
         let options = ways.options();
-        let Some(kind) = self.kind().filter(|kind| kind.protocol == Protocol::Udp) else {
+        let kind = self.told_kind()?;
+        let Some(kind) = kind.filter(|kind| kind.protocol == Protocol::Udp) else {
             return Ok(None);
         };
         if from.to.is_ipv6() && kind.family == libc::AF_INET {
