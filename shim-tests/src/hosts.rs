@@ -1,6 +1,7 @@
 //! The host processes of a net, found in /proc. Tests of the command include this file as well.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 /// Returns the ids of the net's own host processes, which have no program.
 pub fn hosts(net: &Path) -> Vec<i32> {
@@ -10,6 +11,18 @@ pub fn hosts(net: &Path) -> Vec<i32> {
 /// Returns the ids of those that stand by for a host process of the net.
 pub fn standbys(net: &Path) -> Vec<i32> {
     of_verb(b"stand-by", net)
+}
+
+/// Waits for one that stands by, which comes once the net has an address, and returns its id.
+pub fn wait_for_standby(net: &Path, limit: Duration) -> i32 {
+    let begin = Instant::now();
+    loop {
+        if let Some(standby) = standbys(net).first() {
+            return *standby;
+        }
+        assert!(begin.elapsed() < limit, "nobody stands by");
+        std::thread::sleep(Duration::from_millis(1));
+    }
 }
 
 fn of_verb(verb: &[u8], net: &Path) -> Vec<i32> {

@@ -7,7 +7,7 @@
 
 use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use shim_tests::hostile::{number, Process, Random, Stage, PATTERNS};
-use shim_tests::hosts::{hosts, standbys};
+use shim_tests::hosts::{hosts, standbys, wait_for_standby};
 use std::io::Read;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
@@ -403,12 +403,7 @@ fn its_log_is_where_its_starter_s_is_and_nobody_waits_for_that() {
         panic!("one host process");
     };
     // Who stands by would start the next one, with the log where that of the first one is.
-    let begin = Instant::now();
-    while standbys(net.path()).is_empty() {
-        assert!(begin.elapsed() < LIMIT, "nobody stands by");
-        memtun_sys::nap(Duration::from_millis(1));
-    }
-    signal(standbys(net.path())[0], libc::SIGKILL);
+    signal(wait_for_standby(net.path(), LIMIT), libc::SIGKILL);
     signal(first, libc::SIGKILL);
     let status = Process::start(&mut ask("2")).ended(LIMIT);
     assert_eq!(status.code(), Some(0));

@@ -43,6 +43,15 @@ impl End {
             tunnel,
         }
     }
+
+    /// Removes the net, and looks that nothing of it is left.
+    fn remove(self) {
+        let path = self.net.path().to_owned();
+        self.net.remove().expect("removed");
+        until("nothing is left", || {
+            hosts(&path).is_empty() && standbys(&path).is_empty() && !path.exists()
+        });
+    }
 }
 
 /// Carries packets between the two tunnels until it is over.
@@ -131,13 +140,7 @@ fn with_server_and(
         test(nets, &mut talk, &mut held);
     });
     drop(server);
-    for end in ends {
-        let path = end.net.path().to_owned();
-        end.net.remove().expect("removed");
-        until("nothing is left", || {
-            hosts(&path).is_empty() && standbys(&path).is_empty() && !path.exists()
-        });
-    }
+    ends.into_iter().for_each(End::remove);
 }
 
 #[test]
@@ -258,10 +261,7 @@ fn a_flood_of_syns_takes_little_memory_and_each_may_answer() {
     let net = end.net.wait_interface("tun0").expect("there");
     let wide = Address::new(std::net::Ipv4Addr::new(10, 9, 0, 1), 16);
     net.add_address(&wide).expect("added");
-    let mut server = stage.shimmed(end.net.path(), &program);
-    let mut server = Process::start(server.stdout(Stdio::piped()));
-    let output = server.0.stdout.as_mut().expect("its output");
-    output.read_exact(&mut [0; 6]).expect("ready");
+    let server = ready(&mut stage.shimmed(end.net.path(), &program));
     let [host] = hosts(end.net.path())[..] else {
         panic!("one host process");
     };
@@ -301,9 +301,5 @@ fn a_flood_of_syns_takes_little_memory_and_each_may_answer() {
         answer(&end).1 == Some((FROM, b"hello".to_vec()))
     });
     drop(server);
-    let path = end.net.path().to_owned();
-    end.net.remove().expect("removed");
-    until("nothing is left", || {
-        hosts(&path).is_empty() && !path.exists()
-    });
+    end.remove();
 }

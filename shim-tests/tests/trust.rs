@@ -8,7 +8,7 @@ use memtun::{ifreq, uapi, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_shm::layout::NetState;
 use memtun_sys as sys;
 use shim_tests::hostile::{number, Process, Random, Stage};
-use shim_tests::hosts::{hosts, standbys};
+use shim_tests::hosts::{hosts, standbys, wait_for_standby};
 use std::fs::{self, File};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
@@ -196,11 +196,7 @@ fn a_host_process_that_answers_rubbish_costs_an_error() {
             let first = Process::start(&mut command(net.path(), &[&index, "0", "1"])).ended(LIMIT);
             assert_eq!(first.code(), Some(0));
             // The address is there, so one stands by soon, who would start another host process.
-            let begin = Instant::now();
-            while standbys(net.path()).is_empty() {
-                assert!(begin.elapsed() < LIMIT, "nobody stands by");
-                sys::nap(Duration::from_millis(1));
-            }
+            wait_for_standby(net.path(), LIMIT);
             kill_hosts(net.path());
             let name = file_of(net.path(), ".memtun-host-").expect("it has listened");
             fs::remove_file(&name).expect("its socket");

@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{given, here, polled, settings, there};
-use memtun_tcp::segment::{build, Plain, ACK, SYN};
+use common::{given, here, polled, settings, there, told};
+use memtun_tcp::segment::{ACK, SYN};
 use memtun_tcp::{Connection, Offer, Segment, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,21 +17,11 @@ const CONGESTED: u8 = 3;
 
 /// A packet of the other side's with a mark.
 fn packet(sequence: u32, acknowledgement: u32, flags: u8, mark: u8, data: &[u8]) -> Vec<u8> {
-    let mut packet = Vec::new();
-    let plain = Plain {
-        source: there(),
-        destination: here(),
-        sequence,
-        acknowledgement,
-        flags,
-        window: 60_000,
-        options: if flags & SYN != 0 {
-            &[2, 4, 5, 180]
-        } else {
-            &[]
-        },
+    let options: &[u8] = match flags & SYN {
+        0 => &[],
+        _ => &[2, 4, 5, 180],
     };
-    build(&plain, &mut packet);
+    let mut packet = told(sequence, acknowledgement, flags, 60_000, options);
     packet.extend_from_slice(data);
     let length = packet.len() as u16;
     packet[2..4].copy_from_slice(&length.to_be_bytes());

@@ -5,8 +5,8 @@ mod common;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-use common::{given, here, polled, settings, shown, there, transfer, Path, World, MILLI};
-use memtun_tcp::segment::{build, Plain, ACK, FIN, PSH, RST, SYN};
+use common::{given, here, polled, settings, shown, there, told, transfer, Path, World, MILLI};
+use memtun_tcp::segment::{ACK, FIN, PSH, RST, SYN};
 use memtun_tcp::{
     reset_for, Connection, Demux, End, FastOpen, Pair, Segment, Settings, State, Verdict,
 };
@@ -15,18 +15,7 @@ const SECOND: Duration = Duration::from_secs(1);
 
 /// A packet of the other side's.
 fn packet(sequence: u32, acknowledgement: u32, flags: u8, options: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
-    let plain = Plain {
-        source: there(),
-        destination: here(),
-        sequence,
-        acknowledgement,
-        flags,
-        window: 1000,
-        options,
-    };
-    build(&plain, &mut out);
-    out
+    told(sequence, acknowledgement, flags, 1000, options)
 }
 
 /// A connection that is open: it, its next sequence number, and the time. The other side's next is

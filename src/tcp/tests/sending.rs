@@ -4,8 +4,8 @@ mod common;
 
 use std::time::Duration;
 
-use common::{given, here, polled, settings, shown, there, MILLI};
-use memtun_tcp::segment::{build, Plain, ACK, FIN, PSH, SYN};
+use common::{given, here, polled, settings, shown, there, told, MILLI};
+use memtun_tcp::segment::{ACK, FIN, PSH, SYN};
 use memtun_tcp::{Connection, Segment, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,17 +58,8 @@ impl Played {
     }
 
     fn gives(&mut self, sequence: u32, offset: u32, flags: u8, options: &[u8]) {
-        let mut packet = Vec::new();
-        let plain = Plain {
-            source: there(),
-            destination: here(),
-            sequence,
-            acknowledgement: self.first.wrapping_add(offset),
-            flags,
-            window: self.window,
-            options,
-        };
-        build(&plain, &mut packet);
+        let number = self.first.wrapping_add(offset);
+        let packet = told(sequence, number, flags, self.window, options);
         given(&mut self.connection, &packet, self.now);
     }
 
@@ -350,17 +341,7 @@ fn after_a_syn_that_was_sent_twice_data_is_sent_again_after_three_seconds() {
     now = connection.poll_at(now).expect("a timer");
     let syn = polled(&mut connection, now).remove(0);
     let first = Segment::parse(&syn).expect("a segment").sequence;
-    let mut packet = Vec::new();
-    let plain = Plain {
-        source: there(),
-        destination: here(),
-        sequence: 5000,
-        acknowledgement: first.wrapping_add(1),
-        flags: SYN | ACK,
-        window: 4000,
-        options: &[],
-    };
-    build(&plain, &mut packet);
+    let packet = told(5000, first.wrapping_add(1), SYN | ACK, 4000, &[]);
     given(&mut connection, &packet, now);
     connection.write(b"data");
     assert_eq!(polled(&mut connection, now).len(), 1);

@@ -6,7 +6,7 @@ use crate::host::Host;
 use crate::memory::Memory;
 use memtun_abi::{Errno, Name};
 use memtun_kernel::bpf::{Checker, Instruction, MOST};
-use memtun_stack::sockets::raw::{set, Action, Membership, Setting, BY_ADDRESS};
+use memtun_stack::sockets::raw::{set, Action, Bound, Membership, Setting, BY_ADDRESS};
 use memtun_stack::wire::u32_at;
 use memtun_sys::Room;
 use std::net::{Ipv4Addr, Ipv6Addr};
@@ -75,12 +75,16 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
     }
 
     fn change(&self, bit: u16, on: bool) -> Result<(), Errno> {
+        mark::bind(self.fd, self.changed(bit, on))
+    }
+
+    fn changed(&self, bit: u16, on: bool) -> Bound {
         let mut bound = self.bound();
         match on {
             true => bound.set |= bit,
             false => bound.set &= !bit,
         }
-        mark::bind(self.fd, bound)
+        bound
     }
 
     /// setsockopt(2) with a value of `length` bytes at `value`.
@@ -225,14 +229,8 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                     _ => set::RETURNED_OPTIONS,
                 };
                 let on = self.int(value, length)? != 0;
-                let mut bound = self.bound();
-                bound.set = if on {
-                    bound.set | bit
-                } else {
-                    bound.set & !bit
-                };
                 // The host process shows them.
-                return self.rebind(bound);
+                return self.rebind(self.changed(bit, on));
             }
             libc::IP_ADD_MEMBERSHIP | libc::IP_DROP_MEMBERSHIP => {
                 let joins = option == libc::IP_ADD_MEMBERSHIP;

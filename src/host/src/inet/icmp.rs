@@ -141,7 +141,9 @@ fn reply(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, echo: Echo<
     };
     let mut room = vec![0; head.length() + icmp::HEADER + echo.data.len()];
     if let Ok(length) = reply.write(&mut room, &head) {
-        send_back(out, meta, &room[..length], packet.source, &way);
+        if let Some(options) = options_of_answer(out, meta) {
+            let _ = out.send_with(&room[..length], options, packet.source, &way);
+        }
     }
 }
 
@@ -154,15 +156,6 @@ fn options_of_answer(out: &mut Output<'_, '_>, meta: &Meta) -> Option<Option<Opt
     let is_own = |address: Ipv4Addr| view.owns(address.into(), meta.ifindex);
     let echo = options.echo(&is_own)?;
     Some(Some(echo).filter(|echo| !echo.bytes().is_empty()))
-}
-
-/// Sends an answer to a packet that came with these options.
-fn send_back(out: &mut Output<'_, '_>, meta: &Meta, answer: &[u8], to: IpAddr, way: &Way) {
-    let _ = match options_of_answer(out, meta) {
-        None => Ok(()),
-        Some(None) => out.send(answer, Some(way)),
-        Some(Some(options)) => out.send_with(answer, options, to, way),
-    };
 }
 
 /// Finds the way back to the sender of a packet.
@@ -229,10 +222,7 @@ pub(super) fn answer(
     };
     let mut room = [0; 1280];
     if let Ok(length) = error.write(&mut room, &head, quoted) {
-        let _ = match options {
-            None => out.send(&room[..length], Some(&way)),
-            Some(options) => out.send_with(&room[..length], options, packet.source, &way),
-        };
+        let _ = out.send_with(&room[..length], options, packet.source, &way);
     }
 }
 

@@ -149,13 +149,12 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
         Verdict::Broadcast => Cast::Broadcast,
         _ => Cast::Unicast,
     };
-    let goes_on = !matches!(verdict, Verdict::Refused(_));
-    let (meta, packet) = match goes_on {
-        true => match with_options(out, cast(kind), packet, &mut room) {
-            Some(with_options) => with_options,
-            None => return,
-        },
-        false => (cast(kind), packet),
+    let goes_on = match verdict {
+        Verdict::Refused(_) => Some((cast(kind), packet)),
+        _ => with_options(out, cast(kind), packet, &mut room),
+    };
+    let Some((meta, packet)) = goes_on else {
+        return;
     };
     match verdict {
         Verdict::Local if view.owns(packet.destination, index) => {

@@ -55,8 +55,8 @@ impl Output<'_, '_> {
         self.in_pieces(packet, &way)
     }
 
-    /// Sends a packet that is complete but for its options of IPv4, which get what this host has to
-    /// say in them. It goes to `last` in the end, where the options have a route.
+    /// Sends a packet that is complete but for its options of IPv4, if it has any, which get what
+    /// this host has to say in them. It goes to `last` in the end, where the options have a route.
     ///
     /// # Errors
     ///
@@ -64,10 +64,13 @@ impl Output<'_, '_> {
     pub fn send_with(
         &mut self,
         packet: &[u8],
-        mut options: Options,
+        options: Option<Options>,
         last: IpAddr,
         way: &Way,
     ) -> Result<(), Errno> {
+        let Some(mut options) = options else {
+            return self.send(packet, Some(way));
+        };
         let now = options::time_of_day(memtun_sys::now_ns(libc::CLOCK_REALTIME));
         let read = Packet::parse(packet).map_err(|_| Errno(libc::EINVAL))?;
         if let (IpAddr::V4(source), IpAddr::V4(to)) = (way.source, last) {

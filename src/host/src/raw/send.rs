@@ -183,10 +183,7 @@ impl Raw {
             let sum = if sum == 0 { 0xffff } else { sum };
             payload[at..at + 2].copy_from_slice(&sum.to_be_bytes());
         }
-        let sent = match options {
-            None => out.send(&packet, Some(&way)),
-            Some(options) => out.send_with(&packet, options, last, &way),
-        };
+        let sent = out.send_with(&packet, options, last, &way);
         sent.map(|()| Vec::new())
     }
 }

@@ -78,13 +78,6 @@ impl Kept {
         self.give_back();
     }
 
-    /// Closes what a child has of its parent's connection, which may have been made by a user whom
-    /// the child is about to leave. A thread that asks on it has forked in a signal handler, and
-    /// asks anew.
-    pub fn forked(&self) {
-        self.end();
-    }
-
     /// Has this process asked a moment ago? It is called with each question that is put on a
     /// connection of its own.
     pub fn is_wanted(&self, now: u64) -> bool {

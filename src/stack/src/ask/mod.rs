@@ -19,11 +19,13 @@ pub use starter::Command;
 use crate::wire::{u16_at, u32_at};
 use memtun_sys::quiet;
 
-/// Called in a child of fork(2): its parent's connection to the host process is not its own.
+/// Called in a child of fork(2): closes what it has of its parent's connection to the host process,
+/// which may have been made by a user whom the child is about to leave. A thread that asks on it
+/// has forked in a signal handler, and asks anew.
 pub fn forked() {
     // A sandbox may allow less than what that needs.
     if quiet::may_all() {
-        kept::KEPT.forked();
+        kept::KEPT.end();
     }
 }
 

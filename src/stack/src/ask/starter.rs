@@ -131,27 +131,16 @@ impl Command<'_> {
         epoch: u64,
         watch: Option<u32>,
     ) -> Result<Option<sys::Fd>, Errno> {
-        let watch = watch
-            .map(|pid| PathBuf::concat(&[Decimal::new(pid.into()).as_bytes()]))
-            .transpose()?;
-        let mut more: [&CStr; 2] = [c"--watch", c""];
-        let more = match &watch {
-            Some(pid) => {
-                more[1] = pid.cstr();
-                &more[..]
-            }
-            None => &[],
-        };
-        self.run(c"stand-by", net, epoch, more)
+        self.run(c"stand-by", net, epoch, watch)
     }
 
-    /// Starts the command with a verb for the net and an epoch, and with `more` arguments.
+    /// Starts the command with a verb for the net and an epoch, and a process to watch.
     fn run(
         &self,
         verb: &CStr,
         net: &NetDir,
         epoch: u64,
-        more: &[&CStr],
+        watch: Option<u32>,
     ) -> Result<Option<sys::Fd>, Errno> {
         let host = match settings::host(self.host.unwrap_or_default()) {
             Some(Host::Off) => return Err(Errno(libc::ENOSYS)),
@@ -162,34 +151,26 @@ impl Command<'_> {
             return Err(Errno(libc::ENOSYS));
         };
         let word = |bytes: &[u8]| PathBuf::concat(&[bytes]);
-        let after = word(Decimal::new(epoch).as_bytes())?;
-        let owner = net
-            .owner()
-            .map(|uid| word(Decimal::new(uid.into()).as_bytes()));
-        let owner = owner.transpose()?;
+        let number = |number: u64| word(Decimal::new(number).as_bytes());
+        let after = number(epoch)?;
+        let owner = net.owner().map(|uid| number(uid.into())).transpose()?;
+        let watch = watch.map(|pid| number(pid.into())).transpose()?;
         let dir = word(net.path())?;
         let host = PathBuf::concat(&[settings::HOST.as_bytes(), b"=", host.as_bytes()])?;
-        let of_net = [
-            c"memtun",
-            verb,
-            c"--after",
-            after.cstr(),
-            c"--net",
-            dir.cstr(),
-        ];
-        let mut of_owner: [&CStr; 2] = [c"--owner", c""];
-        let of_owner = match &owner {
-            Some(owner) => {
-                of_owner[1] = owner.cstr();
-                &of_owner[..]
-            }
-            None => &[],
-        };
         let mut words = [c""; sys::MOST_WORDS];
-        let mut count = 0;
-        for word in of_net.iter().chain(of_owner).chain(more) {
-            words[count] = word;
-            count += 1;
+        words[..2].copy_from_slice(&[c"memtun", verb]);
+        let mut count = 2;
+        let options = [
+            (c"--after", Some(&after)),
+            (c"--net", Some(&dir)),
+            (c"--owner", owner.as_ref()),
+            (c"--watch", watch.as_ref()),
+        ];
+        for (option, value) in options {
+            if let Some(value) = value {
+                words[count..count + 2].copy_from_slice(&[option, value.cstr()]);
+                count += 2;
+            }
         }
         let log = self.log.filter(|log| !log.is_empty());
         let level = PathBuf::concat(&[settings::LOG.as_bytes(), b"=", log.unwrap_or_default()])?;
@@ -210,7 +191,7 @@ impl Command<'_> {
 
 impl Start for Command<'_> {
     fn start(&self, net: &NetDir, before: u64) -> Result<Option<sys::Fd>, Errno> {
-        self.run(c"host", net, before, &[])
+        self.run(c"host", net, before, None)
     }
 
     fn command(&self) -> Option<PathBuf> {

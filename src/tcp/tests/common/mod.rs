@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use memtun_tcp::segment::{build, Plain};
 use memtun_tcp::{Connection, Segment, Settings, State};
 
 pub const MILLI: Duration = Duration::from_millis(1);
@@ -271,4 +272,26 @@ pub fn shown(packets: &[Vec<u8>]) -> Vec<(u32, u32, u8, usize)> {
         )
     };
     packets.iter().map(show).collect()
+}
+
+/// A packet of the other side's without data.
+pub fn told(
+    sequence: u32,
+    acknowledgement: u32,
+    flags: u8,
+    window: u16,
+    options: &[u8],
+) -> Vec<u8> {
+    let plain = Plain {
+        source: there(),
+        destination: here(),
+        sequence,
+        acknowledgement,
+        flags,
+        window,
+        options,
+    };
+    let mut packet = Vec::new();
+    build(&plain, &mut packet);
+    packet
 }

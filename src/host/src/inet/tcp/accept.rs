@@ -131,12 +131,10 @@ impl Tcp {
         let manner = self.manners.get(&listener.entry.cookie).copied();
         let manner = manner.unwrap_or_default();
         let view = out.view();
-        let usual = (view.settings.offer, view.settings.challenges);
-        let fast = (view.settings.fast_open, view.settings.fast_open_key);
-        let others = (view.settings.cookies, view.settings.rests);
-        let mut settings = self.settings(&flow, usual, &way, &manner);
-        (settings.cookies, settings.rests) = others;
-        settings.fast_open = self.fast_open(fast, &manner);
+        let net = &view.settings;
+        let mut settings = self.settings(&flow, net, &way, &manner);
+        settings.cookies = net.cookies;
+        settings.fast_open = self.fast_open((net.fast_open, net.fast_open_key), &manner);
         match answered {
             true => settings.seed = half.seed,
             false => half.seed = settings.seed,

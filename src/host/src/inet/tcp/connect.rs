@@ -76,13 +76,12 @@ impl Tcp {
         };
         let now = self.now();
         let view = out.view();
-        let usual = (view.settings.offer, view.settings.challenges);
+        let net = &view.settings;
         /// The bit of net.ipv4.tcp_fastopen for those that connect.
         const CONNECTS: i64 = 1;
-        let asks = view.settings.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
-        let rests = view.settings.rests;
-        let mut settings = self.settings(&flow, usual, &way.1, &opening.manner);
-        (settings.asks_cookie, settings.rests) = (asks, rests);
+        let asks = net.fast_open & CONNECTS != 0 && opening.manner.asks_cookie();
+        let mut settings = self.settings(&flow, net, &way.1, &opening.manner);
+        settings.asks_cookie = asks;
         let connection = Connection::connect(flow.local, flow.remote, &settings, now);
         let Some(mut connection) = connection else {
             return refuse(sockets, reply, libc::EADDRNOTAVAIL);

@@ -8,8 +8,9 @@ use super::live::{Counted, Generation, Live, Stage};
 use crate::inet::output::Way;
 use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::Sockets;
+use crate::inet::view;
 use memtun_stack::sockets::Flow;
-use memtun_tcp::{Connection, Demux, Offer, Pair, Settings, Wait};
+use memtun_tcp::{Connection, Demux, Pair, Settings, Wait};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
 use std::net::Ipv4Addr;
@@ -85,7 +86,7 @@ impl Tcp {
     pub(super) fn settings(
         &mut self,
         flow: &Flow,
-        (usual, challenges): (Offer, u64),
+        net: &view::Settings,
         way: &Way,
         manner: &Manner,
     ) -> Settings {
@@ -105,12 +106,12 @@ impl Tcp {
             clock: self.clocks.hash_one((flow.local.ip(), flow.remote.ip())) as u32,
             hop_limit: manner.hops(way.hops),
             service: manner.service,
-            offer: manner.offer(usual),
-            patience: Duration::from_millis(challenges),
+            offer: manner.offer(net.offer),
+            patience: Duration::from_millis(net.challenges),
             fast_open: None,
             asks_cookie: false,
             cookies: false,
-            rests: false,
+            rests: net.rests,
         }
     }
 
@@ -273,8 +274,8 @@ mod tests {
         let way = Way::on_link(1, any, any);
         let mut tcp = Tcp::default();
         let mut of = |local: &str, remote: &str| {
-            let usual = (Offer::default(), 0);
-            tcp.settings(&flow(local, remote), usual, &way, &Manner::default())
+            let (net, manner) = (view::Settings::default(), Manner::default());
+            tcp.settings(&flow(local, remote), &net, &way, &manner)
         };
         let one = of("10.9.0.1:5000", "10.9.0.2:80");
         let other = of("10.9.0.1:5000", "10.9.0.2:80");
