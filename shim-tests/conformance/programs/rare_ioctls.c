@@ -116,20 +116,23 @@ static void file(int fd)
 
 /* ---- TUNSETLINK: how long the hardware address is ---- */
 
-/* What SIOCGIFHWADDR changes over bytes of 0xee: its type, and how many bytes of the address. */
+/* What SIOCGIFHWADDR changes: its type, and how many bytes of the address.
+ * It is asked over two fillings, because a random address may hold the byte of one. */
 static void address(char *text, int fd)
 {
-    struct ifreq ifr;
+    struct ifreq over[2];
     int last = 13, set = 0;
-    memset(&ifr, 0xee, sizeof ifr);
-    if (ioctl(fd, SIOCGIFHWADDR, &ifr)) {
-        strcpy(text, errno_name(errno));
-        return;
+    for (int i = 0; i < 2; i++) {
+        memset(&over[i], i ? 0x11 : 0xee, sizeof over[i]);
+        if (ioctl(fd, SIOCGIFHWADDR, &over[i])) {
+            strcpy(text, errno_name(errno));
+            return;
+        }
     }
-    while (last >= 0 && (unsigned char)ifr.ifr_hwaddr.sa_data[last] == 0xee)
+    while (last >= 0 && over[0].ifr_hwaddr.sa_data[last] != over[1].ifr_hwaddr.sa_data[last])
         last--;
     for (int i = 0; i <= last; i++)
-        set |= ifr.ifr_hwaddr.sa_data[i];
+        set |= over[0].ifr_hwaddr.sa_data[i];
     sprintf(text, "%d%s", last + 1, set ? "" : " zeroes");
 }
 
