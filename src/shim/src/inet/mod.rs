@@ -10,6 +10,7 @@ pub mod known;
 pub mod notes;
 pub mod parts;
 pub mod receiving;
+mod refusal;
 pub mod resolver;
 pub mod sending;
 
