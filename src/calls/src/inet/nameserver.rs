@@ -3,7 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native};
-use super::name::is_any;
+use super::name::{is_any, is_loopback};
 use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
@@ -14,7 +14,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where a nameserver is that nothing leads to: the machine's kernel lets nobody connect to it who
 /// has not asked for broadcasts.
-const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::BROADCAST), 53);
+pub const NOWHERE: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::BROADCAST), 53);
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Returns the native name by which a nameserver is reached, or one by which nobody is where
@@ -45,6 +45,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         match self.ask(What::Path, &question) {
             Ok(SocketAnswer::Carried(_, to)) => Some(to),
             Err(Errno(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Some(NOWHERE),
+            // Nobody can tell, and the program has no other network.
+            Err(_) if self.host.is_isolated() && !is_loopback(&name) => Some(NOWHERE),
             _ => None,
         }
     }

@@ -72,9 +72,11 @@ extern "C" fn send_special(
                 return send_early(fd, buf, n, flags, name, length);
             }
         }
+        let (data, to) = (Data::Buffer(buf, n), To::new(name, length));
         match is_datagrams(fd) {
-            true => send_datagram(fd, Data::Buffer(buf, n), flags, &To::new(name, length)),
-            false => None,
+            true => send_datagram(fd, data, flags, &to),
+            false if name.is_null() => None,
+            false => sending::send_unknown(fd, data, flags, &to),
         }
     };
     if let Some(sent) = sent {
@@ -157,7 +159,12 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
             false if flags & libc::MSG_FASTOPEN != 0 => {
                 connect_to_send_message(fd, message, &mut flags)
             }
-            false => None,
+            false => match parts_of(message) {
+                Some((data, to)) if !to.name.is_null() => {
+                    sending::send_unknown(fd, data, flags, &to)
+                }
+                _ => None,
+            },
         }
     };
     if let Some(sent) = sent {
@@ -182,7 +189,7 @@ hooks! {
         if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
-        if gate::is_shut() || !is_netlink(fd) && !is_datagrams(fd) && flags & libc::MSG_MORE == 0 {
+        if gate::is_shut() || !is_netlink(fd) && !inet::may_concern() {
             real!(sendmmsg(fd, messages, count, flags))
         } else {
             send_messages(fd, messages, count, flags)

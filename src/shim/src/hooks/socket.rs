@@ -166,6 +166,12 @@ extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_in
     let Some(wanted) = packets::wanted(domain, kind, protocol) else {
         return real!(socket(domain, kind, protocol));
     };
+    if inet::looks_anew() {
+        if let Some(refused) = packets::unseen(wanted) {
+            errno::set(refused);
+            return -1;
+        }
+    }
     if !packets::are_ours(wanted, false) {
         let before = errno::get();
         let fd = real!(socket(domain, kind, protocol));

@@ -4,7 +4,8 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::known::{self, Known};
+use super::known::{self, Known, Side};
+use super::refusal::{self, How};
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
@@ -22,6 +23,7 @@ use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::{self, SocketName};
+use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::BorrowedFd;
@@ -52,6 +54,9 @@ impl Native for Descriptor {
         sys::int_option(self.0, level, option)
     }
     fn set_option(&self, level: i32, option: i32, value: i32) -> Result<(), Errno> {
+        if !may(Extra::Options) {
+            return Err(Errno(libc::EPERM));
+        }
         sys::set_int_option(self.0, level, option, value)
     }
     fn cookie(&self) -> Result<u64, Errno> {
@@ -123,12 +128,19 @@ pub(super) fn quietly<T>(
 
 fn step(
     fd: c_int,
+    how: How,
     read: impl FnOnce(&OwnMemory) -> Option<SocketAddr>,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>, SocketAddr) -> Result<Step, Errno>,
 ) -> Result<Step, Errno> {
     errno::keep(|| {
-        fence(|| match (known::get(), read(&OwnMemory)) {
-            (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
+        fence(|| match (known::side(), read(&OwnMemory)) {
+            (Side::Net(known), Some(name)) => {
+                let step = run(&call(known, &Descriptor(fd)), name);
+                step.map_err(|e| refusal::shown(how, e))
+            }
+            (Side::Nobody(why), Some(name)) => {
+                refusal::of_name(how, &name, why).map_or(Ok(Step::Machine), Err)
+            }
             _ => Ok(Step::Machine),
         })
     })
@@ -146,7 +158,7 @@ pub extern "C" fn before_bind(
 ) -> Before {
     let bind = |call: &Inet<'_, Descriptor, OwnHost>, name| call.bind(name, failed);
     let read = |memory: &OwnMemory| name::read_own(memory, name as usize, length as usize);
-    before(step(fd, read, bind), to)
+    before(step(fd, How::Binds, read, bind), to)
 }
 
 /// May another native name do, after bind(2) has failed?
@@ -166,33 +178,38 @@ pub extern "C" fn before_connect(
 ) -> Before {
     let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
     let read = |memory: &OwnMemory| name::read(memory, name as usize, length as usize);
-    before(step(fd, read, connect), to)
+    before(step(fd, How::Sends, read, connect), to)
 }
 
-/// Called before connect(2) where data is sent by the same call (MSG_FASTOPEN). Returns what
-/// TCP_FASTOPEN_CONNECT was, of a socket of TCP that is not connected: of others the kernel says
-/// what is wrong with that.
+/// Called before connect(2) where data is sent by the same call (MSG_FASTOPEN). Returns whether it
+/// is a socket of TCP, and if so what TCP_FASTOPEN_CONNECT was if that could be set: of others the
+/// kernel says what is wrong with that.
 #[cold]
 #[inline(never)]
-pub extern "C" fn begins_early(fd: c_int) -> Option<c_int> {
+pub extern "C" fn begins_early(fd: c_int) -> Option<Option<c_int>> {
+    let Side::Net(_) = known::side() else {
+        // Nothing is told to anybody.
+        return Some(None);
+    };
     let socket = Descriptor(fd);
-    let was = errno::keep(|| {
-        let protocol = socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
-        if protocol != libc::IPPROTO_TCP {
-            return Ok(None);
+    errno::keep(|| {
+        match socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL) {
+            Ok(libc::IPPROTO_TCP) => {}
+            Ok(_) | Err(Errno(libc::EBADF | libc::ENOTSOCK)) => return None,
+            Err(_) => return Some(None),
         }
-        let was = socket.option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)?;
+        let was = socket.option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT);
         // The host process is told of it with what else is set.
-        socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
-        Ok::<_, Errno>(Some(was))
-    });
-    was.ok().flatten()
+        let set = socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
+        Some(was.ok().filter(|_| set.is_ok()))
+    })
 }
 
 /// Called when the host process was told.
 #[cold]
 #[inline(never)]
-pub extern "C" fn has_begun_early(fd: c_int, was: c_int) {
+pub extern "C" fn has_begun_early(fd: c_int, was: Option<c_int>) {
+    let Some(was) = was else { return };
     let socket = Descriptor(fd);
     let _ = errno::keep(|| socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, was));
 }
@@ -295,9 +312,13 @@ fn listens(
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Result<(), Errno>,
 ) -> Option<c_int> {
     let answer = errno::keep(|| {
-        fence(|| match known::get() {
-            Some(known) => run(&call(known, &Descriptor(fd))),
-            None => Ok(()),
+        fence(|| match known::side() {
+            Side::Net(known) => {
+                let done = run(&call(known, &Descriptor(fd)));
+                done.map_err(|e| refusal::shown(How::Binds, e))
+            }
+            Side::Machine => Ok(()),
+            Side::Nobody(why) => refusal::of_listener(&Descriptor(fd), why).map_or(Ok(()), Err),
         })
     });
     answer.err().map(|e| errno::give::<c_int>(Err(e)) as c_int)

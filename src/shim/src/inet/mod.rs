@@ -11,6 +11,7 @@ pub mod notes;
 pub mod parts;
 pub mod pushing;
 pub mod receiving;
+mod refusal;
 pub mod resolver;
 pub mod sending;
 

@@ -176,6 +176,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
+    /// Says what becomes of sending on a socket of UDP that the net has not taken in: Ok leaves it
+    /// to the machine.
+    fn unknown(&self) -> Result<(), Errno> {
+        match self.host.is_isolated() {
+            true => Err(Errno(libc::ENETUNREACH)),
+            false => Ok(()),
+        }
+    }
+
     /// Says where a part of a datagram goes.
     fn send_part(&self, way: &Way, connected: bool) -> Result<Sent, Errno> {
         let Some(kind) = self.told_kind()?.filter(|_| !connected) else {
@@ -197,9 +206,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Asks for the way. None leaves it to the machine: it is no socket of the net's.
     fn find_way(&self, from: &From, connected: bool, ways: &Ways) -> Result<Option<Way>, Errno> {
         let options = ways.options();
-        let kind = self.told_kind()?;
-        let Some(kind) = kind.filter(|kind| kind.protocol == Protocol::Udp) else {
-            return Ok(None);
+        let kind = match self.told_kind()? {
+            Some(kind) if kind.protocol == Protocol::Udp => kind,
+            Some(_) => return Ok(None),
+            None => return self.uncarried(&from.to).map(|()| None),
         };
         if from.to.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(None);
@@ -224,7 +234,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             entry = self.table.socket(from.cookie).filter(known);
         }
         let Some(entry) = entry else {
-            return Ok(None);
+            return self.unknown().map(|()| None);
         };
         let asked = SocketQuestion {
             source: from.source.or(question.source),
