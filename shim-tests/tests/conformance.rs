@@ -128,6 +128,8 @@ programs! {
     sockname
     socket_numbers
     socket_numbers6
+    socket_options
+    socket_options6
     stdio
     sysctl_spread
     sysctl_values

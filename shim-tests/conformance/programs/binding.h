@@ -65,6 +65,10 @@ static void families(void)
         close(two);
     }
     int sock = socket_with(AF_INET6, PLAIN);
+    MUST(bind_to(sock, "::ffff:0.0.0.0", 5000));
+    show_own("any address of IPv4, name", sock);
+    close(sock);
+    sock = socket_with(AF_INET6, PLAIN);
     SHOW("V6ONLY by default", option_of(sock, IPPROTO_IPV6, IPV6_V6ONLY));
     MUST(bind_to(sock, "::", 0));
     SHOW("V6ONLY after bind", option(sock, IPPROTO_IPV6, IPV6_V6ONLY, 1));

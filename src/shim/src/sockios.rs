@@ -304,11 +304,13 @@ fn option(
             if !sys::is_kind(&st, libc::S_IFSOCK) || !net.had_interfaces() {
                 return Ok(false);
             }
+            let of_socket = |option| sys::int_option(fd, libc::SOL_SOCKET, option).unwrap_or(0);
             run(&OptionCall {
                 net,
                 local: &OwnTunnels,
                 memory: &OwnMemory,
                 inode: st.st_ino,
+                socket: (of_socket(libc::SO_DOMAIN), of_socket(libc::SO_TYPE)),
                 option,
                 towards: &|group| link_towards(&OwnHost, group),
                 joined: &|group, index, joins| inet::calls::joined(fd, group, index, joins),

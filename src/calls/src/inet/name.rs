@@ -94,15 +94,11 @@ pub fn is_for(family: i32, name: &SocketAddr) -> bool {
 }
 
 /// Returns a name as a socket of this family has it: one of AF_INET6 has IPv4 addresses mapped into
-/// IPv6, and none at all as `::`.
+/// IPv6, also where one stands for any.
 pub fn of_family(family: i32, name: SocketAddr) -> SocketAddr {
     match name {
         SocketAddr::V4(v4) if family == libc::AF_INET6 => {
-            let address = match v4.ip().is_unspecified() {
-                true => Ipv6Addr::UNSPECIFIED,
-                false => v4.ip().to_ipv6_mapped(),
-            };
-            SocketAddrV6::new(address, v4.port(), 0, 0).into()
+            SocketAddrV6::new(v4.ip().to_ipv6_mapped(), v4.port(), 0, 0).into()
         }
         name => name,
     }

@@ -3,18 +3,21 @@
 //!
 //! | module | what it is |
 //! |---|---|
+//! | [`known`] | which options of IP there are |
 //! | [`mark`] | how such a socket is recognised, wherever it came from |
 //! | [`name`] | `struct sockaddr_ll` |
-//! | [`option`] | options |
+//! | [`option`], [`told`] | options that are set, and that are asked for |
 //! | [`send`] | what becomes of a packet that is sent |
 //! | [`receive`] | what a receive shows beside the bytes |
 #![forbid(unsafe_code)]
 
+pub mod known;
 pub mod mark;
 pub mod name;
 pub mod option;
 pub mod receive;
 pub mod send;
+pub mod told;
 
 use crate::host::{self, Host};
 use crate::memory::Memory;
@@ -340,10 +343,15 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         if self.is_packet() {
             return Err(Errno(libc::EOPNOTSUPP));
         }
+        crate::inet::name::write(self.memory, &self.peer()?, name, room, length)
+    }
+
+    /// Returns the name of the other end.
+    fn peer(&self) -> Result<SocketAddr, Errno> {
         let names = self.names()?;
         let peer = names.peer.filter(|_| names.ports[1] != 0);
-        let peer = SocketAddr::new(peer.ok_or(Errno(libc::ENOTCONN))?, names.ports[1]);
-        crate::inet::name::write(self.memory, &peer, name, room, length)
+        let peer = peer.ok_or(Errno(libc::ENOTCONN))?;
+        Ok(SocketAddr::new(peer, names.ports[1]))
     }
 
     /// shutdown(2), if it fails.

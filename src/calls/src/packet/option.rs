@@ -1,6 +1,7 @@
 //! Options of packet sockets and raw sockets.
 #![forbid(unsafe_code)]
 
+use super::known::{rule, Rule};
 use super::{mark, Packets, EINVAL, SOL_PACKET};
 use crate::host::Host;
 use crate::memory::Memory;
@@ -16,37 +17,51 @@ use std::sync::atomic::Ordering::Relaxed;
 const ADD_MEMBERSHIP: i32 = 1;
 const DROP_MEMBERSHIP: i32 = 2;
 const RX_RING: i32 = 5;
-const STATISTICS: i32 = 6;
+pub(super) const STATISTICS: i32 = 6;
 const COPY_THRESHOLD: i32 = 7;
-const AUXDATA: i32 = 8;
-const ORIGINAL_DEVICE: i32 = 9;
-const VERSION: i32 = 10;
-const HEADER_LENGTH: i32 = 11;
-const RESERVE: i32 = 12;
+pub(super) const AUXDATA: i32 = 8;
+pub(super) const ORIGINAL_DEVICE: i32 = 9;
+pub(super) const VERSION: i32 = 10;
+pub(super) const HEADER_LENGTH: i32 = 11;
+pub(super) const RESERVE: i32 = 12;
 const TX_RING: i32 = 13;
-const LOSS: i32 = 14;
-const VNET_HEADER: i32 = 15;
-const TIMESTAMP: i32 = 17;
+pub(super) const LOSS: i32 = 14;
+pub(super) const VNET_HEADER: i32 = 15;
+pub(super) const TIMESTAMP: i32 = 17;
 const FANOUT: i32 = 18;
 const QDISC_BYPASS: i32 = 20;
 const IGNORE_OUTGOING: i32 = 23;
 
 /// SOL_RAW, and its only option.
-const SOL_RAW: i32 = 255;
-const ICMP_FILTER: i32 = 1;
+pub(super) const SOL_RAW: i32 = 255;
+pub(super) const ICMP_FILTER: i32 = 1;
 /// The only option of ICMPv6.
-const ICMP6_FILTER: i32 = 1;
+pub(super) const ICMP6_FILTER: i32 = 1;
 /// IPV6_CHECKSUM.
-const CHECKSUM: i32 = 7;
+pub(super) const CHECKSUM: i32 = 7;
 const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
 /// IPV6_2292PKTINFO and IPV6_2292HOPLIMIT.
 pub(super) const OLD_PACKET_INFO: i32 = 2;
 pub(super) const OLD_HOPS: i32 = 8;
+/// SO_BINDTOIFINDEX.
+pub(super) const BIND_TO_INDEX: i32 = 62;
+/// The index of the loopback, which each net has.
+const LOOPBACK: i32 = 1;
+/// SO_PASSRIGHTS.
+pub(super) const PASS_RIGHTS: i32 = 83;
+/// IPV6_2292PKTOPTIONS.
+const OLD_PACKET_OPTIONS: i32 = 6;
+/// IP_PROTOCOL and IPV6_PATHMTU.
+pub(super) const PROTOCOL: i32 = 52;
+pub(super) const PATH_MTU: i32 = 61;
+/// What SO_RCVLOWAT and SO_MAX_PACING_RATE are kept as.
+pub(super) const LOW_WATER: (i32, i32) = (libc::SOL_SOCKET, libc::SO_RCVLOWAT);
+pub(super) const PACING: (i32, i32) = (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE);
 /// Most bytes of options of IPv4.
-const MOST_OPTIONS: usize = 40;
+pub(super) const MOST_OPTIONS: usize = 40;
 /// IPV6_HDRINCL.
-const V6_HEADER_INCLUDED: i32 = 36;
+pub(super) const V6_HEADER_INCLUDED: i32 = 36;
 
 /// What becomes of an option.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -64,7 +79,7 @@ pub enum Outcome {
 }
 
 impl<H: Host, M: Memory> Packets<'_, H, M> {
-    fn int(&self, value: usize, length: usize) -> Result<i32, Errno> {
+    pub(super) fn int(&self, value: usize, length: usize) -> Result<i32, Errno> {
         let mut bytes = [0; 4];
         match length {
             0 => return Err(EINVAL),
@@ -72,6 +87,19 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             _ => self.memory.read(value, &mut bytes)?,
         }
         Ok(i32::from_ne_bytes(bytes))
+    }
+
+    /// Reads a number of which every byte has to be there.
+    fn whole_int(&self, value: usize, length: usize) -> Result<i32, Errno> {
+        match length {
+            ..4 => Err(EINVAL),
+            _ => self.int(value, length),
+        }
+    }
+
+    /// Reads whether an option of IPv4 is on, which it is not without a value.
+    fn flag(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        Ok(length != 0 && self.int(value, length)? != 0)
     }
 
     fn change(&self, bit: u16, on: bool) -> Result<(), Errno> {
@@ -106,24 +134,45 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         match (level, option) {
             (libc::SOL_SOCKET, libc::SO_ATTACH_FILTER) => self.attach(value, length)?,
             (libc::SOL_SOCKET, libc::SO_DETACH_FILTER) => {
+                self.whole_int(value, length)?;
                 self.order(Action::Filter, &[], &mut [])?;
             }
             (libc::SOL_SOCKET, libc::SO_ATTACH_BPF) => return Err(Errno(libc::EPERM)),
-            (libc::SOL_SOCKET, libc::SO_RCVLOWAT | libc::SO_MAX_PACING_RATE) => {
-                self.int(value, length)?;
+            // What only sockets of AF_UNIX have, like the one that stands for this.
+            (
+                libc::SOL_SOCKET,
+                libc::SO_PASSCRED | libc::SO_PASSSEC | libc::SO_PEEK_OFF | PASS_RIGHTS,
+            ) => {
+                self.whole_int(value, length)?;
+                return Err(Errno(libc::EOPNOTSUPP));
+            }
+            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => {
+                let least = match self.whole_int(value, length)? {
+                    ..0 => i32::MAX,
+                    least => least.max(1),
+                };
+                self.set(LOW_WATER.0, LOW_WATER.1, least)?;
+            }
+            (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => {
+                let rate = self.whole_int(value, length)?;
+                self.set(PACING.0, PACING.1, rate)?;
+            }
+            (libc::SOL_SOCKET, libc::SO_REUSEPORT) if !self.is_packet() => {
+                let on = self.whole_int(value, length)? != 0;
+                self.set(libc::SOL_SOCKET, libc::SO_REUSEPORT, on.into())?;
             }
             // The machine's kernel lets nobody but its administrator set it.
             (libc::SOL_SOCKET, libc::SO_MARK) if !self.is_packet() => {
-                let mark = self.int(value, length)?;
+                let mark = self.whole_int(value, length)?;
                 self.set(libc::SOL_SOCKET, libc::SO_MARK, mark)?;
             }
             (libc::SOL_SOCKET, libc::SO_BROADCAST) => {
-                let on = self.int(value, length)? != 0;
+                let on = self.whole_int(value, length)? != 0;
                 self.change(set::BROADCAST, on)?;
                 return Ok(Outcome::Kernel);
             }
             (libc::SOL_SOCKET, libc::SO_REUSEADDR) if !self.is_packet() => {
-                let on = self.int(value, length)? != 0;
+                let on = self.whole_int(value, length)? != 0;
                 let mut bound = self.bound();
                 match on {
                     true => bound.set &= !set::NOT_SHARED,
@@ -132,6 +181,12 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 self.rebind(bound)?;
             }
             (libc::SOL_SOCKET, libc::SO_BINDTODEVICE) => self.bind_to_device(value, length)?,
+            (libc::SOL_SOCKET, BIND_TO_INDEX) => {
+                let index = self.whole_int(value, length)?;
+                let mut bound = self.bound();
+                bound.ifindex = u32::try_from(index).map_err(|_| EINVAL)?;
+                self.rebind(bound)?;
+            }
             (libc::SOL_SOCKET, _) => return Ok(Outcome::Kernel),
             (SOL_PACKET, _) if self.is_packet() => self.set_packet(option, value, length)?,
             (libc::IPPROTO_IP, _) if self.kind.family == libc::AF_INET => {
@@ -140,6 +195,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
             (libc::IPPROTO_IPV6 | SOL_RAW, CHECKSUM) if is_raw6 => {
                 self.set_checksum(level, value, length)?;
             }
+            (SOL_RAW, V6_HEADER_INCLUDED) if is_raw6 => self.set_ip6(option, value, length)?,
             (libc::IPPROTO_IPV6, _) if self.kind.family == libc::AF_INET6 => {
                 self.set_ip6(option, value, length)?;
             }
@@ -148,6 +204,8 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                     return Err(Errno(libc::EOPNOTSUPP));
                 }
                 let mut filter = [0; 32];
+                // What is not given stays as it is.
+                self.order(Action::GetTypes, &[], &mut filter)?;
                 let some = length.min(4);
                 self.memory.read(value, &mut filter[..some])?;
                 self.order(Action::Types, &[&filter], &mut [])?;
@@ -157,6 +215,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                     return Err(Errno(libc::EOPNOTSUPP));
                 }
                 let mut filter = [0; 32];
+                self.order(Action::GetTypes, &[], &mut filter)?;
                 let some = length.min(32);
                 self.memory.read(value, &mut filter[..some])?;
                 self.order(Action::Types, &[&filter], &mut [])?;
@@ -228,9 +287,8 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                     libc::IP_RECVOPTS => set::OPTIONS,
                     _ => set::RETURNED_OPTIONS,
                 };
-                let on = self.int(value, length)? != 0;
                 // The host process shows them.
-                return self.rebind(self.changed(bit, on));
+                return self.rebind(self.changed(bit, self.flag(value, length)?));
             }
             libc::IP_ADD_MEMBERSHIP | libc::IP_DROP_MEMBERSHIP => {
                 let joins = option == libc::IP_ADD_MEMBERSHIP;
@@ -243,13 +301,9 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 );
             }
             libc::IP_MULTICAST_IF => return self.set_multicast_interface(value, length),
-            _ => {
-                let number = self.int(value, length)?;
-                return self.set(libc::IPPROTO_IP, option, checked_v4(option, number)?);
-            }
+            _ => return self.set_number(libc::IPPROTO_IP, option, value, length),
         };
-        let on = self.int(value, length)? != 0;
-        self.change(bit, on)
+        self.change(bit, self.flag(value, length)?)
     }
 
     fn set_ip6(&self, option: i32, value: usize, length: usize) -> Result<(), Errno> {
@@ -271,13 +325,49 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                     self.group_of_any(value, length)?,
                 );
             }
-            _ => {
-                let number = self.int(value, length)?;
-                return self.set(libc::IPPROTO_IPV6, option, checked_v6(option, number)?);
-            }
+            _ => return self.set_number(libc::IPPROTO_IPV6, option, value, length),
         };
-        let on = self.int(value, length)? != 0;
-        self.change(bit, on)
+        self.change(bit, self.whole_int(value, length)? != 0)
+    }
+
+    /// Sets an option of IP whose value is a number.
+    fn set_number(
+        &self,
+        level: i32,
+        option: i32,
+        value: usize,
+        length: usize,
+    ) -> Result<(), Errno> {
+        // IPV6_2292PKTOPTIONS: what would be sent with each packet, which has no use here.
+        if (level, option) == (libc::IPPROTO_IPV6, OLD_PACKET_OPTIONS) {
+            return Ok(());
+        }
+        // What would stand before the header of each packet; nothing is what there is.
+        if level == libc::IPPROTO_IPV6 && matches!(option, 54 | 55 | 57 | 59) {
+            return if length == 0 { Ok(()) } else { Err(EINVAL) };
+        }
+        let rule = rule(level, option, !self.kind.is_ping())?;
+        if length < rule.least(level) {
+            return Err(EINVAL);
+        }
+        let number = match (length, level) {
+            (..4, libc::IPPROTO_IPV6) => 0,
+            (0, libc::IPPROTO_IP) if !needs_a_byte(option) => 0,
+            _ => self.int(value, length)?,
+        };
+        let number = rule.checked(number)?;
+        let is_interface = rule == Rule::Interface
+            || (level, option) == (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF);
+        if is_interface
+            && ![0, LOOPBACK].contains(&number)
+            && !self.net()?.knows_index(number as u32)
+        {
+            return Err(Errno(match rule {
+                Rule::Interface => libc::EADDRNOTAVAIL,
+                _ => libc::ENODEV,
+            }));
+        }
+        self.set(level, option, number)
     }
 
     fn set_ip_options(&self, value: usize, length: usize) -> Result<(), Errno> {
@@ -439,134 +529,20 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         checker.end().ok_or(EINVAL)?;
         self.order(Action::Filter, &[given], &mut []).map(drop)
     }
-
-    /// getsockopt(2); at `value` stands what the program has stored there.
-    ///
-    /// # Errors
-    ///
-    /// ENOPROTOOPT for what there is not.
-    pub fn get_option(&self, level: i32, option: i32, value: usize) -> Result<Outcome, Errno> {
-        let is_raw6 = self.kind.family == libc::AF_INET6 && !self.kind.is_ping();
-        let bound = self.bound();
-        let bit = |bit: u16| Outcome::Int(i32::from(bound.set & bit != 0));
-        Ok(match (level, option) {
-            (libc::SOL_SOCKET, libc::SO_DOMAIN) => Outcome::Int(self.kind.family),
-            (libc::SOL_SOCKET, libc::SO_TYPE) => Outcome::Int(self.kind.kind),
-            (libc::SOL_SOCKET, libc::SO_PROTOCOL) => match self.is_packet() {
-                true => Outcome::Int(0),
-                false => Outcome::Int(bound.protocol.into()),
-            },
-            (libc::SOL_SOCKET, libc::SO_ERROR) if self.hears_errors() => {
-                Outcome::Int(self.waiting_error()?.map_or(0, |Errno(e)| e))
-            }
-            (libc::SOL_SOCKET, libc::SO_REUSEADDR) if !self.is_packet() => {
-                Outcome::Int(i32::from(bound.set & set::NOT_SHARED == 0))
-            }
-            (libc::SOL_SOCKET, libc::SO_MARK) if !self.is_packet() => self.get(level, option)?,
-            (libc::SOL_SOCKET, libc::SO_RCVLOWAT) => Outcome::Int(1),
-            (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => Outcome::Int(-1),
-            (libc::SOL_SOCKET, _) => Outcome::Kernel,
-            (SOL_PACKET, STATISTICS) => {
-                let mut bytes = [0; 8];
-                self.order(Action::Statistics, &[], &mut bytes)?;
-                let word = |at: usize| {
-                    u32::from_ne_bytes([bytes[at], bytes[at + 1], bytes[at + 2], bytes[at + 3]])
-                };
-                Outcome::Two([word(0), word(4)])
-            }
-            (SOL_PACKET, AUXDATA) => bit(set::AUXDATA),
-            (SOL_PACKET, HEADER_LENGTH) => {
-                // Of each version of rings, as the kernel says it.
-                match self.int(value, 4)? {
-                    0 => Outcome::Int(32),
-                    1 => Outcome::Int(32),
-                    2 => Outcome::Int(48),
-                    _ => return Err(EINVAL),
-                }
-            }
-            (SOL_PACKET, ORIGINAL_DEVICE | VERSION | RESERVE | LOSS | TIMESTAMP | VNET_HEADER) => {
-                Outcome::Int(0)
-            }
-            (libc::IPPROTO_IP, libc::IP_HDRINCL) | (libc::IPPROTO_IPV6, V6_HEADER_INCLUDED) => {
-                bit(set::HEADER_INCLUDED)
-            }
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) => bit(set::PACKET_INFO),
-            (libc::IPPROTO_IP, libc::IP_RECVOPTS) => bit(set::OPTIONS),
-            (libc::IPPROTO_IP, libc::IP_RETOPTS) => bit(set::RETURNED_OPTIONS),
-            (libc::IPPROTO_IP, libc::IP_OPTIONS) if self.kind.family == libc::AF_INET => {
-                let mut bytes = [0; MOST_OPTIONS];
-                let length = self.order(Action::GetOptions, &[], &mut bytes)?;
-                Outcome::Bytes(bytes, length)
-            }
-            (libc::IPPROTO_IPV6, OLD_HOPS) => bit(set::OLD_HOPS),
-            (libc::IPPROTO_IPV6, OLD_PACKET_INFO) => bit(set::OLD_PACKET_INFO),
-            (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO) => bit(set::PACKET_INFO),
-            (libc::IPPROTO_IP, libc::IP_RECVTTL) => bit(set::HOPS),
-            (libc::IPPROTO_IPV6, libc::IPV6_RECVHOPLIMIT) => bit(set::HOPS),
-            (libc::IPPROTO_IP, libc::IP_RECVTOS) => bit(set::TOS),
-            (libc::IPPROTO_IPV6, libc::IPV6_RECVTCLASS) => bit(set::TOS),
-            (libc::IPPROTO_IP, _) if self.kind.family == libc::AF_INET => {
-                self.get(level, option)?
-            }
-            (libc::IPPROTO_IPV6 | SOL_RAW, CHECKSUM) if is_raw6 => self.get(level, option)?,
-            (libc::IPPROTO_IPV6, _) if self.kind.family == libc::AF_INET6 => {
-                self.get(level, option)?
-            }
-            _ => return Err(Errno(libc::ENOPROTOOPT)),
-        })
-    }
-
-    fn get(&self, level: i32, option: i32) -> Result<Outcome, Errno> {
-        let of = Setting {
-            level,
-            option,
-            value: 0,
-        };
-        let mut value = [0; 4];
-        self.order(Action::Get, &[&of.to_bytes()], &mut value)?;
-        Ok(Outcome::Int(i32::from_ne_bytes(value)))
-    }
 }
 
-/// Returns what an option of IPv4 becomes (`do_ip_setsockopt`).
-fn checked_v4(option: i32, value: i32) -> Result<i32, Errno> {
-    let is_right = match option {
-        libc::IP_TTL => value == -1 || (1..=255).contains(&value),
-        libc::IP_MULTICAST_TTL => {
-            return match value {
-                -1 => Ok(1),
-                0..=255 => Ok(value),
-                _ => Err(EINVAL),
-            }
-        }
-        libc::IP_TOS => return Ok(value & 0xff),
-        libc::IP_MTU_DISCOVER => (0..=5).contains(&value),
-        libc::IP_RECVERR | libc::IP_MULTICAST_LOOP | libc::IP_MULTICAST_ALL => {
-            return Ok(i32::from(value != 0));
-        }
-        // The index is in network byte order.
-        libc::IP_UNICAST_IF => return Ok(i32::from_be(value)),
-        _ => true,
-    };
-    match is_right {
-        true => Ok(value),
-        false => Err(EINVAL),
-    }
-}
-
-/// Returns what an option of IPv6 becomes (`do_ipv6_setsockopt`).
-fn checked_v6(option: i32, value: i32) -> Result<i32, Errno> {
-    let is_right = match option {
-        libc::IPV6_UNICAST_HOPS | libc::IPV6_MULTICAST_HOPS | libc::IPV6_TCLASS => {
-            (-1..=255).contains(&value)
-        }
-        libc::IPV6_MTU_DISCOVER => (0..=5).contains(&value),
-        libc::IPV6_RECVERR | libc::IPV6_DONTFRAG => return Ok(i32::from(value != 0)),
-        libc::IPV6_UNICAST_IF => return Ok(i32::from_be(value)),
-        _ => true,
-    };
-    match is_right {
-        true => Ok(value),
-        false => Err(EINVAL),
-    }
+/// Does an option of IPv4 have no value that is empty?
+fn needs_a_byte(option: i32) -> bool {
+    const FREEBIND: i32 = 15;
+    const MIN_TTL: i32 = 21;
+    matches!(
+        option,
+        FREEBIND
+            | MIN_TTL
+            | libc::IP_TTL
+            | libc::IP_TRANSPARENT
+            | libc::IP_MULTICAST_TTL
+            | libc::IP_MULTICAST_LOOP
+            | libc::IP_MULTICAST_ALL
+    )
 }

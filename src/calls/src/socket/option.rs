@@ -32,6 +32,8 @@ pub struct OptionCall<'c, M: Memory> {
     pub memory: &'c M,
     /// The inode of the socket.
     pub inode: u64,
+    /// Its family (AF_*) and its type (SOCK_*).
+    pub socket: (i32, i32),
     /// The option.
     pub option: &'c SocketOption,
     /// Returns the index of the link by which a route leads to a group, see
@@ -65,6 +67,9 @@ impl<M: Memory> OptionCall<'_, M> {
     pub fn set(&self, value: usize, length: usize) -> Result<bool, Errno> {
         // A negative length is refused by the kernel.
         if length > i32::MAX as usize {
+            return Ok(false);
+        }
+        if !self.is_for_socket() || length < self.least() {
             return Ok(false);
         }
         let mut bytes = [0; LONGEST];
@@ -127,6 +132,35 @@ impl<M: Memory> OptionCall<'_, M> {
                 }
                 Ok(true)
             }
+        }
+    }
+
+    /// May such a socket have the option? What it may not, the kernel refuses, whatever the value
+    /// is.
+    fn is_for_socket(&self) -> bool {
+        let (family, kind) = self.socket;
+        let is_v6 = self.option.level == libc::IPPROTO_IPV6;
+        // Neither groups nor an interface for them mean anything to a connection.
+        let of_groups = self.option.level != libc::SOL_SOCKET
+            && !matches!(self.kept(), Some(Kept::Unicast | Kept::Unicast6));
+        !(is_v6 && family == libc::AF_INET || of_groups && kind == libc::SOCK_STREAM)
+    }
+
+    /// How many bytes the value has at least. Whatever names an interface in fewer, the kernel
+    /// refuses it.
+    fn least(&self) -> usize {
+        /// `struct group_req`, `struct group_source_req`.
+        const GROUP: usize = 8 + 128;
+        match (self.option.level, self.option.number) {
+            (_, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP) => GROUP,
+            _ => match self.option.names {
+                Designation::Name => 0,
+                Designation::Mark | Designation::NetworkIndex => 4,
+                Designation::Index(at) => at + 4,
+                Designation::Address(at) => at + 8,
+                Designation::AddressOrIndex(_) if self.kept().is_some() => 4,
+                Designation::AddressOrIndex(at) => at + 4,
+            },
         }
     }
 

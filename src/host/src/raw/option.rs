@@ -14,6 +14,8 @@ use std::net::{IpAddr, Ipv4Addr};
 
 /// IPV6_CHECKSUM.
 const CHECKSUM: i32 = 7;
+/// IPV6_AUTOFLOWLABEL.
+const AUTO_FLOW_LABEL: i32 = 70;
 /// By how many bits the number of a word of IP_OPTIONS stands above that of the option.
 const OF_WORDS: i32 = 16;
 /// Most groups of a socket (`igmp_max_memberships`).
@@ -134,11 +136,14 @@ impl Socket {
                 V6,
                 libc::IPV6_MULTICAST_LOOP | libc::IPV6_MTU_DISCOVER | libc::IPV6_MULTICAST_ALL,
             ) => 1,
+            (V6, AUTO_FLOW_LABEL) => 1,
+            (libc::SOL_SOCKET, libc::SO_MAX_PACING_RATE) => -1,
             (V6 | libc::SOL_RAW, CHECKSUM) => self.checksum().map_or(-1, |at| at as i32),
             _ => 0,
         };
         match set {
-            Some(-1) if of.level == V6 || of.option == libc::IP_TTL => usual,
+            Some(-1) if of.level == V6 => usual,
+            Some(-1) if matches!(of.option, libc::IP_TTL | libc::IP_MULTICAST_TTL) => usual,
             set => set.unwrap_or(usual),
         }
     }

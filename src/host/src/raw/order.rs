@@ -34,8 +34,13 @@ impl Raw {
             Action::Bind => answer = self.bind(out, &order)?,
             Action::Send => answer = self.send(out, &order, rest)?,
             Action::Filter => {
-                let program = Instruction::each(rest).collect();
-                self.with(&order, |socket| socket.program = program)?;
+                let program: Vec<_> = Instruction::each(rest).collect();
+                let had_none = self.with(&order, |socket| {
+                    std::mem::replace(&mut socket.program, program).is_empty()
+                })?;
+                if rest.is_empty() && had_none {
+                    return Err(Errno(libc::ENOENT));
+                }
             }
             Action::Types => {
                 let mut unwanted = [0; 8];
@@ -66,6 +71,10 @@ impl Raw {
             Action::Get => {
                 let value = self.get(out, &order, Setting::of_bytes(rest))?;
                 return Ok(value.to_ne_bytes().to_vec());
+            }
+            Action::GetTypes => {
+                let unwanted = self.with(&order, |socket| socket.unwanted)?;
+                return Ok(unwanted.map(u32::to_ne_bytes).concat());
             }
             Action::Options => self.set_ip_options(out, &order, rest)?,
             Action::GetOptions => return self.with(&order, |socket| socket.ip_options()),
@@ -118,7 +127,8 @@ impl Raw {
     fn bind(&self, out: &mut Output<'_, '_>, order: &Order) -> Result<Vec<u8>, Errno> {
         let net = out.service.net();
         let index = order.bound.ifindex;
-        if index != 0 && !net.knows_index(index) {
+        // A raw socket may be bound to any index, also one of nobody.
+        if order.kind.is_packet() && index != 0 && !net.knows_index(index) {
             return Err(Errno(libc::ENODEV));
         }
         let known = self.with(order, |socket| socket.bound = order.bound);

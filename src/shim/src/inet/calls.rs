@@ -504,14 +504,9 @@ extern "C" fn show_option(
     length: *mut socklen_t,
 ) {
     quietly(fd, |call| {
-        let (mut native, mut stored) = ([0; 4], [0; 4]);
-        UsedMemory.read(length as usize, &mut stored).ok()?;
-        if u32::from_ne_bytes(stored) != 4 {
-            return None;
-        }
-        UsedMemory.read(value as usize, &mut native).ok()?;
-        let shown = call.option(level, option, i32::from_ne_bytes(native))?;
-        UsedMemory.write(value as usize, &shown.to_ne_bytes()).ok()
+        let about = (level, option);
+        call.show_option(&UsedMemory, about, value as usize, length as usize)
+            .ok()
     });
 }
 

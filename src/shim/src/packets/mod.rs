@@ -305,7 +305,7 @@ fn take_options_over(fd: c_int, kind: Kind, real: &sys::Fd) {
         return;
     };
     for option in of_ip {
-        if let Ok(Outcome::Int(value)) = call.get_option(level, option, 0) {
+        if let Ok(Outcome::Int(value)) = call.get_option(level, option, 0, 4) {
             let _ = sys::set_int_option(real.raw(), level, option, value);
         }
     }
@@ -404,7 +404,19 @@ pub extern "C" fn get_option(
     length: *mut socklen_t,
 ) -> Option<c_int> {
     let got = answer(fd, |call| {
-        let outcome = call.get_option(level, option, value as usize)?;
+        // SAFETY: a length is a plain number.
+        let room = unsafe { uaccess::read(length.cast_const()) }? as i32;
+        // A negative length is a large one where IPv6 is asked.
+        let is_v6 = call.kind.family == libc::AF_INET6
+            && matches!(level, libc::IPPROTO_IPV6 | libc::SOL_RAW);
+        let room = match usize::try_from(room) {
+            Ok(room) => room,
+            Err(_) if is_v6 => usize::MAX,
+            // Of a level that is not its own a socket of IPv4 says so, whatever the length.
+            Err(_) if level == libc::IPPROTO_ICMPV6 && call.kind.family == libc::AF_INET => 0,
+            Err(_) => return Err(Errno(libc::EINVAL)),
+        };
+        let outcome = call.get_option(level, option, value as usize, room)?;
         let mut bytes = [0; 40];
         let whole = match outcome {
             Outcome::Kernel | Outcome::Done => return Ok(outcome),
@@ -422,10 +434,16 @@ pub extern "C" fn get_option(
                 length
             }
         };
-        // SAFETY: a length is a plain number.
-        let room = unsafe { uaccess::read(length.cast_const()) }?;
-        let some = usize::try_from(room as i32).map_err(|_| Errno(libc::EINVAL))?;
-        let some = some.min(whole);
+        let some = match (outcome, room.min(whole)) {
+            // A small number of this level is one byte where there is no room for an int. An
+            // address is none.
+            (Outcome::Int(0..=255), 1..4)
+                if level == libc::IPPROTO_IP && option != libc::IP_MULTICAST_IF =>
+            {
+                1
+            }
+            (_, some) => some,
+        };
         OwnMemory.write(value as usize, &bytes[..some])?;
         OwnMemory.write(length as usize, &(some as u32).to_ne_bytes())?;
         Ok(outcome)

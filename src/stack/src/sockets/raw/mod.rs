@@ -178,14 +178,16 @@ pub enum Action {
     Options = 18,
     /// It asks for them.
     GetOptions = 19,
+    /// It asks for the filter of types of ICMP.
+    GetTypes = 20,
 }
 
 impl Action {
-    const ALL: [Action; 19] = {
+    const ALL: [Action; 20] = {
         use Action::*;
         [
             Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names, Errors, Error,
-            Queued, Again, Set, Get, Join, Leave, Options, GetOptions,
+            Queued, Again, Set, Get, Join, Leave, Options, GetOptions, GetTypes,
         ]
     };
 }
