@@ -147,6 +147,8 @@ programs! {
     tcp_data6
     tcp_early
     tcp_early6
+    tcp_held
+    tcp_held6
     tcp_inherit
     tcp_inherit6
     tcp_wire

@@ -264,6 +264,7 @@ impl Connection {
             blocks: &blocks[..count],
         };
         self.sender.on_ack(&ack, now);
+        self.sender.heard();
         let oldest = self.sender.oldest();
         if oldest != self.unacknowledged || !self.sender.waits() {
             (self.unacknowledged, self.progress) = (oldest, now);

@@ -46,8 +46,6 @@
 //! - PSH ends what is written so far, not each write, and what a device would cut from one piece;
 //!   such a piece is as long as Linux's, but begins where the last one ended, not with a write.
 //!   MSG_EOR keeps nothing apart.
-//! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
-//!   too, for at most 200 ms.
 //! - A program can write more before it blocks, because two buffers lie in the way.
 //! - Congestion is CUBIC's, or BBR's where the machine, or the net, is set to that; what else a net
 //!   is set to, and TCP_CONGESTION of a socket, is CUBIC, too. CUBIC ends slow start by the delay,
@@ -93,6 +91,7 @@ pub use fastopen::FastOpen;
 pub use info::INFO;
 pub use offer::Offer;
 pub use segment::{reset_for, Segment};
+pub use sender::Hold;
 pub use wait::{Verdict, Wait};
 
 /// What is done with each packet that leaves.

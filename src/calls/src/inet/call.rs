@@ -66,12 +66,12 @@ pub trait Native {
     ///
     /// What getsockopt(2) fails with.
     fn segments_received(&self) -> Result<u32, Errno>;
-    /// Returns how many segments with data it has sent, as a socket of TCP.
+    /// Returns how many bytes the program has written to it, as a socket of TCP.
     ///
     /// # Errors
     ///
     /// What getsockopt(2) fails with, and ENOPROTOOPT.
-    fn segments_sent(&self) -> Result<u32, Errno>;
+    fn bytes_written(&self) -> Result<u64, Errno>;
     /// Has it O_NONBLOCK?
     fn is_nonblocking(&self) -> bool;
     /// Gives it a name (bind(2)).

@@ -109,6 +109,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 SocketAnswer::Local(bind, to) => (bind, to),
                 SocketAnswer::Carried(bind, to) => {
                     self.bound_what_waits(kind);
+                    if kind.protocol == Protocol::Tcp {
+                        self.cork_flow(to.ip());
+                    }
                     (bind, to)
                 }
                 _ => return Ok(Step::Machine),

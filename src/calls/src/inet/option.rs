@@ -40,7 +40,10 @@ pub fn is_translated(level: i32, option: i32) -> bool {
     matches!(
         (level, option),
         (libc::SOL_SOCKET, libc::SO_ERROR)
-            | (libc::IPPROTO_TCP, libc::TCP_MAXSEG | TCP_NOTSENT_LOWAT)
+            | (
+                libc::IPPROTO_TCP,
+                libc::TCP_MAXSEG | TCP_NOTSENT_LOWAT | libc::TCP_CORK
+            )
             | (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
             | (libc::IPPROTO_IP, libc::IP_MTU)
             | (libc::IPPROTO_IPV6, libc::IPV6_MTU)
@@ -70,6 +73,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 // segment has.
                 (mss != 0).then_some(native.saturating_add(TIMESTAMPS).min(mss.into()))
             }
+            (libc::IPPROTO_TCP, libc::TCP_CORK) => self.is_corked().map(i32::from),
             (libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT) => (native == UNSENT).then_some(0),
             (libc::IPPROTO_IP, libc::IP_MTU) | (libc::IPPROTO_IPV6, libc::IPV6_MTU) => {
                 let peer = self.socket.peer_name().ok()?;

@@ -8,7 +8,8 @@
 
 use crate::hooks::socket::connect_to_send;
 use crate::inet::calls::moving;
-use crate::inet::parts::{parts_of, Data, To};
+use crate::inet::parts::{length_of, parts_of, Data, To};
+use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::inet::sending;
 use crate::real::{hooks, real};
 use crate::table::{is_datagrams, is_netlink, is_packets};
@@ -78,7 +79,24 @@ extern "C" fn send_special(
             false => sending::send_unknown(fd, data, flags, &to),
         }
     };
-    sent.unwrap_or_else(|| moving(fd, || real!(sendto(fd, buf, n, flags, name, length))))
+    if let Some(sent) = sent {
+        return sent;
+    }
+    let (flags, more) = without_more(fd, flags, || n);
+    let answer = moving(fd, || real!(sendto(fd, buf, n, flags, name, length)));
+    more.map_or(answer, |more| has_sent(fd, more, answer))
+}
+
+/// What a call of TCP over an interface has in place of MSG_MORE.
+#[inline]
+fn without_more(fd: c_int, flags: c_int, n: impl FnOnce() -> usize) -> (c_int, Option<More>) {
+    if flags & libc::MSG_MORE == 0 || is_datagrams(fd) {
+        return (flags, None);
+    }
+    match sends_more(fd, n()) {
+        None => (flags, None),
+        more => (flags & !libc::MSG_MORE, more),
+    }
 }
 
 /// sendto(2) that connects first (MSG_FASTOPEN).
@@ -149,7 +167,12 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
             },
         }
     };
-    sent.unwrap_or_else(|| moving(fd, || real!(sendmsg(fd, message, flags))))
+    if let Some(sent) = sent {
+        return sent;
+    }
+    let (flags, more) = without_more(fd, flags, || length_of(message));
+    let answer = moving(fd, || real!(sendmsg(fd, message, flags)));
+    more.map_or(answer, |more| has_sent(fd, more, answer))
 }
 
 hooks! {

@@ -68,8 +68,8 @@ impl Native for Descriptor {
     fn segments_received(&self) -> Result<u32, Errno> {
         inet::segments_received(self.0)
     }
-    fn segments_sent(&self) -> Result<u32, Errno> {
-        inet::segments_sent(self.0)
+    fn bytes_written(&self) -> Result<u64, Errno> {
+        inet::bytes_written(self.0)
     }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
@@ -113,7 +113,7 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
 
 /// Runs something about a socket without changing errno; None where the process is in no net that
 /// has addresses, or it fails.
-fn quietly<T>(
+pub(super) fn quietly<T>(
     fd: c_int,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Option<T>,
 ) -> Option<T> {

@@ -9,6 +9,7 @@ pub mod errors;
 pub mod known;
 pub mod notes;
 pub mod parts;
+pub mod pushing;
 pub mod receiving;
 mod refusal;
 pub mod resolver;

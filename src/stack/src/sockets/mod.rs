@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diag;
+pub mod pushing;
 pub mod question;
 pub mod raw;
 pub mod report;

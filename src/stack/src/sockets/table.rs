@@ -1,6 +1,7 @@
 //! The table as programs read it.
 #![forbid(unsafe_code)]
 
+use super::pushing::Pushing;
 use super::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use super::{flag, Entry, Flow, Own, Ports, Protocol, ANY_V4, ANY_V6, FIRST_FLOW, SLICE_BITS};
 use memtun_abi::Errno;
@@ -11,7 +12,7 @@ use memtun_shm::layout::{
 use memtun_shm::Mapped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 
 const INDEX: u32 = (1 << SLICE_BITS) - 1;
 
@@ -166,27 +167,27 @@ impl Table {
         Some((row.first_chunk()?, &row[row::SET]))
     }
 
-    /// Says that the program has set TCP_NODELAY on the socket of a flow to this. The host process
-    /// finds it when there is something to send.
-    pub fn say_no_delay(&self, alias: Ipv4Addr, no_delay: bool) {
-        let Some(Alias::Flow(at)) = self.what(alias) else {
-            return;
-        };
-        if let Some((_, set)) = self.flow_row(at) {
-            set.store(
-                row::SAID | if no_delay { row::NO_DELAY } else { 0 },
-                Release,
-            );
+    /// Changes what the program has said of when the bytes of a flow leave. The host process finds
+    /// it when there is something to send.
+    pub fn say_pushing(&self, alias: Ipv4Addr, change: impl Fn(Pushing) -> Pushing) {
+        if let Some(set) = self.pushing_word(alias) {
+            let _ = set.fetch_update(AcqRel, Acquire, |word| {
+                Some(change(Pushing::of_word(word)).to_word())
+            });
         }
     }
 
-    /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
-    pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
-        let Alias::Flow(at) = self.what(alias)? else {
-            return None;
-        };
-        let set = self.flow_row(at)?.1.load(Acquire);
-        (set & row::SAID != 0).then_some(set & row::NO_DELAY != 0)
+    /// Returns what the program has said of when the bytes of a flow leave, if it has.
+    pub fn pushing(&self, alias: Ipv4Addr) -> Option<Pushing> {
+        let word = self.pushing_word(alias)?.load(Acquire);
+        (word != 0).then(|| Pushing::of_word(word))
+    }
+
+    fn pushing_word(&self, alias: Ipv4Addr) -> Option<&AtomicU64> {
+        match self.what(alias)? {
+            Alias::Flow(at) => Some(self.flow_row(at)?.1),
+            _ => None,
+        }
     }
 
     /// Returns the flow whose native end is this port of ::1: of a socket that hears nothing of

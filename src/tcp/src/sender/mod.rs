@@ -9,6 +9,7 @@
 //! | `trip` | how long a round trip takes |
 //! | `news` | what an acknowledgement changes |
 //! | `burst` | which segments leave as one piece |
+//! | `held` | what the program holds back |
 //! | `leaving` | what leaves now, and what a timer brings |
 //! | `chrono` | how long something was so |
 //! | `told` | what TCP_INFO says |
@@ -22,6 +23,7 @@ mod board;
 mod buffer;
 mod burst;
 mod chrono;
+mod held;
 mod leaving;
 mod news;
 mod rate;
@@ -31,6 +33,7 @@ mod window;
 
 use std::time::Duration;
 
+pub use held::Hold;
 pub(crate) use leaving::Piece;
 pub(crate) use news::Ack;
 
@@ -39,6 +42,7 @@ use board::Board;
 use buffer::Buffer;
 use burst::Burst;
 use chrono::Chrono;
+use held::Held;
 use trip::Trip;
 use window::Window;
 
@@ -107,6 +111,7 @@ pub(crate) struct Sender {
     /// More leaves then; none: it is not the pace that keeps it.
     pace: Option<Duration>,
     burst: Burst,
+    held: Held,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
     /// A window stays what it was while nothing is sent.
@@ -184,6 +189,21 @@ impl Sender {
     /// What was written last is urgent.
     pub(crate) fn press(&mut self) {
         self.urgent = Some(self.end());
+    }
+
+    /// The program holds back what it has written last, or nothing.
+    pub(crate) fn hold(&mut self, hold: Option<Hold>) {
+        self.held.set(hold, self.end());
+    }
+
+    /// What is written leaves, whatever holds it back.
+    pub(crate) fn push(&mut self) {
+        self.held.let_go(self.end());
+    }
+
+    /// A segment has come.
+    pub(crate) fn heard(&mut self) {
+        self.held.heard(self.end());
     }
 
     pub(crate) fn set_rests(&mut self, rests: bool) {

@@ -41,6 +41,7 @@ use alive::is_of;
 use diag::{Native, LISTEN};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_stack::sockets::pushing::Pushing;
 use memtun_stack::sockets::row::PortKind;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
@@ -171,9 +172,9 @@ impl Sockets {
         }
     }
 
-    /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
-    pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
-        self.open.as_ref()?.writer.table().no_delay(alias)
+    /// Returns what the program has said of when the bytes of a flow leave, if it has.
+    pub fn pushing(&self, alias: Ipv4Addr) -> Option<Pushing> {
+        self.open.as_ref()?.writer.table().pushing(alias)
     }
 
     /// Returns a flow.

@@ -36,12 +36,23 @@ pub(super) struct Leg {
     pub failed: bool,
     /// Bytes have been written since it was looked at.
     written: bool,
+    /// Bytes that have come from the program.
+    pub came: u64,
     /// The program has said all.
     pub ended: bool,
     /// The program was told that the other side has said all.
     pub shut: bool,
     /// Its end is a reset.
     is_reset: bool,
+}
+
+/// How the program's end is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gone {
+    /// The program has reset it.
+    Ended,
+    /// Nobody was there for what was written.
+    Answered,
 }
 
 /// What came of reading or writing.
@@ -94,6 +105,7 @@ impl Leg {
             urgent: false,
             failed: false,
             written: false,
+            came: 0,
             ended: false,
             shut: false,
             is_reset: false,
@@ -221,7 +233,10 @@ impl Leg {
                     self.ended = true;
                     return Moved::End;
                 }
-                Ok((count, _)) => return Moved::Some(count),
+                Ok((count, _)) => {
+                    self.came = self.came.wrapping_add(count as u64);
+                    return Moved::Some(count);
+                }
                 Err(Native::INTR) => {}
                 Err(Native::AGAIN) => {
                     self.readable = false;
@@ -232,12 +247,17 @@ impl Leg {
         }
     }
 
-    /// Looks whether the program's end has answered with a reset. On the loopback it has when the
-    /// write is over.
-    pub fn has_failed(&mut self) -> bool {
+    /// Looks whether the program's end is gone. On the loopback it has answered when the write is
+    /// over.
+    pub fn gone(&mut self) -> Option<Gone> {
         let failed = std::mem::take(&mut self.failed);
         let written = std::mem::take(&mut self.written);
-        (failed || written) && !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())))
+        let looks = failed || written;
+        let is_gone = looks && !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())));
+        is_gone.then_some(match written {
+            true => Gone::Answered,
+            false => Gone::Ended,
+        })
     }
 
     /// Tells the program that the other side has said all.

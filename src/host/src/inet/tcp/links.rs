@@ -131,6 +131,11 @@ impl Tcp {
         let Some(number) = found else { return };
         if let Some(live) = self.live(number) {
             live.tune(manner);
+            live.pushes |= manner.pushes();
+            // What was sent before has come, whether its event has or not.
+            if let Stage::Running(leg) = &mut live.stage {
+                leg.readable = true;
+            }
             self.touch(number);
         }
     }
@@ -170,6 +175,7 @@ impl Tcp {
             lingers: Duration::from_secs(60),
             half: None,
             again: None,
+            pushes: false,
             counted: Counted::default(),
         };
         let pair = Pair::new(flow.local, flow.remote);

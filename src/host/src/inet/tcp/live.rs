@@ -37,6 +37,8 @@ pub(super) struct Live {
     pub(super) half: Option<Duration>,
     /// When it is looked at again, whatever the connection wants.
     pub(super) again: Option<Duration>,
+    /// The program has said that what it has written is to leave.
+    pub(super) pushes: bool,
     /// What of it is counted.
     pub(super) counted: Counted,
 }
