@@ -57,10 +57,13 @@ pub enum Extra {
     /// Asking the kernel about the program's own sockets, and receiving and sending with recvmsg(2)
     /// and sendmsg(2) in place of other calls. Without it ordinary sockets are the machine's.
     Sockets = 1 << 16,
+    /// rt_sigprocmask(2) around the lock of a queue. Without it a handler of the program's may run
+    /// while the lock is held.
+    Signals = 1 << 17,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 17) - 1;
+pub const EVERYTHING: u32 = (1 << 18) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -545,6 +545,7 @@ impl Transmits for Queues {
             interface: &interface,
             queues: &&QUEUES,
         };
+        let _quiet = memtun_sys::hold_signals();
         let Err(refusal) = way.send(frame, ethertype, Wait::Never) else {
             return Ok(());
         };
