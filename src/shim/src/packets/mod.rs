@@ -532,7 +532,8 @@ impl Transmits for Queues {
     ) -> Result<T, Errno> {
         let gone = Errno(libc::ENXIO);
         let net = crate::net::existing().ok_or(gone)?;
-        let link = LINKS.find(net, ifindex).map_err(|_| gone)?;
+        let link = LINKS.find(net, ifindex);
+        let link = link.map_err(|e| e.if_lack_or(gone))?;
         run(&link)
     }
 
