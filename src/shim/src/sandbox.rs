@@ -106,6 +106,8 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Privilege, libc::SYS_capset, [0; 3]),
     (Extra::Privilege, libc::SYS_rt_sigprocmask, [2, 0, 0]),
     (Extra::Spawn, libc::SYS_rt_sigprocmask, [2, 0, 0]),
+    (Extra::Signals, libc::SYS_rt_sigprocmask, [0, 0, 0]),
+    (Extra::Signals, libc::SYS_rt_sigprocmask, [1, 0, 0]),
     (Extra::Spawn, libc::SYS_prlimit64, [0; 3]),
     (
         Extra::Keep,

@@ -65,10 +65,13 @@ pub enum Extra {
     Probe = 1 << 18,
     /// setsockopt(2) on ordinary sockets. Without it they keep what the program has set.
     Options = 1 << 19,
+    /// rt_sigprocmask(2) around the lock of a queue. Without it a handler of the program's may run
+    /// while the lock is held.
+    Signals = 1 << 20,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 20) - 1;
+pub const EVERYTHING: u32 = (1 << 21) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -46,6 +46,7 @@ impl Transmits for Queues {
             interface: &interface,
             queues: &&QUEUES,
         };
+        let _quiet = sys::hold_signals();
         let Err(refusal) = way.send(frame, None, Wait::Never) else {
             return Ok(());
         };

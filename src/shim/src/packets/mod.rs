@@ -581,7 +581,8 @@ impl Transmits for Queues {
         if !may(Extra::Files) {
             return Err(Errno(libc::EACCES));
         }
-        let link = LINKS.find(net, ifindex).map_err(|_| gone)?;
+        let link = LINKS.find(net, ifindex);
+        let link = link.map_err(|e| e.if_lack_or(gone))?;
         run(&link)
     }
 
@@ -594,6 +595,7 @@ impl Transmits for Queues {
             interface: &interface,
             queues: &&QUEUES,
         };
+        let _quiet = memtun_sys::hold_signals();
         let Err(refusal) = way.send(frame, ethertype, Wait::Never) else {
             return Ok(());
         };

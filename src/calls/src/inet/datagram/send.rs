@@ -41,7 +41,8 @@ pub trait Transmits {
     /// # Errors
     ///
     /// - ENODEV, ENETDOWN, where there is no such interface or its link is down.
-    /// - EOPNOTSUPP, EACCES, where this process cannot and the host process has to.
+    /// - EOPNOTSUPP, EACCES, EMFILE, ENFILE, ENOMEM, where this process cannot and the host process
+    ///   has to.
     fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno>;
     /// Notes that a datagram of a socket to a name is too long for its path, whose MTU is this, and
     /// that the socket has forbidden pieces.
@@ -446,7 +447,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ) -> Result<(), Trouble> {
         match by.transmit(path.ifindex, frame) {
             Ok(()) => Ok(()),
-            Err(Errno(libc::EOPNOTSUPP | libc::EACCES)) => {
+            // The host process has descriptors and memory of its own.
+            Err(e) if matches!(e.0, libc::EOPNOTSUPP | libc::EACCES) || e.is_lack() => {
                 let packet = &frame[frame.len() - packet..];
                 Ok(self.hand_over(path, false, packet)?)
             }
@@ -463,6 +465,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         let question = host::question(self.host, What::Packet);
         let parts = [&about.to_bytes()[..], packet];
-        ask::ask(self.net, self.host.start(), &question, &parts, &mut |_| {})
+        let handed = ask::ask(self.net, self.host.start(), &question, &parts, &mut |_| {});
+        // A call that sends has no other word for that.
+        handed.map_err(|e| if e.is_lack() { Errno(libc::ENOBUFS) } else { e })
     }
 }
