@@ -3,8 +3,8 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`writer`] | the table as the host process writes it |
-//! | [`native`] | the native ports of the host process, and the slices that it has claimed |
-//! | [`open`] | both, once the net has had an address |
+//! | [`native`], [`claim`] | the native ports of the host process; the slices that it has claimed |
+//! | [`open`] | all of them, once the net has had an address |
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
 //! | [`rules`], [`ports`], `ahead` | which sockets cannot have the same port; which one a socket gets, and the next one |
@@ -18,6 +18,7 @@ mod ahead;
 pub mod alive;
 pub mod asker;
 pub mod bind;
+pub mod claim;
 pub mod connect;
 pub mod diag;
 pub mod ends;
