@@ -255,6 +255,21 @@ static long name(int fd, const struct sockaddr *to, socklen_t length)
     return error ? -1 : 0;
 }
 
+/* The same, which libc asks for in a thread of its own. */
+static long name_later(int fd, const struct sockaddr *to, socklen_t length)
+{
+    struct addrinfo hints = {.ai_socktype = SOCK_STREAM};
+    struct gaicb lookup = {.ar_name = "name.example", .ar_request = &hints}, *all[] = {&lookup};
+    const struct gaicb *waits[] = {&lookup};
+    (void)fd, (void)to, (void)length;
+    if (getaddrinfo_a(GAI_NOWAIT, all, 1, NULL))
+        return errno = ENXIO, -1;
+    while (gai_error(&lookup) == EAI_INPROGRESS)
+        gai_suspend(waits, 1, NULL);
+    errno = ENXIO;
+    return gai_error(&lookup) ? -1 : 0;
+}
+
 /* Serves on any address, while the machine connects to it from its network. */
 static long serve(int fd, const struct sockaddr *to, socklen_t length)
 {
@@ -300,6 +315,7 @@ static const struct call CALLS[] = {
     {"raw", SOCK_RAW, IPPROTO_ICMP, 0, 0, echo},
     {"packet", SOCK_DGRAM, -1, 0, 0, frame},
     {"name", SOCK_DGRAM, 0, 0, 0, name},
+    {"name-later", SOCK_DGRAM, 0, 0, 0, name_later},
     {"serve", SOCK_STREAM, 0, 0, 0, serve},
     {"listen", SOCK_STREAM, 0, 0, 0, listens},
 };

@@ -71,7 +71,7 @@ impl Attempt<'_> {
             // Of the loopback's packets an isolated program sees nothing.
             "packet" => &["ENXIO", "ENXIO"],
             // Nobody answers for the only nameserver.
-            "name" => &["ENXIO", "ENXIO"],
+            "name" | "name-later" => &["ENXIO", "ENXIO"],
             "serve" => &["EAGAIN", "EADDRINUSE"],
             "listen" => &["done", "done"],
             _ => &["done", "ENETUNREACH"],

@@ -301,6 +301,15 @@ fn a_program_with_little_memory_and_few_descriptors_sends_and_hears() {
     end.remove();
 }
 
+#[test]
+fn a_connection_whose_net_is_removed_is_reset() {
+    let mut client = None;
+    // The net is removed with the client still there.
+    with_server_and("waits-removed", |_, _, held| client = Some(held()));
+    let status = client.expect("a client").ended(LIMIT);
+    assert_eq!(status.code(), Some(0), "no ECONNRESET");
+}
+
 /// A segment from a host of 10.9.0.0/16 to the server, whose checksums are right.
 fn segment(from: u16, sequence: u32, acknowledged: u32, flags: u8, data: &[u8]) -> Vec<u8> {
     let sum = |bytes: &[u8]| {

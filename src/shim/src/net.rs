@@ -206,8 +206,8 @@ pub fn attend() {
         return;
     };
     if config.host == Setting::Isolated {
-        if let (Ok(None), Some(root)) = (look(), root()) {
-            let places = ROOT.iter().zip(root);
+        if matches!(look(), Ok(None)) {
+            let places = ROOT.iter().zip(root().unwrap_or_default());
             places.for_each(|(place, word)| place.store(word, Relaxed));
         }
     } else if netdir::seems_private(&config.net) {

@@ -159,7 +159,9 @@ fn say(line: impl FnOnce()) {
 #[cold]
 #[inline(never)]
 extern "C" fn open() -> bool {
-    errno::keep(|| errno::fence(|| Ok(find())).unwrap_or_else(|_| OwnHost.is_isolated()))
+    errno::keep(|| {
+        errno::fence(|| Ok(find(notes::note_all))).unwrap_or_else(|_| OwnHost.is_isolated())
+    })
 }
 
 /// Looks for the net of this process.
@@ -181,7 +183,8 @@ fn look() -> Result<Option<&'static NetDir>, Error> {
     }
 }
 
-fn find() -> bool {
+/// Looks, and calls `first` where the table has been mapped now.
+fn find(first: fn()) -> bool {
     // A program that is in no net looks in the first of all these calls, and then only when it
     // makes a socket or gives one a name. An isolated one may not miss the net.
     const AT_FIRST: u32 = 16;
@@ -195,16 +198,10 @@ fn find() -> bool {
     }
     let is_joined = matches!(found, Ok(Some(_)));
     let found = match found {
-        Ok(Some(net)) if net.has_inet() => take(net).map_err(|e| {
-            let path = net.path().escape_ascii();
-            let why = Error::new(
-                e.0,
-                format!(
-                    "net {path}: the table of its sockets cannot be read: {}",
-                    Cause(e)
-                ),
-            );
-            why
+        Ok(Some(net)) if net.has_inet() => take(net, first).map_err(|e| {
+            let (path, why) = (net.path().escape_ascii(), Cause(e));
+            let text = format!("net {path}: the table of its sockets cannot be read: {why}");
+            Error::new(e.0, text)
         }),
         Ok(_) => Ok(false),
         Err(e) => Err(e),
@@ -246,8 +243,9 @@ fn remedy(why: Errno) -> &'static str {
     }
 }
 
-/// Maps the table of a net's sockets. Returns whether there is one.
-fn take(net: &'static NetDir) -> Result<bool, Errno> {
+/// Maps the table of a net's sockets, and calls `first` if nobody has done that before. Returns
+/// whether there is one.
+fn take(net: &'static NetDir, first: fn()) -> Result<bool, Errno> {
     if !may(Extra::Files) {
         return Err(Errno(libc::EACCES));
     }
@@ -269,15 +267,15 @@ fn take(net: &'static NetDir) -> Result<bool, Errno> {
     }
     gate::open();
     if mine.is_ok() {
-        notes::note_all();
+        first();
     }
     Ok(true)
 }
 
 /// Called when the library was loaded: an isolated program knows its net's sockets as early as it
-/// can, see [`net::attend`].
+/// can, see [`net::attend`]. Its descriptors are looked at next.
 pub fn attend() {
-    if net::current().is_some() && OwnHost.is_isolated() && asking::is_there() {
-        looks_anew();
+    if OwnHost.is_isolated() && net::current().is_some_and(NetDir::has_inet) {
+        find(|| {});
     }
 }

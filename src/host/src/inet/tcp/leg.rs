@@ -275,6 +275,14 @@ impl Leg {
     }
 }
 
+impl Leg {
+    /// Lets the program see ECONNRESET when it is closed, unless it has been told that the other side
+    /// has said all.
+    pub fn break_off(&mut self) {
+        self.is_reset |= !self.shut;
+    }
+}
+
 impl Drop for Leg {
     /// Closes it: what has been written is delivered, unless it is reset.
     fn drop(&mut self) {

@@ -227,8 +227,15 @@ impl Tcp {
         self.fresh.take()
     }
 
-    /// Ends that thread.
+    /// Ends that thread, and breaks off the connections that run: the host process ends, or the net
+    /// does, and an end would look as if all had come.
     pub fn end(&mut self) {
+        let numbers: Vec<usize> = self.aliases.values().copied().collect();
+        for number in numbers {
+            if let Some(Stage::Running(leg)) = self.live(number).map(|live| &mut live.stage) {
+                leg.break_off();
+            }
+        }
         if let Some(legs) = &self.legs {
             legs.end();
         }
