@@ -1,8 +1,8 @@
-/* leaks machine NET LIBRARY COMMAND [SITUATION]: in a network namespace of its own, whose loopback has the
- *   addresses that an isolated net leads to and others. It goes through situations and calls: for
- *   each it starts a program under the library that is shut in so and makes that call, and counts
- *   the packets that reach the namespace's network instead of the net. One line for each:
- *   SITUATION CALL ARRIVED LINES ANSWERS.
+/* leaks machine NET LIBRARY COMMAND [SITUATION]: in a network namespace of its own, whose loopback
+ *   has the addresses that an isolated net leads to and others. It goes through situations and
+ *   calls: for each it starts a program under the library that is shut in so and makes that call,
+ *   and counts the packets that reach the namespace's network instead of the net. One line for
+ *   each: SITUATION CALL ARRIVED LINES ANSWERS.
  * leaks hold: makes tun0 with its addresses, prints "ready", and reads it until its input ends.
  * leaks attack SITUATION CALL: is one of those programs. A situation is WHEN:WHAT, see `attack` and
  *   `enter`. */

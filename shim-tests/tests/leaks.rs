@@ -1,7 +1,8 @@
 //! What a program in an isolated net sends goes over the net or is refused. It never reaches the
 //! machine's network because the library could not look: in a sandbox, as another user, in another
-//! root directory, without descriptors, in children, on sockets that it has not seen. The machine is
-//! a network namespace that has every address that is sent to, and a watcher who sees each packet.
+//! root directory, without descriptors, in children, on sockets that it has not seen. The machine
+//! is a network namespace that has every address that is sent to, and a watcher who sees each
+//! packet.
 
 use shim_tests::build;
 use shim_tests::hostile::Stage;

@@ -31,8 +31,8 @@ pub struct Request {
 }
 
 /// getaddrinfo_a(3) in a net that has addresses. libc asks in threads of its own, in which no call
-/// comes by here; so everything is asked before this returns, which a program may find as it finds a
-/// fast nameserver.
+/// comes by here; so everything is asked before this returns, which a program may find as it finds
+/// a fast nameserver.
 #[cold]
 #[inline(never)]
 extern "C" fn ask_at_once(list: *const *mut Request, count: c_int, event: *const Event) -> c_int {

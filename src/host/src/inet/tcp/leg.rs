@@ -276,8 +276,8 @@ impl Leg {
 }
 
 impl Leg {
-    /// Lets the program see ECONNRESET when it is closed, unless it has been told that the other side
-    /// has said all.
+    /// Lets the program see ECONNRESET when it is closed, unless it has been told that the other
+    /// side has said all.
     pub fn break_off(&mut self) {
         self.is_reset |= !self.shut;
     }

@@ -48,8 +48,8 @@ fn start_as_is(main: Main, argument: *mut c_void, given: *const libc::pthread_at
     }
 }
 
-/// Tells the program that a request or a list is done, in the way in which it asked for that. `code`
-/// says in a signal what is done (si_code).
+/// Tells the program that a request or a list is done, in the way in which it asked for that.
+/// `code` says in a signal what is done (si_code).
 pub fn notify(event: &Event, code: c_int) {
     match event.notify {
         libc::SIGEV_SIGNAL => {
