@@ -2,7 +2,7 @@
 //! one word.
 
 use super::notes;
-use crate::{asking, errno, gate, net};
+use crate::{asking, errno, gate, net, table};
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::{Protocol, Table};
 use memtun_sys as sys;
@@ -58,6 +58,13 @@ pub fn carries() {
 #[inline(always)]
 pub fn may_be_early() -> bool {
     is_active() && CARRIES.load(Relaxed) && WROTE.load(Relaxed) && WROTE.swap(false, Relaxed)
+}
+
+/// Has this process a tunnel and connections of the net? Who plays both ends finds what it sends in
+/// its tunnel's queue when the call returns, as with a kernel.
+#[inline(always)]
+pub fn plays_both() -> bool {
+    is_active() && CARRIES.load(Relaxed) && table::any()
 }
 
 /// Has the net of this process an address, or had it one?
