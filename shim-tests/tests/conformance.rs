@@ -153,6 +153,8 @@ programs! {
     tcp_held6
     tcp_inherit
     tcp_inherit6
+    tcp_offload
+    tcp_offload6
     tcp_wire
     tcp_wire6
     tunsetiff

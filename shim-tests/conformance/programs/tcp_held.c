@@ -1,5 +1,5 @@
-/* What a program holds back: TCP_CORK, MSG_MORE, SPLICE_F_MORE. Whole segments leave, and the rest when the
- * program says so, when something comes, or after a while. */
+/* What a program holds back: TCP_CORK, MSG_MORE, SPLICE_F_MORE. Whole segments leave, and the rest
+ * when the program says so, when something comes, or after a while. */
 #include "segments.h"
 #include <sys/sendfile.h>
 

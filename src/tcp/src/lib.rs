@@ -60,8 +60,8 @@
 //! - Challenges are limited for each connection (net.ipv4.tcp_invalid_ratelimit), not for the host.
 //! - An error by ICMP is believed whatever sequence number it quotes.
 //! - FIN_WAIT2 ends by itself only where the caller says so.
-//! - TCP_INFO knows no rates; SIOCOUTQ, SO_MEMINFO and timestamps of
-//!   what was sent (SO_TIMESTAMPING, MSG_ZEROCOPY) are those of the program's own socket.
+//! - TCP_INFO knows no rates; SO_MEMINFO and timestamps of what was sent (SO_TIMESTAMPING,
+//!   MSG_ZEROCOPY) are those of the program's own socket.
 
 #![forbid(unsafe_code)]
 

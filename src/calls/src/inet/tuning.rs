@@ -6,6 +6,7 @@ use crate::host::{self, Host};
 use memtun_abi::Errno;
 use memtun_stack::ask::{self, What};
 use memtun_stack::sockets::pushing::Pushing;
+use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::tuning::{tune, Tuning};
 use memtun_stack::sockets::{flag, Protocol};
@@ -75,14 +76,27 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         ask::ask(self.net, self.host.start(), &head, &[payload], each)
     }
 
+    /// Returns the native name of the other end, if the socket has a connection over an interface.
+    pub fn far_end(&self) -> Option<SocketAddr> {
+        let peer = self.socket.peer_name().ok()?;
+        let is_carried = self.flow_at(Protocol::Tcp, &peer).is_some();
+        let protocol = || self.socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL);
+        (is_carried && protocol() == Ok(libc::IPPROTO_TCP)).then_some(peer)
+    }
+
+    /// Waits until the host process has taken what was written to the socket with this other end.
+    ///
+    /// # Errors
+    ///
+    /// What asking fails with.
+    pub fn deliver(&self, end: SocketAddr) -> Result<(), Errno> {
+        self.ask_info(&SocketQuestion::about(end).to_bytes(), &mut |_| {})
+    }
+
     /// Returns how much of `info` is filled with what TCP_INFO says of the connection in the net;
     /// None for what the machine's kernel says.
     pub fn info(&self, info: &mut [u8]) -> Option<usize> {
-        let kind = self.kind().filter(|_| self.table.is_active());
-        let kind = kind.filter(|kind| kind.protocol == Protocol::Tcp)?;
-        let peer = self.socket.peer_name().ok()?;
-        self.flow_at(kind.protocol, &peer)?;
-        let question = self.question(kind, Some(peer)).ok()?;
+        let question = SocketQuestion::about(self.far_end()?);
         let mut length = 0;
         self.ask_info(&question.to_bytes(), &mut |answer| {
             let some = answer.len().min(info.len() - length);
@@ -91,6 +105,29 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         })
         .ok()?;
         (length > 0).then_some(length)
+    }
+
+    /// Returns how many bytes of the connection the host process has that were not acknowledged, or
+    /// not sent.
+    pub fn rest(&self, only_unsent: bool) -> Option<i32> {
+        /// Places in `struct tcp_info`.
+        const ACKNOWLEDGED: usize = 120;
+        const UNSENT: usize = 144;
+        const SENT: usize = 200;
+        const AGAIN: usize = 208;
+        let mut info = [0; 248];
+        let filled = self.info(&mut info)?;
+        let word = |at: usize| {
+            let bytes = info[..filled].get(at..at + 4)?.try_into().ok()?;
+            Some(u32::from_ne_bytes(bytes))
+        };
+        let unsent = word(UNSENT)?;
+        let under_way = word(SENT)?.wrapping_sub(word(AGAIN)?);
+        let under_way = under_way.wrapping_sub(word(ACKNOWLEDGED)?);
+        Some(match only_unsent {
+            true => unsent as i32,
+            false => unsent.wrapping_add(under_way) as i32,
+        })
     }
 
     /// Waits until the host process has taken what this process has written to its tunnels.

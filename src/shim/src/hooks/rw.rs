@@ -10,7 +10,7 @@
 use super::{receive, send};
 use crate::errno;
 use crate::foreign::or_host;
-use crate::inet::calls::{moved, moving};
+use crate::inet::calls::{look, moved, moving, sent};
 use crate::inet::is_active;
 use crate::inet::parts::{Data, To};
 use crate::netlink;
@@ -371,7 +371,8 @@ extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
 
 #[inline(never)]
 extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    moved(fd, real!(write(fd, buf, n)))
+    look();
+    sent(fd, moved(fd, real!(write(fd, buf, n))))
 }
 
 hooks! {
@@ -466,7 +467,8 @@ hooks! {
             let data = Data::Vector(array, count.max(0) as usize);
             send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
         } else {
-            host()
+            look();
+            sent(fd, host())
         }
     }
     fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {

@@ -7,7 +7,7 @@
 )]
 
 use crate::hooks::socket::connect_to_send;
-use crate::inet::calls::moving;
+use crate::inet::calls::{look, moving, sent};
 use crate::inet::parts::{length_of, parts_of, Data, To};
 use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::inet::sending;
@@ -63,7 +63,7 @@ extern "C" fn send_special(
     name: *const sockaddr,
     length: socklen_t,
 ) -> ssize_t {
-    let sent = if is_netlink(fd) {
+    let sent_specially = if is_netlink(fd) {
         netlink::send(fd, buf, n, name, length, flags)
     } else {
         if !name.is_null() {
@@ -79,12 +79,13 @@ extern "C" fn send_special(
             false => sending::send_unknown(fd, data, flags, &to),
         }
     };
-    if let Some(sent) = sent {
-        return sent;
+    if let Some(answer) = sent_specially {
+        return answer;
     }
+    look();
     let (flags, more) = without_more(fd, flags, || n);
     let answer = moving(fd, || real!(sendto(fd, buf, n, flags, name, length)));
-    more.map_or(answer, |more| has_sent(fd, more, answer))
+    sent(fd, more.map_or(answer, |more| has_sent(fd, more, answer)))
 }
 
 /// What a call of TCP over an interface has in place of MSG_MORE.
@@ -114,7 +115,10 @@ extern "C" fn send_early(
         None => real!(sendto(fd, buf, n, flags, name, length)),
         Some(0) => {
             let flags = flags & !libc::MSG_FASTOPEN;
-            moving(fd, || real!(sendto(fd, buf, n, flags, NO_NAME, 0)))
+            sent(
+                fd,
+                moving(fd, || real!(sendto(fd, buf, n, flags, NO_NAME, 0))),
+            )
         }
         Some(failed) => failed as ssize_t,
     }
@@ -147,7 +151,7 @@ extern "C" fn connect_to_send_message(
 #[inline(never)]
 extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     let mut flags = flags;
-    let sent = if is_netlink(fd) {
+    let sent_specially = if is_netlink(fd) {
         netlink::send_message(fd, message, flags)
     } else {
         inet::may_concern();
@@ -167,12 +171,13 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
             },
         }
     };
-    if let Some(sent) = sent {
-        return sent;
+    if let Some(answer) = sent_specially {
+        return answer;
     }
+    look();
     let (flags, more) = without_more(fd, flags, || length_of(message));
     let answer = moving(fd, || real!(sendmsg(fd, message, flags)));
-    more.map_or(answer, |more| has_sent(fd, more, answer))
+    sent(fd, more.map_or(answer, |more| has_sent(fd, more, answer)))
 }
 
 hooks! {

@@ -1,6 +1,7 @@
 //! Calls that move data from one descriptor to another inside the kernel.
 
 use crate::foreign::is_tunnel;
+use crate::inet::calls::sent;
 use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked};
@@ -42,7 +43,7 @@ hooks! {
         if let Some(refused) = refused(from) { return refused; }
         let (flags, more) = without_more(to, flags, n);
         let answer = real!(splice(from, from_at, to, to_at, n, flags));
-        more.map_or(answer, |more| has_sent(to, more, answer))
+        sent(to, more.map_or(answer, |more| has_sent(to, more, answer)))
     }
     fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> ssize_t => my_tee {
         if either(from, to) { answer(Misfit::Splice) } else { real!(tee(from, to, n, flags)) }
@@ -52,11 +53,11 @@ hooks! {
     }
     fn sendfile(to: c_int, from: c_int, at: *mut off_t, n: size_t) -> ssize_t => my_sendfile {
         if either(from, to) { return answer(Misfit::Splice); }
-        refused(from).unwrap_or_else(|| real!(sendfile(to, from, at, n)))
+        refused(from).unwrap_or_else(|| sent(to, real!(sendfile(to, from, at, n))))
     }
     fn sendfile64(to: c_int, from: c_int, at: *mut off64_t, n: size_t) -> ssize_t => my_sendfile64 {
         if either(from, to) { return answer(Misfit::Splice); }
-        refused(from).unwrap_or_else(|| real!(sendfile64(to, from, at, n)))
+        refused(from).unwrap_or_else(|| sent(to, real!(sendfile64(to, from, at, n))))
     }
     fn copy_file_range(from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: c_uint) -> ssize_t => my_copy_file_range {
         if either(from, to) { answer(Misfit::Splice) } else { real!(copy_file_range(from, from_at, to, to_at, n, flags)) }

@@ -10,7 +10,7 @@ use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
 use crate::waiting::deadline::Deadline;
-use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
+use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::host::Host as _;
 use memtun_calls::inet::bind::is_refusal_of_machine;
@@ -462,6 +462,35 @@ pub fn is_early() -> bool {
     known::may_be_early() && settled()
 }
 
+/// Called after a call that has written so many bytes to a socket.
+#[inline]
+pub fn sent(fd: c_int, answer: ssize_t) -> ssize_t {
+    if answer > 0 && known::plays_both() {
+        deliver(fd);
+    }
+    answer
+}
+
+/// Lets the host process take what was written to a socket, or that it was shut, now.
+#[cold]
+#[inline(never)]
+pub extern "C" fn deliver(fd: c_int) {
+    quietly(fd, |call| call.deliver(call.far_end()?).ok());
+}
+
+/// Closes a descriptor where this process plays both ends.
+#[cold]
+#[inline(never)]
+pub extern "C" fn close_of_both(fd: c_int, close: impl FnOnce() -> c_int) -> c_int {
+    look();
+    let end = quietly(fd, |call| call.far_end());
+    let answer = close();
+    if let Some(end) = end.filter(|_| answer == 0) {
+        quietly(-1, |call| call.deliver(end).ok());
+    }
+    answer
+}
+
 /// Called before a call that looks what has come and does not wait.
 #[inline]
 pub fn look() {
@@ -492,6 +521,30 @@ extern "C" fn show_info(fd: c_int, value: *mut c_void, length: *mut socklen_t) {
             .write(value as usize, &info[..filled.min(stored)])
             .ok()
     });
+}
+
+/// SIOCOUTQNSD of linux/sockios.h.
+const SIOCOUTQNSD: c_ulong = 0x894b;
+
+/// Does a request ask how much was not acknowledged or not sent, in a net that has addresses?
+#[inline]
+pub fn asks_for_rest(request: c_ulong) -> bool {
+    matches!(request, libc::TIOCOUTQ | SIOCOUTQNSD) && super::is_active()
+}
+
+/// Called after such a request: what is with the host process is added.
+#[cold]
+#[inline(never)]
+pub extern "C" fn add_rest(fd: c_int, request: c_ulong, value: *mut c_void) -> c_int {
+    look();
+    quietly(fd, |call| {
+        let rest = call.rest(request == SIOCOUTQNSD)?;
+        let mut native = [0; 4];
+        UsedMemory.read(value as usize, &mut native).ok()?;
+        let sum = i32::from_ne_bytes(native).wrapping_add(rest);
+        UsedMemory.write(value as usize, &sum.to_ne_bytes()).ok()
+    });
+    0
 }
 
 #[cold]

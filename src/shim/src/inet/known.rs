@@ -3,7 +3,7 @@
 
 use super::notes;
 use crate::asking::{self, OwnHost};
-use crate::{errno, gate, net};
+use crate::{errno, gate, net, table};
 use memtun_abi::{Errno, Error};
 use memtun_calls::host::Host as _;
 use memtun_kernel::net::NetDir;
@@ -62,6 +62,13 @@ pub fn carries() {
 #[inline(always)]
 pub fn may_be_early() -> bool {
     is_active() && CARRIES.load(Relaxed) && WROTE.load(Relaxed) && WROTE.swap(false, Relaxed)
+}
+
+/// Has this process a tunnel and connections of the net? Who plays both ends finds what it sends in
+/// its tunnel's queue when the call returns, as with a kernel.
+#[inline(always)]
+pub fn plays_both() -> bool {
+    is_active() && CARRIES.load(Relaxed) && table::any()
 }
 
 /// Has the net of this process an address, or had it one?

@@ -311,7 +311,7 @@ impl Sender {
         if self.board.cut(self.segment()) && self.mode != Mode::Loss {
             self.high = self.next;
             (self.undo, self.needless) = (None, None);
-            self.mode = Mode::Loss;
+            (self.mode, self.probe) = (Mode::Loss, None);
         }
     }
 }

@@ -36,6 +36,10 @@ pub(super) struct Leg {
     pub failed: bool,
     /// Bytes have been written since it was looked at.
     written: bool,
+    /// Bytes have been written since it was last made to answer at once.
+    is_late: bool,
+    /// The program's socket waits for no answers (TCP_NODELAY).
+    pub no_delay: bool,
     /// Bytes that have come from the program.
     pub came: u64,
     /// The program has said all.
@@ -105,6 +109,8 @@ impl Leg {
             urgent: false,
             failed: false,
             written: false,
+            is_late: false,
+            no_delay: false,
             came: 0,
             ended: false,
             shut: false,
@@ -202,7 +208,7 @@ impl Leg {
             match net::send(&self.socket, bytes, flags) {
                 Ok(count) => {
                     self.writable = count == bytes.len();
-                    self.written = true;
+                    (self.written, self.is_late) = (true, true);
                     return Moved::Some(count);
                 }
                 Err(Native::INTR) => {}
@@ -235,6 +241,7 @@ impl Leg {
                 }
                 Ok((count, _)) => {
                     self.came = self.came.wrapping_add(count as u64);
+                    self.answer();
                     return Moved::Some(count);
                 }
                 Err(Native::INTR) => {}
@@ -244,6 +251,14 @@ impl Leg {
                 }
                 Err(_) => return Moved::Broken,
             }
+        }
+    }
+
+    /// Acknowledges at once what was read. Who has written is given time by the kernel to do so
+    /// again (40 ms), and what the program writes next would wait for that in its own socket.
+    fn answer(&mut self) {
+        if !self.no_delay && std::mem::take(&mut self.is_late) {
+            let _ = sockopt::set_tcp_quickack(&self.socket, true);
         }
     }
 
@@ -301,4 +316,43 @@ impl AsFd for Leg {
 /// A name of the kernel's in std's words.
 pub(super) fn name(name: SocketAddrAny) -> Option<SocketAddr> {
     SocketAddr::try_from(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    /// Reads what comes within less than the time that the kernel may wait with an answer (40 ms).
+    fn soon(leg: &mut Leg, room: &mut [u8]) -> Moved {
+        let mut fds = [PollFd::new(&leg.socket, PollFlags::IN)];
+        let time = Timespec {
+            tv_sec: 0,
+            tv_nsec: 30_000_000,
+        };
+        let _ = poll(&mut fds, Some(&time));
+        leg.read(room)
+    }
+
+    #[test]
+    fn what_a_program_writes_does_not_wait_for_an_answer_of_the_legs() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        prepare(listener.as_fd());
+        let name = listener.local_addr().expect("its name");
+        let mut program = TcpStream::connect(name).expect("a program");
+        let (mut leg, _) = Leg::accepted(listener.as_fd()).expect("a leg");
+        let mut room = [0; 100];
+        // Who answers is given time to answer again.
+        for _ in 0..5 {
+            program.write_all(b"question").expect("written");
+            assert_eq!(soon(&mut leg, &mut room), Moved::Some(8));
+            assert_eq!(leg.write(b"answer"), Moved::Some(6));
+            program.read_exact(&mut room[..6]).expect("read");
+        }
+        program.write_all(b"one").expect("written");
+        program.write_all(b"two").expect("written");
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(3));
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(3));
+    }
 }

@@ -132,10 +132,21 @@ impl Tcp {
         if let Some(live) = self.live(number) {
             live.tune(manner);
             live.pushes |= manner.pushes();
-            // What was sent before has come, whether its event has or not.
-            if let Stage::Running(leg) = &mut live.stage {
-                leg.readable = true;
-            }
+            live.look();
+            self.touch(number);
+        }
+    }
+
+    /// Looks what the program has written, whether its event has come or not.
+    pub fn look(&mut self, sockets: &mut Sockets, flow: &Flow) {
+        let found = self.links.find(&Pair::new(flow.local, flow.remote));
+        let Some(number) = found else { return };
+        let is_expected = |live: &mut Live| matches!(live.stage, Stage::Expected(..));
+        if self.live(number).is_some_and(is_expected) {
+            self.accept_open(sockets);
+        }
+        if let Some(live) = self.live(number) {
+            live.look();
             self.touch(number);
         }
     }

@@ -141,6 +141,13 @@ impl Live {
         });
     }
 
+    /// What the program has sent has come, whether its event has or not.
+    pub(super) fn look(&mut self) {
+        if let Stage::Running(leg) = &mut self.stage {
+            (leg.readable, leg.failed) = (true, true);
+        }
+    }
+
     /// The program has set something on its socket.
     pub(super) fn tune(&mut self, manner: &Manner) {
         let hops = self.way.map_or(64, |(_, way)| way.hops);

@@ -155,7 +155,7 @@ impl Live {
         let mut side = self.inward(&mut leg);
         if side == Side::Whole {
             side = self.outward(&mut leg);
-            self.held_back(sockets, &leg);
+            self.held_back(sockets, &mut leg);
         }
         let gone = if leg.ended { leg.gone() } else { None };
         if side == Side::Broken || gone.is_some() {
@@ -277,13 +277,14 @@ impl Live {
 
     /// What the program has said of when its bytes leave. It says so before it sends them, so this
     /// is looked at when they have come.
-    fn held_back(&mut self, sockets: &Sockets, leg: &Leg) {
+    fn held_back(&mut self, sockets: &Sockets, leg: &mut Leg) {
         let pushes = std::mem::take(&mut self.pushes);
         let Some(said) = sockets.pushing(self.alias) else {
             return;
         };
         if let Some(no_delay) = said.no_delay {
             self.connection.set_no_delay(no_delay);
+            leg.no_delay = no_delay;
         }
         let hold = said.held(leg.came).map(|held| Hold {
             bytes: u32::try_from(held.bytes).unwrap_or(u32::MAX >> 1),
