@@ -176,6 +176,7 @@ static void files(int sock)
     SHOW("head", send(got, filled, 200, 0));
     SHOW("sendfile", sendfile(got, file, &at, 1500));
     see(&c, "file, first");
+    acknowledge();
     see_none(&c, "file, nothing");
     pid_t child = MUST(fork());
     if (child == 0)

@@ -299,8 +299,27 @@ static void ends(void)
     say_with(&c, RST, NULL, NULL, 0);
     SHOW("shutdown right after a reset", shutdown(got, SHUT_WR));
     close(got);
+    got = server_with(&c, sock, "two at once", &o, &none);
+    fcntl(got, F_SETFL, O_NONBLOCK);
+    struct iovec whole = { filled, 100 };
+    struct msghdr message = { .msg_iov = &whole, .msg_iovlen = 1 };
+    for (int how = 0; how < 4; how++) {
+        say_with(&c, ACK, NULL, filled, 10);
+        say_with(&c, ACK, NULL, filled, 20);
+        ssize_t n = how == 0 ? read(got, filled, 100) : how == 1 ? recv(got, filled, 100, 0) : how == 2 ? readv(got, &whole, 1)
+            : recvmsg(got, &message, 0);
+        show(label("two at once, read by %d", how), n);
+    }
+    reset(got);
     close(sock);
     int made = fresh();
+    (void)connect_to(made, FAR, ++next_port);
+    if (!tcp_await(&c, &tun, next_port, SOON))
+        die("no SYN");
+    say_with(&c, RST | ACK, NULL, NULL, 0);
+    SHOW("read right after a refusal", read(made, filled, 10));
+    close(made);
+    made = fresh();
     (void)connect_to(made, FAR, ++next_port);
     if (!tcp_await(&c, &tun, next_port, SOON))
         die("no SYN");

@@ -366,6 +366,7 @@ fn view_write_vector(
 /// keeps nothing for later.
 #[inline(never)]
 extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    look();
     moved(fd, real!(read(fd, buf, n)))
 }
 
@@ -422,6 +423,7 @@ hooks! {
         } else if is_datagrams(fd) {
             receive::receive_vector(fd, array, count).unwrap_or_else(host)
         } else {
+            look();
             host()
         }
     }
