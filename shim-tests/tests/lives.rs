@@ -310,6 +310,17 @@ fn a_connection_whose_net_is_removed_is_reset() {
     assert_eq!(status.code(), Some(0), "no ECONNRESET");
 }
 
+#[test]
+fn what_a_socket_has_sent_before_it_ended_is_received() {
+    let stage = Stage::new("late");
+    let program = stage.program("waits");
+    let end = End::new("10.9.0.1");
+    let mut waits = stage.shimmed(end.net.path(), &program);
+    let waits = Process::start(waits.args(["late", "10.9.0.1"])).ended(LIMIT);
+    assert_eq!(waits.code(), Some(0), "{}", stage.said());
+    end.remove();
+}
+
 /// A segment from a host of 10.9.0.0/16 to the server, whose checksums are right.
 fn segment(from: u16, sequence: u32, acknowledged: u32, flags: u8, data: &[u8]) -> Vec<u8> {
     let sum = |bytes: &[u8]| {

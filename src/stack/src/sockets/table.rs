@@ -11,8 +11,8 @@ use memtun_shm::layout::{
 };
 use memtun_shm::Mapped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 const INDEX: u32 = (1 << SLICE_BITS) - 1;
 
@@ -20,6 +20,10 @@ const INDEX: u32 = (1 << SLICE_BITS) - 1;
 /// system call.
 pub struct Table {
     state: Mapped<InetState>,
+    /// By native ports, the row + 1 where [`Table::is_of_net`] has found one with that port: it is
+    /// asked with each datagram, and mostly of the same few. What stands in the row says whether it
+    /// is still right.
+    found: [AtomicU32; 64],
 }
 
 /// What an alias is.
@@ -47,7 +51,10 @@ impl Table {
 
     /// Reads a table that is mapped.
     pub fn of(state: Mapped<InetState>) -> Table {
-        Table { state }
+        Table {
+            state,
+            found: [const { AtomicU32::new(0) }; 64],
+        }
     }
 
     /// Returns the mapping.
@@ -352,15 +359,29 @@ impl Table {
     }
 
     /// Is this the native name of a socket of the net? Whoever is on the machine can bind a socket
-    /// to an alias, so an alias alone says nothing about who speaks.
+    /// to an alias, so an alias alone says nothing about who speaks. One that has ended a moment
+    /// ago counts: what it sent may have waited to be received.
     pub fn is_of_net(&self, protocol: Protocol, native: SocketAddr) -> bool {
         let address = native_v4(native.ip());
-        self.entries().any(|entry| {
-            let bound = entry.native;
-            entry.protocol == protocol
-                && bound.port() == native.port()
-                && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address)
-        })
+        let is_it = |at: &usize| {
+            self.entry_at(*at).is_some_and(|entry| {
+                let bound = entry.native;
+                entry.protocol == protocol
+                    && bound.port() == native.port()
+                    && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address)
+            })
+        };
+        let found = &self.found[usize::from(native.port()) % self.found.len()];
+        let last = (found.load(Relaxed) as usize).checked_sub(1);
+        if last.is_some_and(|at| is_it(&at)) {
+            return true;
+        }
+        let rows = self.state.socket_rows.load(Acquire) as usize;
+        let at = (0..rows.min(Rows::Sockets.count())).find(is_it);
+        if let Some(at) = at {
+            found.store(at as u32 + 1, Relaxed);
+        }
+        at.is_some()
     }
 
     /// Is the socket bound to an address that the program has not given?
