@@ -13,11 +13,16 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-const MACHINE: &str = "mount --bind \"$RESOLV\" /etc/resolv.conf
-ip link set lo up
-for address in 10.9.0.2/32 192.0.2.7/32; do ip addr add $address dev lo; done
+/// The machine has what the net leads to, and what it does not lead to.
+const APART: &str = "for address in 10.9.0.2/32 192.0.2.7/32; do ip addr add $address dev lo; done
 for address in fd09::2/128 2001:db8::7/128; do ip addr add $address dev lo; done
-exec \"$PROGRAM\" machine \"$NET\" \"$LIBRARY\" \"$COMMAND\"";
+";
+/// It has a way to both.
+const SEEN: &str = "ip addr add 192.0.2.7/32 dev lo
+ip addr add 2001:db8::7/128 dev lo
+ip route add default dev lo src 192.0.2.7
+ip -6 route add default dev lo
+";
 
 /// One line of the program's.
 struct Attempt<'l> {
@@ -84,35 +89,53 @@ impl Attempt<'_> {
     }
 }
 
-#[test]
-fn nothing_of_an_isolated_program_reaches_the_machines_network() {
-    const SUBJECT: &str = "packets past an isolated net";
-    let stage = Stage::new("leaks");
+/// Goes through the situations that begin so, on this machine. None where there are no namespaces.
+fn run(machine: &str, nameserver: &str, begin: &str, merged: bool) -> Option<String> {
+    let stage = Stage::new(&format!("leaks-{merged}"));
     let dir = TempDir::new(&std::env::temp_dir(), 0o755, None);
     let net = dir.path().join("net");
     fs::create_dir(&net).expect("a directory");
     let resolv = dir.path().join("resolv.conf");
-    let text = "nameserver 192.0.2.7\noptions timeout:1 attempts:1\n";
+    let text = format!("nameserver {nameserver}\noptions timeout:1 attempts:1\n");
     fs::write(&resolv, text).expect("a file");
     // SAFETY: geteuid has no precondition.
     let is_root = unsafe { libc::geteuid() } == 0;
     let mut command = Command::new("unshare");
     // All processes of the namespace end with its first one. Root can become another user.
     let spaces = if is_root { "-nmpf" } else { "-Urnmpf" };
-    command.args([spaces, "--kill-child", "--mount-proc", "sh", "-ec", MACHINE]);
+    let script = format!(
+        "mount --bind \"$RESOLV\" /etc/resolv.conf
+        ip link set lo up
+        {machine}
+        exec \"$PROGRAM\" machine \"$NET\" \"$LIBRARY\" \"$COMMAND\" \"$BEGIN\""
+    );
+    command.args([spaces, "--kill-child", "--mount-proc", "sh", "-ec", &script]);
     command.env("RESOLV", &resolv).env("NET", &net);
     command.env("PROGRAM", stage.program("leaks"));
     command.env("LIBRARY", &build::shim().library);
     command.env("COMMAND", &build::shim().command);
+    command.env("BEGIN", begin).env_remove("LEAKS_MERGED");
+    if merged {
+        command.env("LEAKS_MERGED", "1");
+    }
     let limit = Duration::from_secs(300);
     let out = TempDir::new(&std::env::temp_dir(), 0o755, None);
     let ran = watchdog::run(&mut command, out.path(), limit).expect("unshare");
     if ran.stderr.contains("unshare failed") {
-        return not_run(SUBJECT, "no namespaces");
+        not_run("packets past a net", "no namespaces");
+        return None;
     }
     assert!(ran.ended.success(), "{}: {}", ran.ended, ran.stderr);
-    let attempts: Vec<Attempt<'_>> = ran.stdout.lines().filter_map(Attempt::of).collect();
-    assert!(attempts.len() > 4000, "{}", ran.stdout);
+    Some(ran.stdout)
+}
+
+#[test]
+fn nothing_of_an_isolated_program_reaches_the_machines_network() {
+    let Some(said) = run(APART, "192.0.2.7", "", false) else {
+        return;
+    };
+    let attempts: Vec<Attempt<'_>> = said.lines().filter_map(Attempt::of).collect();
+    assert!(attempts.len() > 4000, "{said}");
     let wrong = |attempt: &&Attempt<'_>| {
         attempt.arrived > 0
             || attempt.is_silent()
@@ -122,4 +145,19 @@ fn nothing_of_an_isolated_program_reaches_the_machines_network() {
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     let unable = attempts.iter().filter(|a| a.answers == ["unable"]).count();
     eprintln!("{} attempts, {unable} of them not possible", attempts.len());
+}
+
+#[test]
+fn what_a_nets_routes_lead_to_does_not_reach_a_machine_that_is_seen() {
+    // A program that has used its net is shut in.
+    let Some(said) = run(SEEN, "10.9.0.2", "used:", true) else {
+        return;
+    };
+    let attempts: Vec<Attempt<'_>> = said.lines().filter_map(Attempt::of).collect();
+    assert!(attempts.len() > 400, "{said}");
+    // A raw socket that the machine allows is the machine's, and so is who comes from there.
+    let concerns = |attempt: &&Attempt<'_>| !["raw", "serve"].contains(&attempt.call);
+    let all = attempts.iter().filter(concerns);
+    let wrong: Vec<&str> = all.filter(|a| a.arrived > 0).map(|a| a.line).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }

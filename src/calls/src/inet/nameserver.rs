@@ -7,9 +7,11 @@ use super::name::{is_any, is_loopback};
 use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
+use memtun_stack::brief;
 use memtun_stack::sockets::question::{SocketAnswer, SocketQuestion};
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::Protocol;
+use memtun_sys::quiet::{may, Extra};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// Where a nameserver is that nothing leads to: the machine's kernel lets nobody connect to it who
@@ -45,10 +47,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         match self.ask(What::Path, &question) {
             Ok(SocketAnswer::Carried(_, to)) => Some(to),
             Err(Errno(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Some(NOWHERE),
-            // Nobody can tell, and the program has no other network.
-            Err(_) if self.host.is_isolated() && !is_loopback(&name) => Some(NOWHERE),
+            // Nobody can tell.
+            Err(_) if !is_loopback(&name) && self.may_be_of_net(&name) => Some(NOWHERE),
             _ => None,
         }
+    }
+
+    /// May this be reached by the net only, or can nobody tell?
+    fn may_be_of_net(&self, name: &SocketAddr) -> bool {
+        let leads = || brief::may_lead(self.net, name.ip().to_canonical());
+        self.host.is_isolated() || !may(Extra::Files) || leads().unwrap_or(true)
     }
 
     /// Returns what a name of a nameserver stands for that this library has put in place of it.

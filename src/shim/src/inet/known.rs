@@ -134,24 +134,19 @@ pub fn side() -> Side {
 }
 
 /// A sandbox forbids what is needed for the sockets of a net with addresses. Returns the errno for
-/// that where the program has no other network.
+/// that.
 fn forbidden() -> i32 {
-    let isolated = OwnHost.is_isolated();
     say(|| {
-        let becomes = match isolated {
-            true => "sockets are refused, because the net is isolated",
-            false => "sockets are the machine's and reach nothing of the net",
+        let becomes = match OwnHost.is_isolated() {
+            true => "they are refused, because the net is isolated",
+            false => "they are refused what the net's routes lead to",
         };
         log::warn!(
-            "a sandbox (seccomp) forbids what memtun needs to look at sockets, and {becomes}: let it allow getsockopt, \
+            "a sandbox (seccomp) forbids what memtun needs to look at sockets, so {becomes}: let it allow getsockopt, \
              getsockname, getpeername, fstat, fcntl, bind, sendmsg and recvmsg"
         );
     });
-    if isolated {
-        libc::EACCES
-    } else {
-        0
-    }
+    libc::EACCES
 }
 
 /// Says once why sockets are not the net's.

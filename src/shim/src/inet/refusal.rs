@@ -1,11 +1,15 @@
-//! What becomes of a call on a socket where this process cannot tell whose it is: what would leave
-//! the machine's loopback is refused, because it may be meant for a net that is the program's only
-//! network. See [`Side::Nobody`](super::known::Side).
+//! What becomes of a call on a socket where this process cannot tell whose it is. Where the net is
+//! the program's only network, what would leave the machine's loopback is refused; where the
+//! machine is seen, what a route of the net may lead to. See [`Side::Nobody`](super::known::Side).
 #![forbid(unsafe_code)]
 
+use crate::asking::OwnHost;
+use crate::net;
 use memtun_abi::Errno;
+use memtun_calls::host::Host as _;
 use memtun_calls::inet::name::{is_any, is_loopback};
 use memtun_calls::inet::Native;
+use memtun_stack::brief;
 use memtun_sys::quiet::{may, Extra};
 use std::net::SocketAddr;
 
@@ -18,21 +22,36 @@ pub enum How {
     Sends,
 }
 
-/// Returns what a call with this name fails with; None where it reaches the loopback only. `why`
-/// is what has kept this process from looking.
+/// Returns what a call with this name fails with; None leaves it to the machine. `why` is what has
+/// kept this process from looking.
 pub fn of_name(how: How, name: &SocketAddr, why: Errno) -> Option<Errno> {
-    let stays = is_loopback(name) || how == How::Sends && is_any(name);
-    (!stays).then(|| errno(how, why))
+    let stays = is_loopback(name) || is_any(name) && (how == How::Sends || !is_alone());
+    (!stays && (is_alone() || may_be_of_net(name))).then(|| errno(how, why))
 }
 
-/// Returns what listen(2) fails with; None where the socket is heard on the loopback only, or is
-/// none of AF_INET and AF_INET6.
+/// Returns what listen(2) fails with; None where the socket is heard on the loopback only, is none
+/// of AF_INET and AF_INET6, or where the machine is seen.
 pub fn of_listener(socket: &impl Native, why: Errno) -> Option<Errno> {
-    let heard = match may(Extra::Names) {
+    let heard = || match may(Extra::Names) {
         true => socket.own_name().is_ok_and(|name| !is_loopback(&name)),
         false => true,
     };
-    heard.then(|| errno(How::Binds, why))
+    (is_alone() && heard()).then(|| errno(How::Binds, why))
+}
+
+/// Has the program no other network than the net?
+fn is_alone() -> bool {
+    OwnHost.is_isolated()
+}
+
+/// Does a route of the net lead there, or can nobody tell?
+fn may_be_of_net(name: &SocketAddr) -> bool {
+    match net::current() {
+        Some(net) if may(Extra::Files) => {
+            brief::may_lead(net, name.ip().to_canonical()).unwrap_or(true)
+        }
+        _ => true,
+    }
 }
 
 /// Returns an errno that the call may have.

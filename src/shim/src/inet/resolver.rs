@@ -8,10 +8,10 @@
 
 use super::calls::{call, Descriptor};
 use super::known::{self, Side};
+use super::refusal::{self, How};
 use crate::errno::{self, fence};
 use crate::symbols;
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, sockaddr_in, sockaddr_in6};
-use memtun_calls::inet::name::is_loopback;
 use memtun_calls::inet::nameserver::NOWHERE;
 use memtun_sys::inet::SocketName;
 use std::ffi::CStr;
@@ -160,8 +160,8 @@ fn replace(given: *mut State) -> Option<Replaced> {
     let known = match known::side() {
         Side::Machine => return None,
         Side::Net(known) if !known.table.is_active() => return None,
-        Side::Net(known) => Some(known),
-        Side::Nobody(_) => None,
+        Side::Net(known) => Ok(known),
+        Side::Nobody(why) => Err(why),
     };
     let state = match given.is_null() {
         true => state()?,
@@ -195,7 +195,10 @@ fn replace(given: *mut State) -> Option<Replaced> {
             _ => continue,
         };
         // A thread that was cancelled in a call has left the name there.
-        let behind = call.as_ref().and_then(|call| call.nameserver_behind(name));
+        let behind = call
+            .as_ref()
+            .ok()
+            .and_then(|call| call.nameserver_behind(name));
         let before = match behind {
             None => server,
             Some(name) => v4_of_name(&name).unwrap_or(sockaddr_in {
@@ -204,8 +207,8 @@ fn replace(given: *mut State) -> Option<Replaced> {
             }),
         };
         let put = match &call {
-            Some(call) => call.nameserver(behind.unwrap_or(name)),
-            None => (!is_loopback(&name)).then_some(NOWHERE),
+            Ok(call) => call.nameserver(behind.unwrap_or(name)),
+            Err(why) => refusal::of_name(How::Sends, &name, *why).map(|_| NOWHERE),
         };
         let put = put.and_then(|to| v4_of_name(&to));
         if let Some(put) = put.or(behind.map(|_| before)) {
