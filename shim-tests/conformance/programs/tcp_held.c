@@ -166,6 +166,28 @@ static void mores(int sock)
     close(ends[1]);
 }
 
+/* What ends with MSG_EOR has a segment of its own. */
+static void records(int sock)
+{
+    int got = met(sock);
+    c.window = 1000;
+    acknowledge();
+    SHOW("records, a window full", send(got, filled, 1000, 0));
+    see(&c, "records, a window");
+    SHOW("records, send", send(got, filled, 400, 0));
+    SHOW("records, MSG_EOR", send(got, filled, 400, MSG_EOR));
+    SHOW("records, what follows", send(got, filled, 1500, 0));
+    c.window = 65535;
+    acknowledge();
+    see_pushed("records, their end");
+    see(&c, "records, what follows them");
+    acknowledge();
+    see_pushed("records, the rest");
+    acknowledge();
+    reset(got);
+    see(&c, "records, reset");
+}
+
 /* As a server of files does it: a head, a file, and the cork is drawn. */
 static void files(int sock)
 {
@@ -217,6 +239,7 @@ int main(int argc, char **argv)
     corks(sock);
     mistakes(sock);
     mores(sock);
+    records(sock);
     files(sock);
     early();
     far_drain(&tun);

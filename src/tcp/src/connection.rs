@@ -519,6 +519,11 @@ impl Connection {
         self.sender.hold(hold);
     }
 
+    /// A record ends so many bytes before the last that was written (MSG_EOR).
+    pub fn end_record(&mut self, behind: u32) {
+        self.sender.end_record(behind);
+    }
+
     /// What is written leaves although the program holds it back.
     pub fn push(&mut self) {
         self.sender.push();

@@ -45,7 +45,6 @@
 //! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
 //! - PSH ends what is written so far, not each write, and what a device would cut from one piece;
 //!   such a piece is as long as Linux's, but begins where the last one ended, not with a write.
-//!   MSG_EOR keeps nothing apart.
 //! - A program can write more before it blocks, because two buffers lie in the way.
 //! - Congestion is CUBIC's, or BBR's where the machine, or the net, is set to that; what else a net
 //!   is set to, and TCP_CONGESTION of a socket, is CUBIC, too. CUBIC ends slow start by the delay,

@@ -224,12 +224,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
-    /// Says that so many bytes follow with MSG_MORE, which the machine's kernel is not told then.
-    /// Returns how many were sent before; None where it is no connection over an interface.
-    pub fn sends_more(&self, bytes: u64) -> Option<u64> {
+    /// Says that so many bytes follow with MSG_MORE, which the machine's kernel is not told then,
+    /// or as a `record` (MSG_EOR). Returns how many were sent before; None where it is no
+    /// connection over an interface.
+    pub fn sends_more(&self, bytes: u64, record: bool) -> Option<u64> {
         let (_, _, alias) = self.alias()?;
         let sent = self.socket.bytes_written().ok()?;
-        self.table.say_pushing(alias, |said| said.more(sent, bytes));
+        self.table.say_pushing(alias, |said| match record {
+            true => said.record(sent, bytes),
+            false => said.more(sent, bytes),
+        });
         Some(sent)
     }
 

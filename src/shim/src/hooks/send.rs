@@ -88,15 +88,16 @@ extern "C" fn send_special(
     sent(fd, more.map_or(answer, |more| has_sent(fd, more, answer)))
 }
 
-/// What a call of TCP over an interface has in place of MSG_MORE.
+/// What a call of TCP over an interface has in place of MSG_MORE and MSG_EOR.
 #[inline]
 fn without_more(fd: c_int, flags: c_int, n: impl FnOnce() -> usize) -> (c_int, Option<More>) {
-    if flags & libc::MSG_MORE == 0 || is_datagrams(fd) {
+    const SAID: c_int = libc::MSG_MORE | libc::MSG_EOR;
+    if flags & SAID == 0 || is_datagrams(fd) {
         return (flags, None);
     }
-    match sends_more(fd, n()) {
+    match sends_more(fd, n(), flags & libc::MSG_MORE == 0) {
         None => (flags, None),
-        more => (flags & !libc::MSG_MORE, more),
+        more => (flags & !SAID, more),
     }
 }
 

@@ -31,7 +31,7 @@ fn without_more(to: c_int, flags: c_uint, n: size_t) -> (c_uint, Option<More>) {
     if flags & libc::SPLICE_F_MORE == 0 || !inet::is_active() {
         return (flags, None);
     }
-    match sends_more(to, n) {
+    match sends_more(to, n, false) {
         None => (flags, None),
         more => (flags & !libc::SPLICE_F_MORE, more),
     }

@@ -34,13 +34,13 @@ pub struct More {
     bytes: u64,
 }
 
-/// Called before a call that sends so many bytes with MSG_MORE. `None` leaves it to the kernel;
-/// else the call is made without that flag, and [`has_sent`] follows.
+/// Called before a call that sends so many bytes with MSG_MORE, or as a `record` (MSG_EOR). `None`
+/// leaves it to the kernel; else the call is made without that flag, and [`has_sent`] follows.
 #[cold]
 #[inline(never)]
-pub extern "C" fn sends_more(fd: c_int, bytes: usize) -> Option<More> {
+pub extern "C" fn sends_more(fd: c_int, bytes: usize, record: bool) -> Option<More> {
     let bytes = bytes as u64;
-    let sent = quietly(fd, |call| call.sends_more(bytes))?;
+    let sent = quietly(fd, |call| call.sends_more(bytes, record))?;
     Some(More { sent, bytes })
 }
 

@@ -15,6 +15,8 @@ pub struct Pushing {
     pub from: u64,
     /// See `from`.
     pub end: u64,
+    /// What ends at `end` is kept apart from what follows (MSG_EOR).
+    pub record: bool,
 }
 
 /// Bits of the word: TCP_NODELAY was set, and to this; a cork. Above them is the length from `from`
@@ -22,6 +24,7 @@ pub struct Pushing {
 const SAID: u64 = 1;
 const NO_DELAY: u64 = 2;
 const CORKED: u64 = 4;
+const RECORD: u64 = 8;
 const FLAGS: u32 = 4;
 const LENGTH: u32 = 24;
 const LONGEST: u64 = (1 << LENGTH) - 1;
@@ -49,6 +52,7 @@ impl Pushing {
             corked: word & CORKED != 0,
             from: end.wrapping_sub(length) & PLACES,
             end,
+            record: word & RECORD != 0,
         }
     }
 
@@ -62,6 +66,7 @@ impl Pushing {
         };
         flags
             | if self.corked { CORKED } else { 0 }
+            | if self.record { RECORD } else { 0 }
             | length.min(LONGEST) << FLAGS
             | (self.end & PLACES) << (FLAGS + LENGTH)
     }
@@ -77,8 +82,26 @@ impl Pushing {
             true => self.end,
             false => sent & PLACES,
         };
-        self.corked = corked;
+        (self.corked, self.record) = (corked, false);
         self
+    }
+
+    /// Returns it with so many bytes that follow as the end of a record (MSG_EOR) where so many
+    /// were sent.
+    #[must_use]
+    pub fn record(mut self, sent: u64, bytes: u64) -> Pushing {
+        self.end = sent.wrapping_add(bytes) & PLACES;
+        if !self.corked {
+            self.from = self.end;
+        }
+        self.record = true;
+        self
+    }
+
+    /// Returns how far behind the end of the last record is where so many bytes have come.
+    pub fn record_behind(&self, came: u64) -> Option<u64> {
+        let behind = came.wrapping_sub(self.end) & PLACES;
+        (self.record && behind <= PLACES / 2).then_some(behind)
     }
 
     /// Returns it with so many bytes that follow with MSG_MORE where so many were sent.
@@ -88,6 +111,7 @@ impl Pushing {
             self.from = sent & PLACES;
         }
         self.end = sent.wrapping_add(bytes) & PLACES;
+        self.record = false;
         self
     }
 
@@ -95,6 +119,8 @@ impl Pushing {
     #[must_use]
     pub fn taken(mut self, sent: u64, bytes: u64) -> Pushing {
         self.end = sent.wrapping_add(bytes) & PLACES;
+        // A record that was cut has not ended.
+        self.record = false;
         self
     }
 
@@ -167,6 +193,17 @@ mod tests {
         assert_eq!(held(drawn, 401), None);
         let both = round(Pushing::default().more(10, 10).cork(true, 20));
         assert_eq!(held(both, 20), Some((10, true)));
+    }
+
+    #[test]
+    fn a_record_ends_where_it_was_sent() {
+        let said = round(Pushing::default().record(100, 40));
+        assert_eq!(said.record_behind(139), None);
+        assert_eq!(said.record_behind(140), Some(0));
+        assert_eq!(said.record_behind(150), Some(10));
+        assert_eq!(held(said, 150), None);
+        assert_eq!(said.more(140, 5).record_behind(150), None);
+        assert_eq!(said.taken(100, 30).record_behind(150), None);
     }
 
     #[test]

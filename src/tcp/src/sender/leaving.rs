@@ -137,9 +137,15 @@ impl Sender {
         if free < count && !fin && (count < self.segment() || free > 0 && !waits) {
             count = free;
         }
+        // Only the last piece waits for more (tcp_write_xmit).
+        let ends = self.records.iter().find(|at| before(self.next, **at));
+        let ends = ends.map(|at| at.wrapping_sub(self.next));
+        let record = ends.filter(|ends| *ends <= count && *ends < left);
+        count = record.unwrap_or(count);
+        let fin = fin && record.is_none();
         let taken = count + u32::from(fin);
         let inside = self.edge().wrapping_sub(self.next);
-        let holds = count < self.segment() && !fin && waits;
+        let holds = count < self.segment() && !fin && waits && record.is_none();
         let fits = taken > 0 && (inside as i32) > 0 && taken <= inside && !holds;
         fits.then_some((count, fin))
     }
@@ -246,7 +252,9 @@ impl Sender {
     ) {
         let offset = sequence.wrapping_sub(self.oldest) as usize;
         let data = self.buffer.slices(offset, count as usize);
-        let last = sequence.wrapping_add(count) == self.end();
+        let end = sequence.wrapping_add(count);
+        let last = end == self.end();
+        let pushes = pushes || self.records.contains(&end);
         let mut flags = 0;
         if (last && self.held.ends_pushed() || pushes) && count > 0 {
             flags |= PSH;

@@ -31,6 +31,7 @@ mod told;
 mod trip;
 mod window;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 pub use held::Hold;
@@ -112,6 +113,8 @@ pub(crate) struct Sender {
     pace: Option<Duration>,
     burst: Burst,
     held: Held,
+    /// The numbers after records, which no segment goes beyond (MSG_EOR).
+    records: VecDeque<u32>,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
     /// A window stays what it was while nothing is sent.
@@ -199,6 +202,17 @@ impl Sender {
     /// What is written leaves, whatever holds it back.
     pub(crate) fn push(&mut self) {
         self.held.let_go(self.end());
+    }
+
+    /// A record ends so many bytes before the last that was written.
+    pub(crate) fn end_record(&mut self, behind: u32) {
+        /// So many are kept; others are no more than bytes.
+        const MOST: usize = 1024;
+        let at = self.end().wrapping_sub(behind);
+        let is_new = self.records.back().is_none_or(|last| before(*last, at));
+        if is_new && before(self.next, at) && self.records.len() < MOST {
+            self.records.push_back(at);
+        }
     }
 
     /// A segment has come.

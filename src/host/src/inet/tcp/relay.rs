@@ -286,6 +286,11 @@ impl Live {
             self.connection.set_no_delay(no_delay);
             leg.no_delay = no_delay;
         }
+        if let Some(behind) = said.record_behind(leg.came) {
+            if let Ok(behind) = u32::try_from(behind) {
+                self.connection.end_record(behind);
+            }
+        }
         let hold = said.held(leg.came).map(|held| Hold {
             bytes: u32::try_from(held.bytes).unwrap_or(u32::MAX >> 1),
             corked: held.corked,
