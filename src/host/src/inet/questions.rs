@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::ground::Ground;
+use super::groups::Wish;
 use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
 use super::sockets::asker::Asker;
@@ -175,12 +176,28 @@ impl All<'_> {
         if out.view().interface(index).is_none() || !group.is_multicast() {
             return Ok(SocketAnswer::Machine);
         }
-        match question.flags & set::LEAVES != 0 {
-            true => out.leave(index, group),
-            false => out.join(index, group)?,
-        }
+        let cookie = question.cookie;
+        let has = |bit| question.flags & bit != 0;
+        let leaves = match question.source {
+            Some(source) if has(set::OF_SOURCE | set::BLOCKS) => {
+                let wish = Wish {
+                    blocks: has(set::BLOCKS),
+                    adds: !has(set::LEAVES),
+                    source,
+                };
+                out.wish(index, group, cookie, wish)
+            }
+            _ if has(set::LEAVES) => {
+                out.exit(index, group, cookie);
+                Ok(true)
+            }
+            _ => out.enter(index, group, cookie).map(|()| false),
+        };
         self.settle();
-        Ok(SocketAnswer::Done)
+        leaves.map(|leaves| match leaves {
+            true => SocketAnswer::Left,
+            false => SocketAnswer::Done,
+        })
     }
 
     /// Sends a packet for a program, or gives it to sockets of this net.
