@@ -32,6 +32,8 @@ use std::sync::atomic::Ordering::Relaxed;
 const MOST: usize = 16;
 /// The events of something to read.
 const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
+/// The events of room to send, which there nearly always is.
+const OUT: i16 = libc::POLLOUT | libc::POLLWRNORM;
 /// Bytes of what was sent that are kept.
 const LONGEST: usize = 1472;
 
@@ -198,7 +200,7 @@ extern "C" fn show_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int, ra
             let datum = epoll::datum_of(epoll, fd);
             let is_of_it = |event: &&mut epoll_event| {
                 let (data, bits) = (event.u64, event.events);
-                Some(data) == datum && bits & IN as u32 != 0
+                Some(data) == datum && bits & (IN | OUT) as u32 != 0
             };
             if let Some(event) = all.iter_mut().find(is_of_it) {
                 // What is behind the report is seen once the error is taken.
