@@ -250,6 +250,20 @@ fn array<'p>(fds: *mut pollfd, n: usize) -> &'p mut [pollfd] {
     unsafe { std::slice::from_raw_parts_mut(fds, n) }
 }
 
+/// Have sockets of the net had errors at all?
+#[inline]
+pub fn are_any() -> bool {
+    known::get().is_some_and(|known| known.table.raises() != 0)
+}
+
+/// Does an error wait at this descriptor?
+#[cold]
+#[inline(never)]
+pub fn is_there(fd: c_int) -> bool {
+    let is_there = || Ok(Errors::of(fd).is_some_and(|errors| errors.are_there()));
+    table::is_datagrams(fd) && errno::keep(|| fence(is_there)).unwrap_or(false)
+}
+
 /// Are there sockets of UDP among the descriptors of poll(2), whose array is readable?
 #[cold]
 #[inline(never)]

@@ -332,7 +332,7 @@ impl Receiving {
                     flow: flow.as_ref(),
                     is_v6: name.ip().to_canonical().is_ipv6(),
                 });
-                // SAFETY: `prepare` has filled it, because this is a message, and it is plain bytes.
+                // SAFETY: `prepare` has filled it, because this is a message.
                 let control = unsafe { self.control.assume_init_ref() };
                 let native = &control.0[..self.message.msg_controllen.min(CONTROL)];
                 let place = (given.msg_control as usize, given.msg_controllen);
