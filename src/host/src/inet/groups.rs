@@ -10,6 +10,8 @@ use std::net::IpAddr;
 
 /// Most groups of a net.
 pub(super) const MOST: usize = 1024;
+/// From so many members of a group on it is looked which of them are still there.
+const MANY: usize = 16;
 /// Most sources that a socket names of a group (`igmp_max_msf`).
 const MOST_SOURCES: usize = 10;
 
@@ -58,9 +60,20 @@ impl Filter {
     }
 }
 
+/// A socket that has joined a group.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Holder {
+    /// SO_COOKIE of the socket.
+    pub cookie: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// The process that has asked for it.
+    pub pid: u32,
+}
+
 /// What one socket hears of a group.
-#[derive(Default)]
 struct Member {
+    holder: Holder,
     filter: Filter,
     /// Has it ever named a source? Only before that it may change its mind (`ip_mc_source`).
     has_named: bool,
@@ -84,6 +97,8 @@ pub struct Group {
     pub(super) all: u32,
     /// Sockets that may hear some sources only, by their cookies.
     members: BTreeMap<u64, Member>,
+    /// How many members there may be before it is looked which of them are there.
+    bound: usize,
 }
 
 impl Group {
@@ -119,10 +134,28 @@ impl Group {
         self.all == 0 && self.members.is_empty()
     }
 
+    fn member(&mut self, holder: Holder) -> &mut Member {
+        self.members.entry(holder.cookie).or_insert(Member {
+            holder,
+            filter: Filter::default(),
+            has_named: false,
+        })
+    }
+
+    /// Has it so many members that some of them may be gone?
+    pub(super) fn is_crowded(&self) -> bool {
+        self.members.len() >= self.bound.max(MANY)
+    }
+
+    /// Strikes off those that are gone: a socket that is closed tells nobody.
+    pub(super) fn strike_off(&mut self, is_there: &dyn Fn(&Holder) -> bool) {
+        self.members.retain(|_, member| is_there(&member.holder));
+        self.bound = 2 * self.members.len();
+    }
+
     /// A socket joins it, for all sources.
-    pub(super) fn enter(&mut self, cookie: u64) {
-        let member = self.members.entry(cookie).or_default();
-        member.filter.excludes = true;
+    pub(super) fn enter(&mut self, holder: Holder) {
+        self.member(holder).filter.excludes = true;
     }
 
     /// A socket leaves it.
@@ -138,9 +171,10 @@ impl Group {
     /// - EINVAL for a socket that is not here, or has wished for the opposite.
     /// - EADDRNOTAVAIL for a source that it has named, or has not.
     /// - ENOBUFS for one too many.
-    pub(super) fn wish(&mut self, cookie: u64, wish: Wish) -> Result<bool, Errno> {
+    pub(super) fn wish(&mut self, holder: Holder, wish: Wish) -> Result<bool, Errno> {
+        let cookie = holder.cookie;
         if wish.adds && !wish.blocks {
-            self.members.entry(cookie).or_default();
+            self.member(holder);
         }
         let member = self.members.get_mut(&cookie).ok_or(Errno(libc::EINVAL))?;
         if member.filter.excludes != wish.blocks {
@@ -197,6 +231,12 @@ impl Groups {
         groups
     }
 
+    /// Has a group so many members that some of them may be gone?
+    pub(super) fn is_crowded(&self, index: u32, group: IpAddr) -> bool {
+        let joined = self.0.get(&(index, group));
+        joined.is_some_and(Group::is_crowded)
+    }
+
     /// Does a packet from a source to the group that comes by the interface reach this host?
     pub(super) fn has(&self, view: &View, index: u32, group: IpAddr, source: IpAddr) -> bool {
         if let Some(joined) = self.0.get(&(index, group)) {
@@ -223,5 +263,30 @@ impl Groups {
         let joined = self.0.get(&(index, group));
         let member = joined.and_then(|group| group.members.get(&cookie));
         member.is_none_or(|member| member.filter.lets(source))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Group, Holder, MANY};
+
+    #[test]
+    fn members_that_are_gone_are_struck_off() {
+        let mut group = Group::default();
+        let holder = |cookie| Holder {
+            cookie,
+            inode: cookie,
+            pid: 1,
+        };
+        let mut most = 0;
+        for cookie in 0..1000 {
+            if group.is_crowded() {
+                group.strike_off(&|it| it.cookie == 3);
+            }
+            group.enter(holder(cookie));
+            most = most.max(group.members.len());
+        }
+        assert_eq!(most, MANY);
+        assert!(group.members.contains_key(&3));
     }
 }

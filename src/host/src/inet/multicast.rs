@@ -2,7 +2,7 @@
 //! net/ipv6/mcast.c). Nothing is said of a group that nobody has joined.
 #![forbid(unsafe_code)]
 
-use super::groups::{Group, Wish};
+use super::groups::{Group, Holder, Wish};
 use super::stack::Output;
 use memtun_abi::Errno;
 use memtun_ip::group::{self, Message, Query};
@@ -59,9 +59,9 @@ impl Output<'_, '_> {
     /// # Errors
     ///
     /// ENOBUFS when there are too many.
-    pub fn enter(&mut self, index: u32, group: IpAddr, cookie: u64) -> Result<(), Errno> {
+    pub fn enter(&mut self, index: u32, group: IpAddr, holder: Holder) -> Result<(), Errno> {
         self.change((index, group), |joined| {
-            joined.enter(cookie);
+            joined.enter(holder);
             Ok(())
         })
     }
@@ -83,10 +83,18 @@ impl Output<'_, '_> {
         &mut self,
         index: u32,
         group: IpAddr,
-        cookie: u64,
+        holder: Holder,
         wish: Wish,
     ) -> Result<bool, Errno> {
-        self.change((index, group), |joined| joined.wish(cookie, wish))
+        self.change((index, group), |joined| joined.wish(holder, wish))
+    }
+
+    /// Strikes those off a group that are gone.
+    pub fn strike_off(&mut self, index: u32, group: IpAddr, is_there: &dyn Fn(&Holder) -> bool) {
+        let _ = self.change((index, group), |joined| {
+            joined.strike_off(is_there);
+            Ok(())
+        });
     }
 
     /// Answers a router that asks which groups are wanted.
