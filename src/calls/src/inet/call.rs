@@ -68,6 +68,12 @@ pub trait Native {
     ///
     /// What getsockopt(2) fails with, and ENOPROTOOPT.
     fn segments_sent(&self) -> Result<u32, Errno>;
+    /// Returns how many bytes of options of IPv4 the program has set, which are stored in `room`.
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with.
+    fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno>;
     /// Has it O_NONBLOCK?
     fn is_nonblocking(&self) -> bool;
     /// Gives it a name (bind(2)).

@@ -67,6 +67,9 @@ impl Native for Descriptor {
     fn segments_sent(&self) -> Result<u32, Errno> {
         inet::segments_sent(self.0)
     }
+    fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
+        inet::ip_options(self.0, room)
+    }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
     }
