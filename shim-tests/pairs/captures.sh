@@ -1,4 +1,5 @@
-# what a host sends and answers by itself stands in a capture: each packet once, in order
+# what a host sends and answers by itself stands in a capture: each packet once, in order, and with
+# the way that it went
 # needs: ip ping nc python3
 . ./lib.sh
 wire tap
@@ -12,7 +13,14 @@ def from_file(name):
         kind, length = struct.unpack_from("=II", data, at)
         if kind == 6:
             size, = struct.unpack_from("=I", data, at + 20)
-            yield data[at + 28 : at + 28 + size]
+            option, way = at + 28 + (size + 3) // 4 * 4, None
+            while option < at + length - 4:
+                code, bytes = struct.unpack_from("=HH", data, option)
+                if code == 2:
+                    way, = struct.unpack_from("=I", data, option + 4)
+                option += 4 + (bytes + 3) // 4 * 4
+            # The program reads what the host sends.
+            yield {1: "sent", 2: "got"}.get(way and way & 3), data[at + 28 : at + 28 + size]
         at += length
 def from_interface(name):
     sock = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
@@ -20,7 +28,8 @@ def from_interface(name):
     sock.settimeout(20)
     print("listening", file=sys.stderr, flush=True)
     while True:
-        yield sock.recv(70000)
+        frame, name = sock.recvfrom(70000)
+        yield "sent" if name[2] == socket.PACKET_OUTGOING else "got", frame
 def described(frame):
     ethertype, = struct.unpack_from("!H", frame, 12)
     if ethertype == 0x806:
@@ -35,10 +44,10 @@ def described(frame):
         what += {1: lambda: ["type", rest[0]], 6: lambda: ["flags", rest[13]], 17: lambda: ["udp"]}[ip[9]]()
     return what
 frames = from_file(sys.argv[2]) if sys.argv[1] == "file" else from_interface(sys.argv[2])
-for frame in frames:
+for way, frame in frames:
     what = described(frame)
     if what:
-        print(*what, flush=True)
+        print(way, *what, flush=True)
     if frame.endswith(b"the last one"):
         break
 P

@@ -175,6 +175,8 @@ programs! {
     udp_receive6
     udp_send
     udp_send6
+    udp_sources
+    udp_sources6
     unprivileged
     unseen
     variadic

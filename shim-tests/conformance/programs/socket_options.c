@@ -92,7 +92,7 @@ static int is_left_out(int type, int state, int level, int option)
     if (FAMILY == AF_INET6 && state == ACCEPTED)
         return (level == IPPROTO_IP && option == IP_MULTICAST_TTL) ||
                (level == IPPROTO_IPV6 && (option == IPV6_MULTICAST_IF || option == IPV6_V6ONLY));
-    /* Of ICMPv6 the place of the checksum is known, and an invention of the program's is not kept. */
+    /* Of ICMPv6 the place of the checksum is known, and another one is not kept. */
     return type == SOCK_RAW && level == 255 && option == 7;
 }
 

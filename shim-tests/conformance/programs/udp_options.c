@@ -126,6 +126,39 @@ static void values(void)
     }
 }
 
+#ifndef V6
+/* Options of IPv4 that a socket puts into what it sends. What a clock says is not shown. */
+static void of_header(void)
+{
+    static const struct { const char *name; unsigned char bytes[40]; int len; } all[] = {
+        { "record route", { 7, 11, 4 }, 11 },
+        { "stamps with addresses", { 68, 20, 5, 1 }, 20 },
+        { "no operation", { 1, 1, 1, 1 }, 4 },
+        { "router alert", { 0x94, 4, 0, 0 }, 4 },
+        { "too much", { 1 }, 41 },
+        { "none", { 0 }, 0 },
+    };
+    int sock = bound(5000);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        char text[160];
+        SHOW(label("%s, set", all[i].name), setsockopt(sock, IPPROTO_IP, IP_OPTIONS, all[i].bytes, all[i].len));
+        for (int long_ = 0; long_ < 2; long_++) {
+            SHOW(label("%s, sendto %d", all[i].name, long_), send_to(sock, FAR, 9000, buf, long_ ? 3000 : 4));
+            for (int piece = 0; far_next(&tun, &s, piece ? NEVER : SOON); piece++) {
+                unsigned char head[60];
+                int len = (s.ip[0] & 15) * 4;
+                memcpy(head, s.ip + 20, len - 20);
+                if (head[0] == 68)
+                    memset(head + 8, 0, 4);
+                say(label("%s, %d, piece %d", all[i].name, long_, piece), "length %u sum %d options %s", get16(s.ip + 2),
+                    ip_checksum(s.ip, len), len > 20 ? hex(text, head, len - 20) : "none");
+            }
+        }
+    }
+    close(sock);
+}
+#endif
+
 static void calls(void)
 {
     int sock = bound(5000);
@@ -172,5 +205,8 @@ int main(int argc, char **argv)
     told();
     values();
     calls();
+#ifndef V6
+    of_header();
+#endif
     return 0;
 }

@@ -121,6 +121,9 @@ impl Native for Fake {
     fn bytes_written(&self) -> Result<u64, Errno> {
         Ok(0)
     }
+    fn ip_options(&self, _: &mut [u8; 40]) -> Result<usize, Errno> {
+        Ok(0)
+    }
     fn is_nonblocking(&self) -> bool {
         false
     }

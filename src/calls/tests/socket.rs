@@ -234,7 +234,7 @@ fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
             socket: (libc::AF_INET, libc::SOCK_DGRAM),
             option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
             towards: &|_| Ok(None),
-            joined: &|_, _, _| {},
+            joined: &|joining| Ok(!joining.joins),
         }
     }
     let set = |name: &str, inode| {
@@ -289,7 +289,7 @@ fn a_mark_that_the_kernel_refuses_is_kept_and_told_again() {
         socket: (libc::AF_INET, libc::SOCK_DGRAM),
         option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
         towards: &|_| Ok(None),
-        joined: &|_, _, _| {},
+        joined: &|joining| Ok(!joining.joins),
     };
     let mark = call(libc::SO_MARK);
     // The kernel is asked first, and a value that is too short is its to refuse.

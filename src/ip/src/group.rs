@@ -25,12 +25,18 @@ pub const ROUTERS_V6: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 0, 0x16);
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]
 pub enum Record {
-    /// Everything is wanted, as before.
+    /// Only these sources are wanted, as before.
+    IsInclude = 1,
+    /// Everything is wanted but of these sources, as before.
     IsExclude = 2,
-    /// Nothing is wanted any more.
+    /// Only these sources are wanted from now on; without any, nothing.
     ToInclude = 3,
-    /// Everything is wanted from now on.
+    /// Everything is wanted from now on but of these sources.
     ToExclude = 4,
+    /// These sources are wanted, too.
+    Allow = 5,
+    /// These sources are not wanted any more.
+    Block = 6,
 }
 
 /// Which message speaks of a group.
@@ -44,7 +50,29 @@ pub enum Message {
     Version3(Record),
 }
 
-/// Writes the message about `group` from `source` into `room`. Returns the length of the packet.
+/// Most sources of one record.
+pub const MOST_SOURCES: usize = 32;
+/// Bytes of the longest body: a record with sources of IPv6.
+const LONGEST: usize = 8 + 4 + 16 + 16 * MOST_SOURCES;
+
+/// Writes the sources of a record behind it, whose number is the third and fourth byte. Returns
+/// where they end.
+fn put_sources(record: &mut [u8], octets: usize, sources: &[IpAddr]) -> usize {
+    let sources = &sources[..sources.len().min(MOST_SOURCES)];
+    record[2..4].copy_from_slice(&(sources.len() as u16).to_be_bytes());
+    let mut at = 4 + octets;
+    for source in sources {
+        match source {
+            IpAddr::V4(source) => record[at..at + octets].copy_from_slice(&source.octets()),
+            IpAddr::V6(source) => record[at..at + octets].copy_from_slice(&source.octets()),
+        }
+        at += octets;
+    }
+    at
+}
+
+/// Writes the message about `group` from `source` into `room`; a record is about `sources`, of
+/// which there are at most [`MOST_SOURCES`]. Returns the length of the packet.
 ///
 /// # Errors
 ///
@@ -54,10 +82,14 @@ pub fn write(
     source: IpAddr,
     group: IpAddr,
     message: Message,
+    sources: &[IpAddr],
 ) -> Result<usize, NoRoom> {
+    if sources.iter().any(|it| it.is_ipv4() != group.is_ipv4()) {
+        return Err(NoRoom);
+    }
     match (source, group) {
-        (IpAddr::V4(source), IpAddr::V4(group)) => igmp(room, source, group, message),
-        (IpAddr::V6(source), IpAddr::V6(group)) => mld(room, source, group, message),
+        (IpAddr::V4(source), IpAddr::V4(group)) => igmp(room, source, group, message, sources),
+        (IpAddr::V6(source), IpAddr::V6(group)) => mld(room, source, group, message, sources),
         _ => Err(NoRoom),
     }
 }
@@ -67,9 +99,10 @@ fn igmp(
     source: Ipv4Addr,
     group: Ipv4Addr,
     message: Message,
+    sources: &[IpAddr],
 ) -> Result<usize, NoRoom> {
-    let mut body = [0; 16];
-    let (destination, length) = match message {
+    let mut body = [0; LONGEST];
+    let (destination, mut length) = match message {
         Message::Report => (group, 8),
         Message::Leave => (ALL_ROUTERS, 8),
         Message::Version3(_) => (ROUTERS_V4, 16),
@@ -81,10 +114,12 @@ fn igmp(
             body[0] = V3_REPORT;
             body[7] = 1;
             body[8] = record as u8;
-            body[12..].copy_from_slice(&group.octets());
+            let octets = group.octets();
+            body[12..12 + octets.len()].copy_from_slice(&octets);
+            length = 8 + put_sources(&mut body[8..], octets.len(), sources);
         }
     }
-    if length == 8 {
+    if !matches!(message, Message::Version3(_)) {
         body[4..8].copy_from_slice(&group.octets());
     }
     let body = &mut body[..length];
@@ -107,9 +142,10 @@ fn mld(
     source: Ipv6Addr,
     group: Ipv6Addr,
     message: Message,
+    sources: &[IpAddr],
 ) -> Result<usize, NoRoom> {
-    let mut body = [0; 28];
-    let (destination, length) = match message {
+    let mut body = [0; LONGEST];
+    let (destination, mut length) = match message {
         Message::Report => (group, 24),
         Message::Leave => (crate::ethernet::ALL_ROUTERS, 24),
         Message::Version3(_) => (ROUTERS_V6, 28),
@@ -121,10 +157,12 @@ fn mld(
             body[0] = MLD2_REPORT;
             body[7] = 1;
             body[8] = record as u8;
-            body[12..].copy_from_slice(&group.octets());
+            let octets = group.octets();
+            body[12..12 + octets.len()].copy_from_slice(&octets);
+            length = 8 + put_sources(&mut body[8..], octets.len(), sources);
         }
     }
-    if length == 24 {
+    if !matches!(message, Message::Version3(_)) {
         body[8..24].copy_from_slice(&group.octets());
     }
     let body = &mut body[..length];

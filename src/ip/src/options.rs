@@ -408,14 +408,25 @@ impl Options {
         }
     }
 
+    /// Puts them into the packet without options that the first `length` bytes of `room` are.
+    /// Returns its length then; None where there is no room, or it is too long.
+    pub fn put_into(&self, room: &mut [u8], length: usize) -> Option<usize> {
+        let total = length + self.length;
+        let whole = room.get_mut(..total).filter(|_| length >= HEADER)?;
+        let told = u16::try_from(total).ok()?;
+        whole.copy_within(HEADER..length, HEADER + self.length);
+        whole[HEADER..HEADER + self.length].copy_from_slice(self.bytes());
+        whole[0] = 0x40 | ((HEADER + self.length) / 4) as u8;
+        whole[2..4].copy_from_slice(&told.to_be_bytes());
+        refresh_checksum(whole);
+        Some(total)
+    }
+
     /// Returns a packet without options with these in it. None when it is too long then.
     pub fn insert(&self, packet: &[u8]) -> Option<Vec<u8>> {
-        let (header, payload) = packet.split_at_checked(HEADER)?;
-        let mut whole = [header, self.bytes(), payload].concat();
-        let length = u16::try_from(whole.len()).ok()?;
-        whole[0] = 0x40 | ((HEADER + self.length) / 4) as u8;
-        whole[2..4].copy_from_slice(&length.to_be_bytes());
-        refresh_checksum(&mut whole);
+        let mut whole = vec![0; packet.len() + self.length];
+        whole[..packet.len()].copy_from_slice(packet);
+        self.put_into(&mut whole, packet.len())?;
         Some(whole)
     }
 }

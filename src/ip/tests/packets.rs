@@ -298,7 +298,7 @@ fn groups_are_asked_for_and_reported() {
             Message::Version3(Record::ToExclude),
         ] {
             let mut room = [0; 100];
-            let length = group::write(&mut room, from, group, message).unwrap();
+            let length = group::write(&mut room, from, group, message, &[]).unwrap();
             let packet = Packet::parse(&room[..length]).unwrap();
             assert!(packet.router_alert && packet.hop_limit == 1, "{message:?}");
             match packet.protocol {
@@ -362,7 +362,7 @@ fn no_room_is_no_panic() {
         let mut room = vec![0; length];
         assert_eq!(udp::write(&mut room, &head, (1, 2), b"abcd"), Err(NoRoom));
         assert_eq!(
-            group::write(&mut room[..length.min(31)], A4, B4, Message::Report),
+            group::write(&mut room[..length.min(31)], A4, B4, Message::Report, &[]),
             Err(NoRoom)
         );
     }

@@ -119,7 +119,7 @@ proptest! {
             alias: Some("127.1.2.3:4".parse().expect("a name")),
         };
         for answer in [
-            SocketAnswer::Machine, SocketAnswer::Done, SocketAnswer::Bind(to),
+            SocketAnswer::Machine, SocketAnswer::Done, SocketAnswer::Left, SocketAnswer::Bind(to),
             SocketAnswer::Local(Some(native), to), SocketAnswer::Carried(None, to),
             SocketAnswer::Path(path),
         ] {

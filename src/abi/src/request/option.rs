@@ -57,7 +57,7 @@ macro_rules! options {
 }
 
 const NO_PACKETS: Answer = approximate(
-    "accepted, and told again; sockets do not send or receive over an interface of the net yet",
+    "kept in the net, where the host process looks; the machine's kernel does not know of it",
 );
 
 use Designation::{Address, AddressOrIndex, Index, Mark, Name, NetworkIndex};
@@ -87,8 +87,16 @@ options! {
     IPPROTO_IP IP_UNICAST_IF = 50 => NetworkIndex;
     /// Joins a group.
     IPPROTO_IP MCAST_JOIN_GROUP = 42 => Index(0);
+    /// Does not hear a source of a group.
+    IPPROTO_IP MCAST_BLOCK_SOURCE = 43 => Index(0);
+    /// Hears a source of a group again.
+    IPPROTO_IP MCAST_UNBLOCK_SOURCE = 44 => Index(0);
     /// Leaves a group.
     IPPROTO_IP MCAST_LEAVE_GROUP = 45 => Index(0);
+    /// Joins a group for one source.
+    IPPROTO_IP MCAST_JOIN_SOURCE_GROUP = 46 => Index(0);
+    /// Leaves a group for one source.
+    IPPROTO_IP MCAST_LEAVE_SOURCE_GROUP = 47 => Index(0);
     /// The interface from which multicasts go out.
     IPPROTO_IPV6 IPV6_MULTICAST_IF => Index(0);
     /// Joins a group.
@@ -99,8 +107,16 @@ options! {
     IPPROTO_IPV6 IPV6_UNICAST_IF = 76 => NetworkIndex;
     /// Joins a group.
     IPPROTO_IPV6 MCAST_JOIN_GROUP = 42 => Index(0);
+    /// Does not hear a source of a group.
+    IPPROTO_IPV6 MCAST_BLOCK_SOURCE = 43 => Index(0);
+    /// Hears a source of a group again.
+    IPPROTO_IPV6 MCAST_UNBLOCK_SOURCE = 44 => Index(0);
     /// Leaves a group.
     IPPROTO_IPV6 MCAST_LEAVE_GROUP = 45 => Index(0);
+    /// Joins a group for one source.
+    IPPROTO_IPV6 MCAST_JOIN_SOURCE_GROUP = 46 => Index(0);
+    /// Leaves a group for one source.
+    IPPROTO_IPV6 MCAST_LEAVE_SOURCE_GROUP = 47 => Index(0);
 }
 
 /// May this option name an interface? This costs a few instructions.

@@ -3,6 +3,7 @@
 
 use super::name::{is_any, is_loopback};
 use crate::host::{self, Host};
+use crate::socket::Joining;
 use memtun_abi::Errno;
 use memtun_kernel::net::{Kept, NetDir};
 use memtun_stack::ask::{self, What};
@@ -72,6 +73,12 @@ pub trait Native {
     ///
     /// What getsockopt(2) fails with, and ENOPROTOOPT.
     fn bytes_written(&self) -> Result<u64, Errno>;
+    /// Returns how many bytes of options of IPv4 the program has set, which are stored in `room`.
+    ///
+    /// # Errors
+    ///
+    /// What getsockopt(2) fails with.
+    fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno>;
     /// Has it O_NONBLOCK?
     fn is_nonblocking(&self) -> bool;
     /// Gives it a name (bind(2)).
@@ -308,23 +315,34 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
-    /// Called when the socket has joined a group at an interface of the net, or has left it.
+    /// Called when the socket joins a group at an interface of the net, or leaves it. Returns
+    /// whether it has left the group.
     ///
     /// # Errors
     ///
-    /// What asking fails with.
-    pub fn joined(&self, group: IpAddr, index: u32, joins: bool) -> Result<(), Errno> {
+    /// What is wrong with a source, and what asking fails with.
+    pub fn joined(&self, joining: &Joining) -> Result<bool, Errno> {
         let Some(kind) = self.kind().filter(|_| self.table.is_active()) else {
-            return Ok(());
+            return Ok(!joining.joins);
         };
-        let question = self.question(kind, Some(SocketAddr::new(group, 0)))?;
-        let leaves = if joins { 0 } else { set::LEAVES };
+        let question = self.question(kind, Some(SocketAddr::new(joining.group, 0)))?;
+        let mut flags = question.flags;
+        if !joining.joins {
+            flags |= set::LEAVES;
+        }
+        match joining.source {
+            Some((_, true)) => flags |= set::BLOCKS,
+            Some((_, false)) => flags |= set::OF_SOURCE,
+            None => {}
+        }
         let question = SocketQuestion {
-            out: index,
-            flags: question.flags | leaves,
+            out: joining.index,
+            source: joining.source.map(|(source, _)| source),
+            flags,
             ..question
         };
-        self.ask(What::Join, &question).map(drop)
+        let answer = self.ask(What::Join, &question)?;
+        Ok(answer == SocketAnswer::Left)
     }
 
     /// Puts a question about a socket to the host process of the net.

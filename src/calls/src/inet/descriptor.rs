@@ -32,6 +32,9 @@ impl Native for BorrowedFd<'_> {
     fn bytes_written(&self) -> Result<u64, Errno> {
         inet::bytes_written(self.as_raw_fd())
     }
+    fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
+        inet::ip_options(self.as_raw_fd(), room)
+    }
     fn is_nonblocking(&self) -> bool {
         let flags = sys::status_flags(self.as_raw_fd());
         flags.is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)

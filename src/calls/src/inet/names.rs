@@ -64,7 +64,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let family = family_of(native);
         let protocol = self.protocol()?;
         let peer = self.socket.peer_name().ok();
-        let name = match peer.and_then(|peer| self.flow_at(protocol, &peer)) {
+        let flow = peer.and_then(|peer| self.flow_at(protocol, &peer));
+        // Who is connected has its port.
+        let may_wait = protocol == Protocol::Tcp && flow.is_none();
+        let name = match flow {
             Some(flow) => Some(flow.local),
             None if native.port() == 0 => None,
             None => {
@@ -96,9 +99,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         }?;
-        let name = match protocol {
-            Protocol::Tcp if self.waits_for_port() => SocketAddr::new(name.ip(), 0),
-            _ => name,
+        let name = match may_wait && self.waits_for_port() {
+            true => SocketAddr::new(name.ip(), 0),
+            false => name,
         };
         Some(of_family(family, name))
     }

@@ -17,9 +17,22 @@ use std::sync::atomic::Ordering::Relaxed;
 
 const MCAST_JOIN_GROUP: i32 = 42;
 const MCAST_LEAVE_GROUP: i32 = 45;
+const MCAST_BLOCK_SOURCE: i32 = 43;
+const MCAST_UNBLOCK_SOURCE: i32 = 44;
+const MCAST_JOIN_SOURCE_GROUP: i32 = 46;
+const MCAST_LEAVE_SOURCE_GROUP: i32 = 47;
+const IP_UNBLOCK_SOURCE: i32 = 37;
+const IP_BLOCK_SOURCE: i32 = 38;
+/// Bytes of `struct group_req`, and of `struct group_source_req`.
+const GROUP: usize = 8 + 128;
+const GROUP_SOURCE: usize = GROUP + 128;
+/// Where an address stands in `struct sockaddr_in` and `struct sockaddr_in6`.
+const IN_NAME: usize = 4;
+const IN_NAME6: usize = 8;
 const EINVAL: Errno = Errno(libc::EINVAL);
-/// How much of a value is looked at, in bytes: `struct group_req` up to the end of an IPv6 address.
-const LONGEST: usize = 32;
+/// How much of a value is looked at, in bytes: `struct group_source_req` up to the end of the
+/// second IPv6 address.
+const LONGEST: usize = GROUP + IN_NAME6 + 16;
 const NO_DEVICE: Errno = Errno(libc::ENODEV);
 
 /// A call about an option of a socket.
@@ -39,9 +52,22 @@ pub struct OptionCall<'c, M: Memory> {
     /// Returns the index of the link by which a route leads to a group, see
     /// [`link_towards`](crate::host::link_towards).
     pub towards: &'c dyn Fn(IpAddr) -> Result<Option<u32>, Errno>,
-    /// Called when the socket has joined a group at the interface with this index, or with `false`
-    /// has left it.
-    pub joined: &'c dyn Fn(IpAddr, u32, bool),
+    /// Called when the socket joins a group at an interface, or leaves it. Returns whether it has
+    /// left the group.
+    pub joined: &'c dyn Fn(&Joining) -> Result<bool, Errno>,
+}
+
+/// A socket joins a group, or leaves it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Joining {
+    /// The group.
+    pub group: IpAddr,
+    /// The index of the interface.
+    pub index: u32,
+    /// Does it join, and not leave? A source that is blocked joins those that are.
+    pub joins: bool,
+    /// The one source that it is about, and whether that is to be blocked.
+    pub source: Option<(IpAddr, bool)>,
 }
 
 /// What an option's value says of an interface.
@@ -114,6 +140,9 @@ impl<M: Memory> OptionCall<'_, M> {
                 if let Some(joins) = self.joins() {
                     return self.join(bytes, index, joins).map(|()| true);
                 }
+                if let Some(of) = self.of_source() {
+                    return self.join_source(bytes, index, of).map(|()| true);
+                }
                 if matches!(kept, Some(Kept::Device)) {
                     self.permit_another_device()?;
                 }
@@ -149,10 +178,9 @@ impl<M: Memory> OptionCall<'_, M> {
     /// How many bytes the value has at least. Whatever names an interface in fewer, the kernel
     /// refuses it.
     fn least(&self) -> usize {
-        /// `struct group_req`, `struct group_source_req`.
-        const GROUP: usize = 8 + 128;
-        match (self.option.level, self.option.number) {
-            (_, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP) => GROUP,
+        match self.option.number {
+            MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP if self.has_names() => GROUP,
+            _ if self.has_names() => GROUP_SOURCE,
             _ => match self.option.names {
                 Designation::Name => 0,
                 Designation::Mark | Designation::NetworkIndex => 4,
@@ -212,9 +240,26 @@ impl<M: Memory> OptionCall<'_, M> {
         }
     }
 
+    /// Is this option about one source of a group? Says whether that is to be blocked, and whether
+    /// the source is put to the others.
+    fn of_source(&self) -> Option<(bool, bool)> {
+        match (self.option.level, self.option.number) {
+            (libc::IPPROTO_IP, libc::IP_ADD_SOURCE_MEMBERSHIP) => Some((false, true)),
+            (libc::IPPROTO_IP, libc::IP_DROP_SOURCE_MEMBERSHIP) => Some((false, false)),
+            (libc::IPPROTO_IP, IP_BLOCK_SOURCE) => Some((true, true)),
+            (libc::IPPROTO_IP, IP_UNBLOCK_SOURCE) => Some((true, false)),
+            (libc::SOL_SOCKET, _) => None,
+            (_, MCAST_JOIN_SOURCE_GROUP) => Some((false, true)),
+            (_, MCAST_LEAVE_SOURCE_GROUP) => Some((false, false)),
+            (_, MCAST_BLOCK_SOURCE) => Some((true, true)),
+            (_, MCAST_UNBLOCK_SOURCE) => Some((true, false)),
+            _ => None,
+        }
+    }
+
     /// Returns the group that is joined or left where the value names no interface for that.
     fn group_without_interface(&self, bytes: &[u8]) -> Option<IpAddr> {
-        self.joins()?;
+        self.joins().or(self.of_source().map(|(_, adds)| adds))?;
         let is_zero = |at: usize| {
             bytes
                 .get(at..)
@@ -223,54 +268,107 @@ impl<M: Memory> OptionCall<'_, M> {
         let without = match self.option.names {
             Designation::Index(at) => is_zero(at),
             Designation::AddressOrIndex(at) => is_zero(at) && is_zero(at + 4),
+            Designation::Address(at) => is_zero(at),
             _ => false,
         };
         let group = self.group(bytes).filter(|_| without)?;
         wire::ip_of(group).filter(IpAddr::is_multicast)
     }
 
+    /// Is the value one of the structs in which addresses stand as names of sockets?
+    fn has_names(&self) -> bool {
+        self.option.level != libc::SOL_SOCKET
+            && (MCAST_JOIN_GROUP..=MCAST_LEAVE_SOURCE_GROUP).contains(&self.option.number)
+    }
+
+    fn is_v6(&self) -> bool {
+        self.option.level == libc::IPPROTO_IPV6
+    }
+
     /// Returns the bytes of the group's address in the value.
     fn group<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        let v6 = self.option.level == libc::IPPROTO_IPV6;
-        let in_address = matches!(self.option.number, MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP);
-        // struct sockaddr_in and sockaddr_in6 stand behind the index there.
-        let (at, length) = match (in_address, v6) {
+        // A name stands behind the index there.
+        let (at, length) = match (self.has_names(), self.is_v6()) {
             (false, false) => (0, 4),
             (false, true) => (0, 16),
-            (true, false) => (12, 4),
-            (true, true) => (16, 16),
+            (true, false) => (8 + IN_NAME, 4),
+            (true, true) => (8 + IN_NAME6, 16),
         };
         bytes.get(at..at + length)
+    }
+
+    /// Returns the source in the value.
+    fn source(&self, bytes: &[u8]) -> Option<IpAddr> {
+        // `struct ip_mreq_source` has it behind the interface.
+        let (at, length) = match (self.has_names(), self.is_v6()) {
+            (false, _) => (8, 4),
+            (true, false) => (GROUP + IN_NAME, 4),
+            (true, true) => (GROUP + IN_NAME6, 16),
+        };
+        wire::ip_of(bytes.get(at..at + length)?)
+    }
+
+    /// Returns the group that the value names, and the number under which the net keeps that the
+    /// socket has joined it at an interface.
+    fn named_group(&self, bytes: &[u8], index: u32) -> Result<(IpAddr, u64), Errno> {
+        let group = self.group(bytes).ok_or(EINVAL)?;
+        let start = u64::from(index) << 1 | u64::from(self.is_v6());
+        let number = group.iter().fold(start, |number, byte| {
+            (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        Ok((wire::ip_of(group).ok_or(EINVAL)?, number))
+    }
+
+    /// Notes in the net that the socket has joined a group, or has left it. Returns whether that
+    /// is new.
+    fn note(&self, number: u64, joins: bool) -> Result<bool, Errno> {
+        let _lock = self.net.lock()?;
+        self.net.join_group(self.inode, number, joins)
     }
 
     /// Joins the group that the value names on an interface, or leaves it (`ip_mc_join_group`,
     /// `ip_mc_leave_group`).
     fn join(&self, bytes: &[u8], index: u32, joins: bool) -> Result<(), Errno> {
-        let v6 = self.option.level == libc::IPPROTO_IPV6;
-        let group = self.group(bytes).ok_or(EINVAL)?;
-        let start = u64::from(index) << 1 | u64::from(v6);
-        let number = group.iter().fold(start, |number, byte| {
-            (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        });
-        let lock = self.net.lock()?;
-        let changed = self.net.join_group(self.inode, number, joins)?;
-        drop(lock);
-        match changed {
+        let (group, number) = self.named_group(bytes, index)?;
+        match self.note(number, joins)? {
             true => {
-                let address = match <[u8; 4]>::try_from(group) {
-                    Ok(v4) => IpAddr::from(v4),
-                    Err(_) => {
-                        let mut octets = [0; 16];
-                        octets.copy_from_slice(&group[..16]);
-                        IpAddr::from(octets)
-                    }
-                };
-                (self.joined)(address, index, joins);
+                // It is noted, whatever the host process says.
+                let _ = (self.joined)(&Joining {
+                    group,
+                    index,
+                    joins,
+                    source: None,
+                });
                 Ok(())
             }
             false if joins => Err(Errno(libc::EADDRINUSE)),
             false => Err(Errno(libc::EADDRNOTAVAIL)),
         }
+    }
+
+    /// Does the same for one source of the group (`ip_mc_source`).
+    fn join_source(
+        &self,
+        bytes: &[u8],
+        index: u32,
+        (blocks, adds): (bool, bool),
+    ) -> Result<(), Errno> {
+        let (group, number) = self.named_group(bytes, index)?;
+        let source = self.source(bytes).ok_or(EINVAL)?;
+        if !group.is_multicast() {
+            return Err(EINVAL);
+        }
+        let is_new = adds && !blocks && self.note(number, true)?;
+        let left = (self.joined)(&Joining {
+            group,
+            index,
+            joins: adds,
+            source: Some((source, blocks)),
+        });
+        if is_new && left.is_err() || left == Ok(true) {
+            self.note(number, false)?;
+        }
+        left.map(drop)
     }
 
     /// Called when the kernel has accepted what [`OptionCall::set`] has left to it: it takes the

@@ -128,7 +128,10 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
         if broadcast_source && !local_group && packet.protocol != protocol::IGMP {
             return;
         }
-        let joined = out.stack.groups.has(&view, index, packet.destination);
+        let joined = out
+            .stack
+            .groups
+            .has(&view, index, packet.destination, packet.source);
         if joined || packet.protocol == protocol::IGMP {
             if let Some((meta, packet)) =
                 with_options(out, cast(Cast::Multicast), packet, &mut room)

@@ -2,42 +2,99 @@
 //! net/ipv6/mcast.c). Nothing is said of a group that nobody has joined.
 #![forbid(unsafe_code)]
 
+use super::groups::{Group, Holder, Wish};
 use super::stack::Output;
-use memtun_ip::group::{self, Message, Query, Record};
+use memtun_abi::Errno;
+use memtun_ip::group::{self, Message, Query};
 use memtun_ip::Packet;
 use memtun_stack::counters;
 use std::net::IpAddr;
 
 impl Output<'_, '_> {
-    /// Joins a group at an interface for one socket. The first one is reported.
+    /// Changes a group at an interface, and tells routers what has become of it.
+    fn change<T>(
+        &mut self,
+        (index, group): (u32, IpAddr),
+        change: impl FnOnce(&mut Group) -> Result<T, Errno>,
+    ) -> Result<T, Errno> {
+        let groups = &mut self.stack.groups.0;
+        if groups.len() >= super::groups::MOST && !groups.contains_key(&(index, group)) {
+            return Err(Errno(libc::ENOBUFS));
+        }
+        let joined = groups.entry((index, group)).or_default();
+        let before = joined.filter();
+        let changed = change(joined);
+        let now = joined.filter();
+        if joined.is_empty() {
+            groups.remove(&(index, group));
+        }
+        for (record, sources) in before.changed_to(&now) {
+            self.report(index, group, Message::Version3(record), &sources);
+        }
+        changed
+    }
+
+    /// Joins a group at an interface, all of which is heard.
     ///
     /// # Errors
     ///
     /// ENOBUFS when there are too many.
-    pub fn join(&mut self, index: u32, group: IpAddr) -> Result<(), memtun_abi::Errno> {
-        let groups = &mut self.stack.groups.0;
-        if groups.len() >= super::groups::MOST && !groups.contains_key(&(index, group)) {
-            return Err(memtun_abi::Errno(libc::ENOBUFS));
-        }
-        let count = groups.entry((index, group)).or_default();
-        *count += 1;
-        if *count == 1 {
-            self.report(index, group, Message::Version3(Record::ToExclude));
-        }
-        Ok(())
+    pub fn join(&mut self, index: u32, group: IpAddr) -> Result<(), Errno> {
+        self.change((index, group), |joined| {
+            joined.all += 1;
+            Ok(())
+        })
     }
 
-    /// Leaves a group for one socket. The last one is reported.
+    /// Leaves a group that was joined so.
     pub fn leave(&mut self, index: u32, group: IpAddr) {
-        let groups = &mut self.stack.groups.0;
-        let Some(count) = groups.get_mut(&(index, group)) else {
-            return;
-        };
-        *count -= 1;
-        if *count == 0 {
-            groups.remove(&(index, group));
-            self.report(index, group, Message::Version3(Record::ToInclude));
-        }
+        let _ = self.change((index, group), |joined| {
+            joined.all = joined.all.saturating_sub(1);
+            Ok(())
+        });
+    }
+
+    /// Joins a group for a socket, which may name sources then.
+    ///
+    /// # Errors
+    ///
+    /// ENOBUFS when there are too many.
+    pub fn enter(&mut self, index: u32, group: IpAddr, holder: Holder) -> Result<(), Errno> {
+        self.change((index, group), |joined| {
+            joined.enter(holder);
+            Ok(())
+        })
+    }
+
+    /// Leaves a group for a socket.
+    pub fn exit(&mut self, index: u32, group: IpAddr, cookie: u64) {
+        let _ = self.change((index, group), |joined| {
+            joined.exit(cookie);
+            Ok(())
+        });
+    }
+
+    /// Names a source of a group for a socket. Returns whether it has left the group with that.
+    ///
+    /// # Errors
+    ///
+    /// Those of [`Group::wish`], and ENOBUFS when there are too many groups.
+    pub fn wish(
+        &mut self,
+        index: u32,
+        group: IpAddr,
+        holder: Holder,
+        wish: Wish,
+    ) -> Result<bool, Errno> {
+        self.change((index, group), |joined| joined.wish(holder, wish))
+    }
+
+    /// Strikes those off a group that are gone.
+    pub fn strike_off(&mut self, index: u32, group: IpAddr, is_there: &dyn Fn(&Holder) -> bool) {
+        let _ = self.change((index, group), |joined| {
+            joined.strike_off(is_there);
+            Ok(())
+        });
     }
 
     /// Answers a router that asks which groups are wanted.
@@ -46,21 +103,23 @@ impl Output<'_, '_> {
             return;
         };
         let newest = if packet.is_v6() { 2 } else { 3 };
-        let message = match query.version < newest {
-            true => Message::Report,
-            false => Message::Version3(Record::IsExclude),
-        };
         let view = self.view();
         let wanted = self.stack.groups.of_link(&view, index);
-        for group in wanted {
+        for (group, filter) in wanted {
             let asked = query.group.is_none_or(|asked| asked == group);
-            if asked && group.is_ipv6() == packet.is_v6() {
-                self.report(index, group, message);
+            if !asked || group.is_ipv6() != packet.is_v6() {
+                continue;
+            }
+            if query.version < newest {
+                self.report(index, group, Message::Report, &[]);
+            } else {
+                let (record, sources) = filter.as_before();
+                self.report(index, group, Message::Version3(record), &sources);
             }
         }
     }
 
-    fn report(&mut self, index: u32, group: IpAddr, message: Message) {
+    fn report(&mut self, index: u32, group: IpAddr, message: Message, sources: &[IpAddr]) {
         let view = self.view();
         let source = match group {
             IpAddr::V4(_) => {
@@ -72,8 +131,8 @@ impl Output<'_, '_> {
         let Some(source) = source else {
             return;
         };
-        let mut room = [0; 128];
-        let Ok(length) = group::write(&mut room, source, group, message) else {
+        let mut room = [0; 640];
+        let Ok(length) = group::write(&mut room, source, group, message, sources) else {
             return;
         };
         let to = match group {

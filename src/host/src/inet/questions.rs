@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::ground::Ground;
+use super::groups::{Holder, Wish};
 use super::meta::{Cast, Meta};
 use super::output::{Output, Way};
+use super::sockets::alive::is_held;
 use super::sockets::asker::Asker;
 use super::sockets::bind::Kind;
 use super::sockets::connect::{Connected, Ports};
@@ -68,7 +70,7 @@ impl All<'_> {
                 Ok(SocketAnswer::Done)
             }
             What::Path => self.path(&asker),
-            What::Join => self.join(&asked),
+            What::Join => self.join(&asker),
             _ => match self.connect(&asker) {
                 Ok(Connected::Opening(opening)) => {
                     let (mut out, ends) = self.parts();
@@ -172,20 +174,46 @@ impl All<'_> {
     }
 
     /// A socket joins a group at an interface of the net, or leaves it.
-    fn join(&mut self, question: &SocketQuestion) -> Result<SocketAnswer, Errno> {
+    fn join(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+        let question = asker.question;
         use memtun_stack::sockets::question::set;
         let group = question.name.ok_or(Errno(libc::EINVAL))?.ip();
-        let (mut out, _) = self.parts();
+        let (mut out, ends) = self.parts();
         let index = question.out;
         if out.view().interface(index).is_none() || !group.is_multicast() {
             return Ok(SocketAnswer::Machine);
         }
-        match question.flags & set::LEAVES != 0 {
-            true => out.leave(index, group),
-            false => out.join(index, group)?,
+        let holder = Holder {
+            cookie: question.cookie,
+            inode: question.inode,
+            pid: asker.pid,
+        };
+        if out.stack.groups.is_crowded(index, group) {
+            let bound = ends.sockets.bound_datagrams();
+            let is_there = |it: &Holder| bound.contains(&it.cookie) || is_held(it.pid, it.inode);
+            out.strike_off(index, group, &is_there);
         }
+        let has = |bit| question.flags & bit != 0;
+        let leaves = match question.source {
+            Some(source) if has(set::OF_SOURCE | set::BLOCKS) => {
+                let wish = Wish {
+                    blocks: has(set::BLOCKS),
+                    adds: !has(set::LEAVES),
+                    source,
+                };
+                out.wish(index, group, holder, wish)
+            }
+            _ if has(set::LEAVES) => {
+                out.exit(index, group, holder.cookie);
+                Ok(true)
+            }
+            _ => out.enter(index, group, holder).map(|()| false),
+        };
         self.settle();
-        Ok(SocketAnswer::Done)
+        leaves.map(|leaves| match leaves {
+            true => SocketAnswer::Left,
+            false => SocketAnswer::Done,
+        })
     }
 
     /// Sends a packet for a program, or gives it to sockets of this net.

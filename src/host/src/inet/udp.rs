@@ -2,6 +2,7 @@
 //! `__udp4_lib_mcast_deliver`, `udp_err` and theirs of IPv6).
 #![forbid(unsafe_code)]
 
+use super::groups::Groups;
 use super::meta::{Cast, Meta, Taken};
 use super::output::Output;
 use super::sockets::names::with_port;
@@ -84,7 +85,9 @@ impl Udp {
                 Taken::No if out.service.net().is_received(datagram.destination) => Taken::Yes,
                 taken => taken,
             },
-            Cast::Broadcast | Cast::Multicast => self.give_all(sockets, &delivery),
+            Cast::Broadcast | Cast::Multicast => {
+                self.give_all(sockets, &out.stack.groups, &delivery)
+            }
         }
     }
 
@@ -107,8 +110,18 @@ impl Udp {
     }
 
     /// Gives a datagram to all sockets that hear it.
-    fn give_all(&mut self, sockets: &mut Sockets, delivery: &Delivery<'_>) -> Taken {
-        let all = sockets.receivers(&delivery.flow);
+    fn give_all(
+        &mut self,
+        sockets: &mut Sockets,
+        groups: &Groups,
+        delivery: &Delivery<'_>,
+    ) -> Taken {
+        let flow = &delivery.flow;
+        let mut all = sockets.receivers(flow);
+        let (group, source) = (flow.local.ip(), flow.remote.ip());
+        all.retain(|(_, listener)| {
+            groups.hears(listener.entry.cookie, flow.ifindex, group, source)
+        });
         for (row, listener) in all.into_iter().take(MOST_COPIES) {
             let given = self.give(sockets, row, &listener, delivery);
             if given == Err(Errno(libc::ECONNREFUSED)) {

@@ -173,8 +173,8 @@ fn readable<'p>(fds: *mut pollfd, n: nfds_t) -> Option<&'p [pollfd]> {
     Some(unsafe { std::slice::from_raw_parts(fds, n as usize) })
 }
 
-/// select(2) where such a file is among the descriptors, so that it does not wait. `None` says that
-/// there is none.
+/// select(2) where a file with news or a socket with an error is among the descriptors, so that it
+/// does not wait. `None` says that there is none.
 #[cold]
 extern "C" fn select_news(
     n: c_int,
@@ -186,8 +186,21 @@ extern "C" fn select_news(
         tv_sec: 0,
         tv_usec: 0,
     };
-    let news = news::in_set(n, x)?;
-    Some(news.added(x, select_all(n, r, w, x, &mut none)))
+    // An error is something to read, and lets who writes go on.
+    let found = [
+        (x, news::in_set(n, x, view::has_news)),
+        (r, news::in_set(n, r, inet::errors::is_there)),
+        (w, news::in_set(n, w, inet::errors::is_there)),
+    ];
+    if found.iter().all(|(_, news)| news.is_none()) {
+        return None;
+    }
+    let answer = select_all(n, r, w, x, &mut none);
+    let added = |answer, (set, news): &(*mut fd_set, Option<news::News>)| match news {
+        Some(news) => news.added(*set, answer),
+        None => answer,
+    };
+    Some(found.iter().fold(answer, added))
 }
 
 /// select(2) past the files of the view.
@@ -521,7 +534,7 @@ hooks! {
         if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any_marked() {
+        if any_marked() || inet::errors::are_any() {
             if let Some(answer) = select_news(n, r, w, x) {
                 return answer;
             }
@@ -529,7 +542,7 @@ hooks! {
         select_all(n, r, w, x, time)
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any_marked() {
+        if any_marked() || inet::errors::are_any() {
             if let Some(answer) = select_news(n, r, w, x) {
                 return answer;
             }

@@ -20,12 +20,13 @@ use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
+use memtun_calls::socket::Joining;
 use memtun_calls::Memory;
 use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::{self, SocketName};
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 static PENDING: Pending = Pending::new();
@@ -70,6 +71,9 @@ impl Native for Descriptor {
     }
     fn bytes_written(&self) -> Result<u64, Errno> {
         inet::bytes_written(self.0)
+    }
+    fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
+        inet::ip_options(self.0, room)
     }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)
@@ -624,7 +628,15 @@ extern "C" fn tell_too(fd: c_int, option: c_int) {
     });
 }
 
-/// Called when a socket has joined a group at an interface of the net, or with `false` has left it.
-pub fn joined(fd: c_int, group: IpAddr, index: u32, joins: bool) {
-    quietly(fd, |call| call.joined(group, index, joins).ok());
+/// Called when a socket joins a group at an interface of the net, or leaves it. Returns whether it
+/// has left the group.
+///
+/// # Errors
+///
+/// What is wrong with a source, and what asking fails with.
+pub fn joined(fd: c_int, joining: &Joining) -> Result<bool, Errno> {
+    match known::get() {
+        Some(known) => call(known, &Descriptor(fd)).joined(joining),
+        None => Ok(!joining.joins),
+    }
 }

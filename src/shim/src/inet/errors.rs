@@ -32,6 +32,8 @@ use std::sync::atomic::Ordering::Relaxed;
 const MOST: usize = 16;
 /// The events of something to read.
 const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
+/// The events of room to send, which there nearly always is.
+const OUT: i16 = libc::POLLOUT | libc::POLLWRNORM;
 /// Bytes of what was sent that are kept.
 const LONGEST: usize = 1472;
 
@@ -198,7 +200,7 @@ extern "C" fn show_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int, ra
             let datum = epoll::datum_of(epoll, fd);
             let is_of_it = |event: &&mut epoll_event| {
                 let (data, bits) = (event.u64, event.events);
-                Some(data) == datum && bits & IN as u32 != 0
+                Some(data) == datum && bits & (IN | OUT) as u32 != 0
             };
             if let Some(event) = all.iter_mut().find(is_of_it) {
                 // What is behind the report is seen once the error is taken.
@@ -246,6 +248,20 @@ fn array<'p>(fds: *mut pollfd, n: usize) -> &'p mut [pollfd] {
     // SAFETY: the array is the caller's and has `n` elements, which the kernel has read or is about
     // to read.
     unsafe { std::slice::from_raw_parts_mut(fds, n) }
+}
+
+/// Have sockets of the net had errors at all?
+#[inline]
+pub fn are_any() -> bool {
+    known::get().is_some_and(|known| known.table.raises() != 0)
+}
+
+/// Does an error wait at this descriptor?
+#[cold]
+#[inline(never)]
+pub fn is_there(fd: c_int) -> bool {
+    let is_there = || Ok(Errors::of(fd).is_some_and(|errors| errors.are_there()));
+    table::is_datagrams(fd) && errno::keep(|| fence(is_there)).unwrap_or(false)
 }
 
 /// Are there sockets of UDP among the descriptors of poll(2), whose array is readable?

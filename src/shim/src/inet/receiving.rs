@@ -21,7 +21,7 @@ use memtun_kernel::tun::Source;
 use memtun_stack::sockets::{report, Flow, Report};
 use memtun_sys as sys;
 use memtun_sys::inet::SocketName;
-use std::mem::zeroed;
+use std::mem::{zeroed, MaybeUninit};
 use std::net::SocketAddr;
 
 /// Bytes that are received at least, so that a report is known as one.
@@ -53,9 +53,9 @@ pub struct Receiving {
     tail: [u8; LEAST],
     flags: c_int,
     wanted: Wanted,
-    /// What the kernel says with a datagram. The program sees it in other words, which may be
-    /// longer.
-    control: Control,
+    /// What the kernel says with a datagram, which the program sees in other words, which may be
+    /// longer. Only a message has it, so it is not cleared for others.
+    control: MaybeUninit<Control>,
 }
 
 /// What a hook does after the kernel's call.
@@ -78,7 +78,7 @@ impl Receiving {
             tail: [0; LEAST],
             flags,
             wanted,
-            control: Control([0; CONTROL]),
+            control: MaybeUninit::uninit(),
         }
     }
 
@@ -132,7 +132,8 @@ impl Receiving {
         self.message.msg_name = (&raw mut self.name.bytes).cast();
         self.message.msg_namelen = self.name.length;
         if matches!(self.wanted, Wanted::Message(..)) {
-            self.message.msg_control = (&raw mut self.control.0).cast();
+            let control = self.control.write(Control([0; CONTROL]));
+            self.message.msg_control = (&raw mut control.0).cast();
             self.message.msg_controllen = CONTROL as _;
         }
         self.message.msg_flags = 0;
@@ -331,7 +332,9 @@ impl Receiving {
                     flow: flow.as_ref(),
                     is_v6: name.ip().to_canonical().is_ipv6(),
                 });
-                let native = &self.control.0[..self.message.msg_controllen.min(CONTROL)];
+                // SAFETY: `prepare` has filled it, because this is a message.
+                let control = unsafe { self.control.assume_init_ref() };
+                let native = &control.0[..self.message.msg_controllen.min(CONTROL)];
                 let place = (given.msg_control as usize, given.msg_controllen);
                 let (used, control_cut) = show(&OwnMemory, came, native, place);
                 after.msg_controllen = used;

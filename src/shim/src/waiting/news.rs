@@ -1,6 +1,6 @@
-//! Files of the view that say that something has changed, until they are read for the first time
-//! (POLLPRI with POLLERR). The memory files behind them do not say that, so it is added to what the
-//! kernel answers.
+//! What descriptors say that the machine's kernel does not know of, so that it is added to its
+//! answer: files of the view that something has changed, until they are read for the first time
+//! (POLLPRI with POLLERR); in select(2), sockets of UDP that an error waits.
 
 use crate::{uaccess, view};
 use libc::{c_int, fd_set, pollfd};
@@ -25,8 +25,8 @@ pub fn show(array: &mut [pollfd]) -> c_int {
 /// Those of a set of select(2) that say that.
 pub struct News([u64; libc::FD_SETSIZE / 64]);
 
-/// Looks at the set of exceptional descriptors; `None` where there is no such file.
-pub fn in_set(n: c_int, set: *mut fd_set) -> Option<News> {
+/// Looks at a set of descriptors; `None` where there is none that says so.
+pub fn in_set(n: c_int, set: *mut fd_set, says: impl Fn(c_int) -> bool) -> Option<News> {
     if set.is_null() {
         return None;
     }
@@ -35,7 +35,7 @@ pub fn in_set(n: c_int, set: *mut fd_set) -> Option<News> {
         let (at, bit) = (fd as usize / 64, 1 << (fd % 64));
         // SAFETY: the set is the caller's and has `n` bits; a word of it is read with a check.
         let word = unsafe { uaccess::read(set.cast::<u64>().add(at)) }.ok()?;
-        if word & bit != 0 && view::has_news(fd) {
+        if word & bit != 0 && says(fd) {
             found.0[at] |= bit;
         }
     }

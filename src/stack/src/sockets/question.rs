@@ -33,6 +33,12 @@ pub mod set {
     pub const NEEDS_ALIAS: u32 = 2048;
     /// The socket leaves the group, and does not join it.
     pub const LEAVES: u32 = 4096;
+    /// The group is joined, or left, for the one source that stands in the question: nothing else
+    /// of it is heard (MCAST_INCLUDE).
+    pub const OF_SOURCE: u32 = 8192;
+    /// The source that stands in the question is not heard of the group any more, or with
+    /// [`LEAVES`] again (MCAST_EXCLUDE).
+    pub const BLOCKS: u32 = 1 << 14;
 }
 
 /// What is asked about a socket.
@@ -63,7 +69,7 @@ pub struct SocketQuestion {
     pub mark: u32,
     /// The errno with which the native call failed, of a question that is put again; 0 otherwise.
     pub failed: u32,
-    /// The source address of IP_PKTINFO or IP_MULTICAST_IF.
+    /// The source address of IP_PKTINFO or IP_MULTICAST_IF; of a group, whose datagrams are meant.
     pub source: Option<IpAddr>,
     /// Own name of the native socket.
     pub native: Option<SocketAddr>,
@@ -253,6 +259,8 @@ pub enum SocketAnswer {
     Path(Path),
     /// To [`What::ListenOn`](crate::ask::What::ListenOn): it is noted.
     Done,
+    /// To [`What::Join`](crate::ask::What::Join): the last source is left, and with it the group.
+    Left,
 }
 
 impl SocketAnswer {
@@ -270,6 +278,7 @@ impl SocketAnswer {
                 (5, Some(source), Some(SocketAddr::new(path.next_hop, 0)))
             }
             SocketAnswer::Done => (6, None, None),
+            SocketAnswer::Left => (7, None, None),
         };
         bytes[0] = kind;
         put_name(&mut bytes[8..][..NAME], first);
@@ -298,6 +307,7 @@ impl SocketAnswer {
                 second.ok_or(wrong)?.ip(),
             )),
             6 => SocketAnswer::Done,
+            7 => SocketAnswer::Left,
             _ => return Err(wrong),
         })
     }

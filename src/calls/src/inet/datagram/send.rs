@@ -6,7 +6,7 @@ use crate::host::{self, Host};
 use crate::inet::call::{Inet, Native};
 use crate::inet::name::{is_any, is_loopback};
 use memtun_abi::Errno;
-use memtun_ip::{ethernet, fragment::Fragments, protocol, udp, Head, NoRoom};
+use memtun_ip::{ethernet, fragment::Fragments, options, protocol, udp, Head, NoRoom, Options};
 use memtun_kernel::tun::Source;
 use memtun_stack::ask::{self, What};
 use memtun_stack::counters::{self, Counter};
@@ -15,7 +15,7 @@ use memtun_stack::sockets::question::{
 };
 use memtun_stack::sockets::{Entry, Protocol};
 use memtun_sys::Room;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
@@ -282,6 +282,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 true => general(libc::SO_NO_CHECK) != 0,
                 false => self.socket.option(libc::IPPROTO_UDP, UDP_NO_CHECK6_TX) == Ok(1),
             },
+            // The first bytes of options are never all 0.
+            has_ip_options: is_v4
+                && matches!(self.socket.option(libc::IPPROTO_IP, libc::IP_OPTIONS), Ok(some) if some != 0),
             buffer: general(libc::SO_SNDBUF).max(0) as u32,
             connected,
             generation: match answer {
@@ -311,17 +314,22 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             traffic_class: given.class.unwrap_or(way.class),
             ..Head::new(path.source, destination, protocol::UDP)
         };
+        let options = match (way.has_ip_options, path.source, destination) {
+            (true, IpAddr::V4(source), IpAddr::V4(to)) => self.ip_options(source, to),
+            _ => None,
+        };
+        let extra = options.as_ref().map_or(0, |options| options.bytes().len());
         let front = head.length() + udp::HEADER;
         // The length of IPv6 does not count its header.
         let counted = if destination.is_ipv4() {
-            front
+            front + extra
         } else {
             udp::HEADER
         };
         let segment = usize::from(given.segment.unwrap_or(way.segment));
         let step = match segment {
             0 => data.len().max(1),
-            segment if front + segment > path.mtu as usize => {
+            segment if front + extra + segment > path.mtu as usize => {
                 return Err(Errno(libc::EINVAL).into())
             }
             segment if data.len() > segment * MOST_SEGMENTS => {
@@ -336,7 +344,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
             return Err(TOO_LONG.into());
         }
-        let most = ethernet::HEADER + front + step.min(data.len());
+        let most = ethernet::HEADER + front + extra + step.min(data.len());
         let (mut short, mut long);
         let room = if most <= SHORT {
             short = [0; SHORT];
@@ -350,7 +358,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             let some = step.min(data.len() - at);
             let packet = &mut room[ethernet::HEADER..];
             data.copy(at, &mut packet[front..front + some])?;
-            self.send_one(way, path, head, room, some, by)?;
+            self.send_one(way, path, (head, options.as_ref()), room, some, by)?;
             at += some;
             if at >= data.len() {
                 return Ok(());
@@ -358,17 +366,31 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
+    /// Returns the options of IPv4 that a datagram from this address gets. Source routes are not
+    /// taken.
+    fn ip_options(&self, source: Ipv4Addr, to: Ipv4Addr) -> Option<Options> {
+        let mut bytes = [0; 40];
+        let length = self.socket.ip_options(&mut bytes).ok()?;
+        let is_own = |address: Ipv4Addr| self.table.alias_of(address.into(), 0).is_some();
+        let mut options = Options::set(&bytes[..length], &is_own).ok()?;
+        let now = options::time_of_day(memtun_sys::now_ns(libc::CLOCK_REALTIME));
+        options.fill(source, to, now);
+        (!options.is_routed()).then_some(options)
+    }
+
     /// Sends the datagram whose `payload` bytes stand in `room` behind room for all headers.
     fn send_one(
         &self,
         way: &Way,
         path: &Path,
-        mut head: Head,
+        (mut head, options): (Head, Option<&Options>),
         room: &mut [u8],
         payload: usize,
         by: &impl Transmits,
     ) -> Result<(), Trouble> {
-        let (mtu, total) = (path.mtu as usize, head.length() + udp::HEADER + payload);
+        let extra = options.map_or(0, |options| options.bytes().len());
+        let total = head.length() + udp::HEADER + payload + extra;
+        let mtu = path.mtu as usize;
         let fits = total <= mtu;
         head.dont_fragment = match way.pieces {
             Pieces::ByAll => false,
@@ -395,6 +417,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             let checksum = head.length() + 6;
             packet[checksum..checksum + 2].fill(0);
         }
+        let length = match options {
+            Some(options) => options.put_into(packet, length).ok_or(NoRoom)?,
+            None => length,
+        };
         let link = match path.wire {
             Wire::Bare => &[][..],
             Wire::Ethernet(header) => {

@@ -77,6 +77,8 @@ pub struct Way {
     pub corked: bool,
     /// SO_NO_CHECK or UDP_NO_CHECK6_TX: its packets have no checksum of UDP.
     pub unchecked: bool,
+    /// Has the program set options of IPv4 (IP_OPTIONS)?
+    pub has_ip_options: bool,
     /// SO_SNDBUF, as the kernel counts.
     pub buffer: u32,
     /// Is the socket connected? Its packets are numbered then.

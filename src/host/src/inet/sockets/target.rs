@@ -8,6 +8,7 @@ use super::Sockets;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
 use memtun_sys as sys;
+use std::collections::HashSet;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// A socket that listens, and where a leg connects to reach it.
@@ -73,6 +74,15 @@ impl Sockets {
         };
         let entry = open.writer.at(row)?.entry;
         Some((row, open.reach(&entry, flow.local, flow.ifindex)?))
+    }
+
+    /// Returns the cookies of all of the machine's sockets of datagrams that have a port.
+    pub fn bound_datagrams(&mut self) -> HashSet<u64> {
+        let Some(open) = &mut self.open else {
+            return HashSet::new();
+        };
+        let natives = open.diag.of_port(Protocol::Udp, 0);
+        natives.iter().map(|native| native.cookie).collect()
     }
 
     /// Returns all sockets of datagrams that hear a flow to a group or to all, with their rows.
