@@ -76,6 +76,7 @@ programs! {
     lifetime_fork
     lifetime_scm
     link_ioctl
+    link_local
     link_wakes
     multiqueue
     multiqueue_flows
