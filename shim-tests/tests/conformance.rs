@@ -27,6 +27,8 @@ macro_rules! programs {
 programs! {
     addresses_ioctl
     aio
+    any_connects
+    any_connects6
     arp_ioctl
     arp_nd
     blocking
