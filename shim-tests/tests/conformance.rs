@@ -27,6 +27,8 @@ macro_rules! programs {
 programs! {
     addresses_ioctl
     aio
+    any_connects
+    any_connects6
     arp_ioctl
     arp_nd
     blocking
@@ -76,6 +78,7 @@ programs! {
     lifetime_fork
     lifetime_scm
     link_ioctl
+    link_local
     link_wakes
     multiqueue
     multiqueue_flows

@@ -84,8 +84,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                     known => {
                         let named = || self.table.name_of(protocol, *native);
                         let name = known.map(|entry| entry.local).or_else(named);
+                        // Or it talks to the machine, by an address that the kernel has chosen.
                         let reached = |name: &SocketAddr| match is_any(name) {
-                            true => self.reached_by(protocol, peer),
+                            true => self.reached_by(protocol, peer).or_else(|| {
+                                let chosen = self.chosen_by_machine(native);
+                                chosen.map(|address| SocketAddr::new(address, name.port()))
+                            }),
                             false => None,
                         };
                         let name = name.map(|name| reached(&name).unwrap_or(name));
@@ -124,6 +128,25 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         self.table.of_native(protocol, peer?)?.remote
     }
 
+    /// Returns the name of a socket of this net that stood for any address and was connected by an
+    /// address of the machine's loopback, which its native name is.
+    pub(super) fn connected_from(
+        &self,
+        protocol: Protocol,
+        native: SocketAddr,
+    ) -> Option<SocketAddr> {
+        let entry = self.table.of_native(protocol, native)?;
+        let named = entry.remote.is_some() && !is_any(&entry.local);
+        named.then_some(entry.local)
+    }
+
+    /// Returns the address of a native name that the machine's kernel has chosen, and not the net.
+    fn chosen_by_machine(&self, native: &SocketAddr) -> Option<IpAddr> {
+        let alias = native_v4(native.ip());
+        let of_net = alias.is_some_and(|alias| self.table.what(alias).is_some());
+        (!is_any(native) && !of_net).then_some(native.ip())
+    }
+
     /// Returns what getpeername(2) says in place of this native name; None for what the machine's
     /// kernel says.
     pub fn peer_name(&self, native: &SocketAddr) -> Option<SocketAddr> {
@@ -146,7 +169,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let protocol = self.protocol()?;
         let name = match self.flow_at(protocol, native) {
             Some(flow) => flow.remote,
-            None => of_loopback(self.table.name_of(protocol, *native)?),
+            None => match self.table.name_of(protocol, *native) {
+                Some(name) => of_loopback(name),
+                None => self.connected_from(protocol, *native)?,
+            },
         };
         Some(of_family(family_of(native), name))
     }
@@ -189,11 +215,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
             None => {
                 let own = own().and_then(|own| native_v4(own.ip()));
-                match own.and_then(|own| self.table.what(own)) {
-                    Some(_) if self.reached_by(Protocol::Tcp, Some(*peer)).is_none() => {
-                        Accepted::Foreign
-                    }
-                    _ => Accepted::Machine,
+                let Some(_) = own.and_then(|own| self.table.what(own)) else {
+                    return Accepted::Machine;
+                };
+                let name = self.connected_from(Protocol::Tcp, *peer);
+                match name.filter(|name| is_for(family, name)) {
+                    Some(name) => Accepted::Net(of_family(family, name)),
+                    None => match self.reached_by(Protocol::Tcp, Some(*peer)) {
+                        Some(_) => Accepted::Machine,
+                        None => Accepted::Foreign,
+                    },
                 }
             }
         }

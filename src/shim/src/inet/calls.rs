@@ -28,6 +28,7 @@ use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 static PENDING: Pending = Pending::new();
 
@@ -416,9 +417,13 @@ pub extern "C" fn accepted(
     let whose = native.and_then(|native| quietly(new, |call| Some(call.accepted(&native))));
     if whose == Some(Accepted::Foreign) {
         errno::keep(|| {
-            log::warn!(
-                "a process of the machine has connected to an address of the net, and is refused"
-            );
+            // Anybody can do so as often as he likes.
+            static SAID: AtomicBool = AtomicBool::new(false);
+            if !SAID.swap(true, Relaxed) {
+                log::warn!(
+                    "a process of the machine has connected to an address of the net, and is refused, as every other one will be"
+                );
+            }
             // SAFETY: the descriptor was made by the program's call, and nobody knows it yet.
             let _ = unsafe { sys::close(new) };
         });

@@ -30,7 +30,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             Some(alias) => match self.table.what(alias) {
                 Some(Alias::Flow(at)) => self.table.flow_at(at),
                 Some(_) => return self.heard_locally(sender),
-                None => return self.heard_of_machine(),
+                None => return self.heard_of_machine(sender),
             },
             None => match self.flow_at(Protocol::Udp, sender) {
                 Some(flow) => Some(flow),
@@ -71,8 +71,17 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     }
 
     /// Only a socket that hears any address hears the machine, though natively it may be bound to
-    /// the alias that stands for that.
-    fn heard_of_machine(&self) -> Heard {
+    /// the alias that stands for that. A socket of the net that stood for any address when it was
+    /// connected speaks from there, too.
+    fn heard_of_machine(&self, sender: &SocketAddr) -> Heard {
+        let family = match sender {
+            SocketAddr::V4(_) => libc::AF_INET,
+            SocketAddr::V6(_) => libc::AF_INET6,
+        };
+        let name = self.connected_from(Protocol::Udp, *sender);
+        if let Some(name) = name.filter(|name| is_for(family, name)) {
+            return Heard::From(of_family(family, name), None);
+        }
         let own = self.socket.own_name().ok();
         let alias = own.and_then(|own| native_v4(own.ip()));
         match alias.and_then(|alias| self.table.what(alias)) {

@@ -3,7 +3,7 @@
 
 use super::asker::Asker;
 use super::manner::Manner;
-use super::names::{native, own_of, plain, with_port};
+use super::names::{native, own_of, plain, talks_by, with_port};
 use super::open::Open;
 use super::ports::Range;
 use super::verdict::Verdict;
@@ -276,7 +276,8 @@ impl Sockets {
         ports: &Ports<'_>,
     ) -> Result<Connected, Errno> {
         let question = asker.question;
-        let index = question.device;
+        let index = talks_by(question.device, to);
+        let to = with_port(to, to.port(), index);
         let (entry, _) = self.own_end(question.cookie);
         let (local, bind) = self.own_name(asker, entry, source, index, to, ports)?;
         let target = self.target(question.protocol, to, local, index);
@@ -302,7 +303,7 @@ impl Sockets {
                 protocol: question.protocol,
                 local: to,
                 remote: local,
-                ifindex: index,
+                ifindex: question.device,
                 mss: 0,
                 error: 0,
             };

@@ -25,13 +25,23 @@ pub fn port_kind(protocol: Protocol) -> PortKind {
 pub fn own_of(address: IpAddr, index: u32) -> Own {
     let of_link = match address {
         IpAddr::V6(address) => {
-            address.is_unicast_link_local() || address.segments()[0] & 0xff0f == 0xff02
+            let of_interface_or_link = matches!(address.segments()[0] & 0xff0f, 0xff01 | 0xff02);
+            address.is_unicast_link_local() || of_interface_or_link
         }
         IpAddr::V4(_) => false,
     };
     Own {
         address,
         scope: if of_link { index } else { 0 },
+    }
+}
+
+/// Returns the interface by which a socket that is bound to this one, or to none (0), talks to a
+/// name: that of the name, if its address is one of a link.
+pub fn talks_by(device: u32, to: SocketAddr) -> u32 {
+    match own_of(to.ip(), scope_of(to)).scope {
+        0 => device,
+        scope => scope,
     }
 }
 

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;
-use super::names::{native, native_protocol, own_of, plain, score, with_port};
+use super::names::{native, native_protocol, own_of, plain, score, talks_by, with_port};
 use super::verdict::{Out, Verdict};
 use super::Sockets;
 use crate::engine::route::lookup::Flow as Query;
@@ -15,11 +15,7 @@ use std::net::{IpAddr, SocketAddr};
 
 /// Returns what is looked up for a socket.
 fn query(question: &SocketQuestion, to: SocketAddr, from: Option<IpAddr>, uid: u32) -> Query {
-    let scope = match to {
-        SocketAddr::V6(to) => to.scope_id(),
-        SocketAddr::V4(_) => 0,
-    };
-    let oif = [question.out, scope, question.device];
+    let oif = [question.out, talks_by(question.device, to)];
     let none = Query::to(to.ip());
     Query {
         from: from.unwrap_or(none.from),
@@ -219,16 +215,17 @@ impl Sockets {
     ) -> Result<SocketAnswer, Errno> {
         let question = asker.question;
         let from = SocketAddr::new(source, entry.local.port());
-        let target = self.target(question.protocol, to, from, question.device);
+        let index = talks_by(question.device, to);
+        let target = self.target(question.protocol, to, from, index);
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
-        let from = open.writer.own_alias(own_of(source, question.device))?;
+        let from = open.writer.own_alias(own_of(source, index))?;
         let from = native(from, entry.native.port(), v6);
         let there = match target.map(|target| target.native) {
             Some(SocketAddr::V4(name)) => native(*name.ip(), name.port(), v6),
             Some(name) => name,
             None => {
-                let alias = open.writer.own_alias(own_of(to.ip(), question.device))?;
+                let alias = open.writer.own_alias(own_of(to.ip(), index))?;
                 native(alias, open.natives.ports.shut, v6)
             }
         };
