@@ -4,7 +4,7 @@ use super::{check, syscall};
 use crate::Errno;
 use std::mem::zeroed;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 
 /// An address as the kernel has it: `struct sockaddr_in` or `struct sockaddr_in6`.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +100,17 @@ fn with_name(call: libc::c_long, fd: BorrowedFd<'_>, name: &SocketAddr) -> Resul
 /// Binds a socket to a name (bind(2)).
 pub fn bind_name(fd: BorrowedFd<'_>, name: &SocketAddr) -> Result<(), Errno> {
     with_name(libc::SYS_bind, fd, name)
+}
+
+/// Has a socket of this kind (SOCK_STREAM, SOCK_DGRAM), whosoever it is, this name, or any that goes
+/// before it? Where none can be made to find out, nobody has.
+pub fn is_held(kind: i32, name: &SocketAddr) -> bool {
+    let family = match name {
+        SocketAddr::V4(_) => libc::AF_INET,
+        SocketAddr::V6(_) => libc::AF_INET6,
+    };
+    let socket = crate::socket(family, kind, 0);
+    socket.is_ok_and(|socket| bind_name(socket.as_fd(), name).is_err())
 }
 
 /// Connects a socket with the one of a name (connect(2)).

@@ -195,7 +195,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                     if flow.protocol == Protocol::Tcp
                         && is_for(family, &flow.remote)
                         && (peer.port() == self.table.ports().plug
-                            || self.table.is_of_net(Protocol::Tcp, *peer)) =>
+                            || self.table.standing(Protocol::Tcp, *peer).is_some()) =>
                 {
                     Accepted::Net(of_family(family, flow.remote))
                 }
@@ -203,7 +203,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             },
             Some(_) => match self.table.name_of(Protocol::Tcp, *peer).map(of_loopback) {
                 Some(name)
-                    if is_for(family, &name) && self.table.is_of_net(Protocol::Tcp, *peer) =>
+                    if is_for(family, &name)
+                        && self.table.standing(Protocol::Tcp, *peer).is_some() =>
                 {
                     Accepted::Net(of_family(family, name))
                 }

@@ -20,10 +20,19 @@ const INDEX: u32 = (1 << SLICE_BITS) - 1;
 /// system call.
 pub struct Table {
     state: Mapped<InetState>,
-    /// By native ports, the row + 1 where [`Table::is_of_net`] has found one with that port: it is
+    /// By native ports, the row + 1 where [`Table::standing`] has found one with that port: it is
     /// asked with each datagram, and mostly of the same few. What stands in the row says whether it
     /// is still right.
     found: [AtomicU32; 64],
+}
+
+/// What a socket of the net is that has a native name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Standing {
+    /// It is there.
+    Here,
+    /// It ended a moment ago. What it had sent may have waited to be received.
+    Ended,
 }
 
 /// What an alias is.
@@ -359,29 +368,38 @@ impl Table {
     }
 
     /// Is this the native name of a socket of the net? Whoever is on the machine can bind a socket
-    /// to an alias, so an alias alone says nothing about who speaks. One that has ended a moment
-    /// ago counts: what it sent may have waited to be received.
-    pub fn is_of_net(&self, protocol: Protocol, native: SocketAddr) -> bool {
+    /// to an alias, so an alias alone says nothing about who speaks.
+    pub fn standing(&self, protocol: Protocol, native: SocketAddr) -> Option<Standing> {
         let address = native_v4(native.ip());
-        let is_it = |at: &usize| {
-            self.entry_at(*at).is_some_and(|entry| {
-                let bound = entry.native;
-                entry.protocol == protocol
-                    && bound.port() == native.port()
-                    && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address)
+        let standing = |at: usize| {
+            let entry = self.entry_at(at)?;
+            let bound = entry.native;
+            let is_it = entry.protocol == protocol
+                && bound.port() == native.port()
+                && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address);
+            let ended = entry.flags & flag::ENDED != 0;
+            is_it.then_some(if ended {
+                Standing::Ended
+            } else {
+                Standing::Here
             })
         };
         let found = &self.found[usize::from(native.port()) % self.found.len()];
         let last = (found.load(Relaxed) as usize).checked_sub(1);
-        if last.is_some_and(|at| is_it(&at)) {
-            return true;
+        if last.and_then(standing) == Some(Standing::Here) {
+            return Some(Standing::Here);
         }
         let rows = self.state.socket_rows.load(Acquire) as usize;
-        let at = (0..rows.min(Rows::Sockets.count())).find(is_it);
-        if let Some(at) = at {
-            found.store(at as u32 + 1, Relaxed);
+        let mut best = None;
+        for at in 0..rows.min(Rows::Sockets.count()) {
+            let this = standing(at);
+            if this == Some(Standing::Here) {
+                found.store(at as u32 + 1, Relaxed);
+                return this;
+            }
+            best = best.or(this);
         }
-        at.is_some()
+        best
     }
 
     /// Is the socket bound to an address that the program has not given?

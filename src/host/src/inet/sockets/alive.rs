@@ -10,7 +10,6 @@ use memtun_stack::sockets::{flag, Entry, Protocol};
 use memtun_sys as sys;
 use std::collections::HashSet;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::AsFd;
 use std::time::Duration;
 
 /// For so long a socket that was asked for may not be bound yet.
@@ -80,7 +79,9 @@ impl Open {
     /// Linux 6.8?
     fn may_be_silent(&self, known: &Known) -> bool {
         let entry = &known.entry;
-        !self.tells_all && is_taken(&entry.native) && is_held(known.asker, entry.inode)
+        !self.tells_all
+            && sys::inet::is_held(libc::SOCK_STREAM, &entry.native)
+            && is_held(known.asker, entry.inode)
     }
 
     /// Removes all sockets that are gone.
@@ -121,15 +122,4 @@ pub fn is_held(pid: u32, inode: u64) -> bool {
     };
     let mut links = entries.filter_map(|entry| std::fs::read_link(entry.ok()?.path()).ok());
     links.any(|link| link.as_os_str() == wanted.as_str())
-}
-
-/// Has somebody a socket of TCP bound there?
-fn is_taken(name: &SocketAddr) -> bool {
-    let family = if name.is_ipv6() {
-        libc::AF_INET6
-    } else {
-        libc::AF_INET
-    };
-    let socket = sys::socket(family, libc::SOCK_STREAM, 0);
-    socket.is_ok_and(|socket| sys::inet::bind_name(socket.as_fd(), name).is_err())
 }
