@@ -278,6 +278,17 @@ fn private_shared_memory() -> io::Result<()> {
     mount(c"tmpfs", c"/dev/shm", 0, c"mode=1777".as_ptr().cast())
 }
 
+/// Gives the calling thread and its children a loopback that only they have, so that what is taken
+/// there is taken from nobody else.
+pub fn own_loopback() {
+    // SAFETY: the call takes flags; it separates the thread's own network.
+    assert_eq!(unsafe { libc::unshare(libc::CLONE_NEWNET) }, 0);
+    let up = Command::new("ip")
+        .args(["link", "set", "lo", "up"])
+        .status();
+    assert!(up.is_ok_and(|status| status.success()));
+}
+
 /// Copies files that others are to read or run. Another process does it: while this one has a
 /// program open for writing, a child that another test starts has it open as well, and nobody can
 /// run it.

@@ -149,8 +149,12 @@ programs! {
     tcp_data6
     tcp_early
     tcp_early6
+    tcp_held
+    tcp_held6
     tcp_inherit
     tcp_inherit6
+    tcp_offload
+    tcp_offload6
     tcp_wire
     tcp_wire6
     tunsetiff

@@ -188,7 +188,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
     (&[], "longjmp _longjmp siglongjmp __longjmp_chk"),
     (&["SYS_setsockopt"], "setsockopt"),
     (&[], "getifaddrs"),
-    (&[], "getaddrinfo getnameinfo"),
+    (&[], "getaddrinfo getnameinfo getaddrinfo_a"),
     (&[], "gethostbyname gethostbyname2 gethostbyaddr gethostbyname_r gethostbyname2_r gethostbyaddr_r"),
     (&[], "res_query res_search __res_query __res_search"),
     (&[], "res_querydomain res_send res_nquery res_nsearch res_nquerydomain res_nsend"),

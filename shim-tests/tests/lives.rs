@@ -27,7 +27,11 @@ impl End {
         let net = Net::temporary().expect("a net");
         let system = MemoryIoSystem::new(&net);
         system.register_special_device("/dev/net/tun", TunnelClass);
-        let tunnel = system.open("/dev/net/tun", libc::O_RDWR | libc::O_NONBLOCK, 0);
+        let tunnel = system.open(
+            "/dev/net/tun",
+            libc::O_RDWR | libc::O_NONBLOCK | libc::O_CLOEXEC,
+            0,
+        );
         let tunnel = tunnel.expect("open");
         let flags = uapi::IFF_TUN | uapi::IFF_NO_PI;
         let made = system.ioctl(tunnel, uapi::TUNSETIFF, &ifreq("tun0", flags));
@@ -182,6 +186,44 @@ fn who_stands_by_is_replaced_as_well() {
 }
 
 #[test]
+fn killed_again_and_again_who_stands_by_is_soon_replaced() {
+    with_server("waits-standbys", |net, talk| {
+        talk("tcp");
+        let begin = Instant::now();
+        let mut last = 0;
+        // A pause of a second after each would leave the host process alone for most of the time.
+        for _ in 0..12 {
+            until(
+                "another one stands by",
+                || matches!(standbys(net)[..], [other] if other != last),
+            );
+            last = standbys(net)[0];
+            signal(last, libc::SIGKILL);
+        }
+        assert!(begin.elapsed() < Duration::from_secs(8));
+        // Each replaces the other, however soon after the last kill, and nobody asks.
+        let mut random = Random::seeded("MEMTUN_KILLS_SEED");
+        for _ in 0..30 {
+            let whole = || (hosts(net), standbys(net));
+            until("both are there", || {
+                whole().0.len() == 1 && whole().1.len() == 1
+            });
+            memtun_sys::nap(Duration::from_micros(random.below(20_000)));
+            let (host, standby) = whole();
+            let one = [host, standby][random.below(2) as usize].clone();
+            one.iter().for_each(|pid| signal(*pid, libc::SIGKILL));
+            until("it is gone", || {
+                !one.iter()
+                    .any(|pid| whole().0.contains(pid) || whole().1.contains(pid))
+            });
+        }
+        talk("udp");
+        until("one stands by", || standbys(net).len() == 1);
+        assert_eq!(hosts(net).len(), 1);
+    });
+}
+
+#[test]
 fn a_server_goes_on_when_its_host_process_is_stopped() {
     with_server("waits-stopped", |net, talk| {
         // The one that an address has started, and the one that stands by has started.
@@ -210,6 +252,73 @@ fn a_connection_whose_host_process_is_killed_is_reset() {
             assert_eq!(client.ended(LIMIT).code(), Some(0), "no ECONNRESET");
         }
     });
+}
+
+#[test]
+fn a_signal_handler_over_a_call_that_sends_holds_up_nobody() {
+    let stage = Stage::new("handlers");
+    let program = stage.program("waits");
+    let end = End::new("10.9.0.1");
+    let tun = end.net.wait_interface("tun0").expect("there");
+    tun.set_txqueuelen(10_000).expect("set");
+    let mut sends = stage.shimmed(end.net.path(), &program);
+    let sends = Process::start(sends.args(["many", "10.9.0.2"])).ended(LIMIT);
+    assert_eq!(sends.code(), Some(0), "{}", stage.said());
+    let mut read = 0;
+    while let Ok(packet) = end.system.read(end.tunnel, 65536) {
+        read += usize::from(packet.ends_with(b"hello"));
+    }
+    // A handler over a call that holds the queue's lock would get nothing into the queue.
+    assert_eq!((read, tun.info().tx.dropped), (4000, 0));
+    end.remove();
+}
+
+#[test]
+fn a_program_with_little_memory_and_few_descriptors_sends_and_hears() {
+    let stage = Stage::new("limited");
+    let program = stage.program("waits");
+    let end = End::new("10.9.0.1");
+    for limit in ["--as=41943040", "--nofile=6", "--nofile=5"] {
+        let mut client = stage.shimmed(end.net.path(), "prlimit");
+        let mut client = Process::start(client.arg(limit).arg(&program).args(["udp", "10.9.0.2"]));
+        let begin = Instant::now();
+        let code = loop {
+            if let Ok(mut packet) = end.system.read(end.tunnel, 65536) {
+                // What was sent comes back, from where it went.
+                let (ips, ports) = (packet[12..20].to_vec(), packet[20..24].to_vec());
+                packet[12..20].copy_from_slice(&[&ips[4..], &ips[..4]].concat());
+                packet[20..24].copy_from_slice(&[&ports[2..], &ports[..2]].concat());
+                end.system.write(end.tunnel, &packet).expect("written");
+            }
+            if let Some(status) = client.0.try_wait().expect("a look") {
+                break status.code();
+            }
+            assert!(begin.elapsed() < LIMIT, "{limit}: it does not end");
+            memtun_sys::nap(Duration::from_millis(1));
+        };
+        assert_eq!(code, Some(0), "{limit}: {}", stage.said());
+    }
+    end.remove();
+}
+
+#[test]
+fn a_connection_whose_net_is_removed_is_reset() {
+    let mut client = None;
+    // The net is removed with the client still there.
+    with_server_and("waits-removed", |_, _, held| client = Some(held()));
+    let status = client.expect("a client").ended(LIMIT);
+    assert_eq!(status.code(), Some(0), "no ECONNRESET");
+}
+
+#[test]
+fn what_a_socket_has_sent_before_it_ended_is_received() {
+    let stage = Stage::new("late");
+    let program = stage.program("waits");
+    let end = End::new("10.9.0.1");
+    let mut waits = stage.shimmed(end.net.path(), &program);
+    let waits = Process::start(waits.args(["late", "10.9.0.1"])).ended(LIMIT);
+    assert_eq!(waits.code(), Some(0), "{}", stage.said());
+    end.remove();
 }
 
 /// A segment from a host of 10.9.0.0/16 to the server, whose checksums are right.

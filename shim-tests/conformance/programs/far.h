@@ -378,6 +378,10 @@ HELPER size_t ip_header(unsigned char *p, const char *from, const char *to, int 
 }
 
 /* Sends an upper protocol's packet, whose checksum, at this offset, is filled in; -1 for none. */
+/* What stands before each frame of an interface with IFF_VNET_HDR, and its length. */
+static unsigned char far_vnet_header[10] __attribute__((unused));
+static size_t far_vnet __attribute__((unused));
+
 HELPER ssize_t far_send(const far *f, const char *from, const char *to, int proto, void *upper, size_t len, int checksum)
 {
     static __thread unsigned char p[70000];
@@ -389,7 +393,8 @@ HELPER ssize_t far_send(const far *f, const char *from, const char *to, int prot
         put16((unsigned char *)upper + checksum, 0);
         put16((unsigned char *)upper + checksum, upper_checksum(v6, src, dst, proto, upper, len));
     }
-    size_t at = link_header(f, p, v6, dst);
+    memcpy(p, far_vnet_header, far_vnet);
+    size_t at = far_vnet + link_header(f, p + far_vnet, v6, dst);
     at += ip_header(p + at, from, to, proto, len, 0);
     memcpy(p + at, upper, len);
     return write(f->fd, p, at + len);
@@ -585,6 +590,8 @@ HELPER int far_next(const far *f, seen *s, int ms)
     for (;;) {
         ssize_t n = read(f->fd, s->raw, sizeof s->raw);
         if (n >= 0) {
+            n -= far_vnet;
+            memmove(s->raw, s->raw + far_vnet, n);
             if (far_parse(f, s, n))
                 return 1;
             continue;

@@ -5,7 +5,7 @@
 
 static far tun;
 static int far_port = 30000, next_port = 8100;
-static char filled[3000], room[10];
+static char filled[3000] __attribute__((unused)), room[10] __attribute__((unused));
 
 /* ---- segments with options ---- */
 

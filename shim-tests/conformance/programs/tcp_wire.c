@@ -248,6 +248,95 @@ static void headers(void)
     far_drain(&tun);
 }
 
+/* Ends out of order, and what a program is told at once. */
+static void ends(void)
+{
+    static tcp c;
+    options o = none, sacks = none;
+    add_mss(&o, 1000);
+    sacks = o;
+    add_sack(&sacks);
+    int sock = listener(OWN, 7100, 5);
+    for (int early = 0; early < 2; early++) {
+        const char *what = early ? "an end with data beyond a gap" : "an end beyond a gap";
+        int got = server_with(&c, sock, what, &sacks, &none);
+        c.seq += early ? 90 : 100;
+        say_with(&c, FIN | ACK, NULL, filled, early ? 10 : 0);
+        see(&c, label("%s, is answered", what));
+        uint32_t block = get32(tcp_seen.data + 24) - first_far, to = get32(tcp_seen.data + 28) - first_far;
+        say(label("%s, block", what), "%u:%u", block, to);
+        c.seq -= 101;
+        say_with(&c, ACK, NULL, filled, 100);
+        see(&c, label("%s, the rest", what));
+        c.seq++;
+        SHOW(label("%s, read", what), EVENTUALLY(read(got, filled, 200), SOON));
+        SHOW(label("%s, the end", what), EVENTUALLY(read(got, filled, 200) == 0, SOON));
+        reset(got);
+        see(&c, label("%s, reset", what));
+    }
+    int got = server_with(&c, sock, "not acknowledged", &o, &none), rest;
+    SHOW("not acknowledged, write", write(got, filled, 700));
+    SHOW("not acknowledged, write more", write(got, filled, 60));
+    see(&c, "not acknowledged, data");
+    SHOW("SIOCOUTQ", ioctl(got, TIOCOUTQ, &rest));
+    show("not acknowledged", rest);
+    SHOW("SIOCOUTQNSD", ioctl(got, 0x894b, &rest));
+    show("not sent", rest);
+    say_with(&c, ACK, NULL, NULL, 0);
+    see(&c, "acknowledged, the rest");
+    say_with(&c, ACK, NULL, NULL, 0);
+    SHOW("SIOCOUTQ then", ioctl(got, TIOCOUTQ, &rest));
+    show("all acknowledged", rest);
+    say_with(&c, RST, NULL, NULL, 0);
+    SHOW("SO_ERROR right after a reset", option_of(got, SOL_SOCKET, SO_ERROR));
+    SHOW("write after that", write(got, filled, 10));
+    close(got);
+    got = server_with(&c, sock, "reset", &o, &none);
+    say_with(&c, RST, NULL, NULL, 0);
+    SHOW("write right after a reset", write(got, filled, 10));
+    close(got);
+    got = server_with(&c, sock, "reset then", &o, &none);
+    say_with(&c, RST, NULL, NULL, 0);
+    SHOW("shutdown right after a reset", shutdown(got, SHUT_WR));
+    close(got);
+    got = server_with(&c, sock, "two at once", &o, &none);
+    fcntl(got, F_SETFL, O_NONBLOCK);
+    struct iovec whole = { filled, 100 };
+    struct msghdr message = { .msg_iov = &whole, .msg_iovlen = 1 };
+    for (int how = 0; how < 4; how++) {
+        say_with(&c, ACK, NULL, filled, 10);
+        say_with(&c, ACK, NULL, filled, 20);
+        ssize_t n = how == 0 ? read(got, filled, 100) : how == 1 ? recv(got, filled, 100, 0) : how == 2 ? readv(got, &whole, 1)
+            : recvmsg(got, &message, 0);
+        show(label("two at once, read by %d", how), n);
+    }
+    reset(got);
+    close(sock);
+    int made = fresh();
+    (void)connect_to(made, FAR, ++next_port);
+    if (!tcp_await(&c, &tun, next_port, SOON))
+        die("no SYN");
+    say_with(&c, RST | ACK, NULL, NULL, 0);
+    SHOW("read right after a refusal", read(made, filled, 10));
+    close(made);
+    made = fresh();
+    (void)connect_to(made, FAR, ++next_port);
+    if (!tcp_await(&c, &tun, next_port, SOON))
+        die("no SYN");
+    say_with(&c, RST | ACK, NULL, NULL, 0);
+    SHOW("SO_ERROR right after a refusal", option_of(made, SOL_SOCKET, SO_ERROR));
+    close(made);
+    made = fresh();
+    (void)connect_to(made, FAR, ++next_port);
+    if (!tcp_await(&c, &tun, next_port, SOON))
+        die("no SYN");
+    say_with(&c, SYN | ACK, &o, NULL, 0);
+    SHOW("connect right after the answer", connect_to(made, FAR, next_port));
+    SHOW("connect once more", connect_to(made, FAR, next_port));
+    far_drain(&tun);
+    reset(made);
+}
+
 int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
@@ -258,5 +347,6 @@ int main(int argc, char **argv)
     short_ones();
     misfits();
     headers();
+    ends();
     return 0;
 }

@@ -3,8 +3,8 @@
 use super::holds;
 use memtun::{uapi, Errno, Net};
 use memtun_kernel::net::NoTunnels;
-use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Tunnel};
-use memtun_kernel::NetDir;
+use memtun_kernel::tun::{AttachOptions, Ioctl, Tunnel};
+use memtun_kernel::{Argument, NetDir};
 use memtun_sys::Fd;
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -1,7 +1,8 @@
 //! The sockets of a net stand on the machine's loopback, where everybody can send.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use shim_tests::build::crate_dir;
 use shim_tests::users::*;
@@ -13,7 +14,48 @@ ip addr add 10.9.0.1/24 dev tun0
 ip addr add fd09::1/64 dev tun0
 ip link set tun0 up
 ip link set lo up
-exec /usr/bin/python3 \"$0\" \"$1\"";
+exec /usr/bin/python3 \"$0\" \"$@\"";
+
+/// A program of `users/` in root's directory, which everybody may read.
+fn staged(m: &Machine, name: &str) -> PathBuf {
+    let there = m.stage().join(name);
+    fs::copy(crate_dir().join("users").join(name), &there).expect("a copy");
+    there
+}
+
+/// Alice runs a program of `users/` in a net with addresses.
+fn alice(m: &Machine, net: &Path, name: &str) -> Command {
+    let mut command = m.command(ALICE, "/bin/sh");
+    command
+        .args(["-ec", SET_UP])
+        .arg(staged(m, name))
+        .env("LD_PRELOAD", m.stage().join("libmemtun.so"))
+        .env("MEMTUN_NET", net)
+        .env("MEMTUN_HOST", "isolated");
+    command
+}
+
+#[test]
+fn another_user_takes_no_net_its_sockets() {
+    const SAID: &str =
+        "datagram 10.9.0.1 5000\nstream 10.9.0.1 80\ndatagram fd09::1 5000\nstream fd09::1 80\n";
+    if !Path::new("/usr/bin/python3").exists() {
+        shim_tests::not_run::not_run("a user who takes names of the loopback", "no python3");
+        return;
+    }
+    for how in ["everywhere", "each"] {
+        on_a_machine(|m| {
+            own_loopback();
+            let net = m.home(ALICE).join("net");
+            make_dir(&net, ALICE, 0o700);
+            let mut squatter = m.command(MALLORY, "/usr/bin/python3");
+            squatter.arg(staged(m, "squatter.py")).arg(how);
+            let _squatter = m.start(&mut squatter);
+            let finished = m.run(&mut alice(m, &net, "talks.py"));
+            assert_eq!(finished.stdout, SAID, "{how}: {}", finished.stderr);
+        });
+    }
+}
 
 #[test]
 fn another_user_reaches_no_socket_of_a_net() {
@@ -24,22 +66,11 @@ fn another_user_reaches_no_socket_of_a_net() {
     on_a_machine(|m| {
         let net = m.home(ALICE).join("net");
         make_dir(&net, ALICE, 0o700);
-        for name in ["victim.py", "stranger.py"] {
-            let from = crate_dir().join("users").join(name);
-            fs::copy(from, m.stage().join(name)).expect("a copy");
-        }
         let go = m.stage().join("go");
-        let mut command = m.command(ALICE, "/bin/sh");
-        command
-            .args(["-ec", SET_UP])
-            .args([&m.stage().join("victim.py"), &go])
-            .env("LD_PRELOAD", m.stage().join("libmemtun.so"))
-            .env("MEMTUN_NET", &net)
-            .env("MEMTUN_HOST", "isolated");
-        let mut victim = m.start(&mut command);
+        let mut victim = m.start(alice(m, &net, "victim.py").arg(&go));
         let mut stranger = m.command(MALLORY, "/usr/bin/python3");
         stranger
-            .arg(m.stage().join("stranger.py"))
+            .arg(staged(m, "stranger.py"))
             .arg(ALICE.to_string());
         let said = m.run(&mut stranger).stdout;
         // Slices, places to connect to, and places to send to.

@@ -39,6 +39,20 @@ impl Errno {
         }
     }
 
+    /// Does the process, or the machine, lack descriptors or memory?
+    pub fn is_lack(self) -> bool {
+        matches!(self.0, libc::EMFILE | libc::ENFILE | libc::ENOMEM)
+    }
+
+    /// Returns this if it says that something is lacking, and else the other errno.
+    pub fn if_lack_or(self, other: Errno) -> Errno {
+        if self.is_lack() {
+            self
+        } else {
+            other
+        }
+    }
+
     /// Returns the name, if errno(3) has one for the number.
     pub fn name(self) -> Option<&'static str> {
         NAMES.iter().find(|(_, e)| *e == self.0).map(|(n, _)| *n)

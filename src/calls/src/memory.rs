@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
-use memtun_kernel::tun::Argument;
+use memtun_kernel::Argument;
 use memtun_shm::SharedBytes;
 
 /// Number of bytes that are copied through a buffer at once.

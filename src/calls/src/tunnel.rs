@@ -4,7 +4,8 @@
 
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
-use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
+use memtun_kernel::tun::{AttachOptions, Ioctl, Read, Sink, Source, Tunnel};
+use memtun_kernel::Argument;
 use memtun_sys::Fd;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;

@@ -118,7 +118,7 @@ impl Native for Fake {
     fn segments_received(&self) -> Result<u32, Errno> {
         Ok(self.segments)
     }
-    fn segments_sent(&self) -> Result<u32, Errno> {
+    fn bytes_written(&self) -> Result<u64, Errno> {
         Ok(0)
     }
     fn ip_options(&self, _: &mut [u8; 40]) -> Result<usize, Errno> {

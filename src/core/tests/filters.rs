@@ -9,8 +9,8 @@ use memtun::uapi::{
 };
 use memtun::{ifreq, Captured, Errno, Interface, Net};
 use memtun_kernel::net::NoTunnels;
-use memtun_kernel::tun::{Argument, AttachOptions, Ioctl, Read, Tunnel};
-use memtun_kernel::NetDir;
+use memtun_kernel::tun::{AttachOptions, Ioctl, Read, Tunnel};
+use memtun_kernel::{Argument, NetDir};
 use memtun_sys::Fd;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;

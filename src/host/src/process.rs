@@ -340,13 +340,15 @@ impl Run<'_> {
             begun.readers.into_iter().for_each(&mut *read);
             begun.legs.into_iter().for_each(&mut *serve);
             let mut fds = vec![wait_for(self.woken.as_raw_fd())];
+            let mut time = begun.time;
             if begun.is_read {
                 self.standby.follow(self.net, self.epoch);
+                time = [time, self.standby.timer()].into_iter().flatten().min();
             }
             let others = [begun.machine, begun.natives, self.standby.life()];
             fds.extend(others.map(wait_for));
             self.server.wait_for(&mut fds);
-            match sys::poll(&mut fds, begun.time) {
+            match sys::poll(&mut fds, time) {
                 Ok(_) | Err(Errno(libc::EINTR)) => {}
                 Err(e) => {
                     log::error!("the host process cannot wait: {e}");

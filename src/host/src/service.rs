@@ -396,6 +396,11 @@ impl<'n> Service<'n> {
         done.map(|done| (done, events))
     }
 
+    /// Says that many packets are taken in one go from here on, or are taken.
+    pub(crate) fn train(&mut self, begins: bool) {
+        self.found.train(begins);
+    }
+
     /// Returns the type of the messages for those who listen to ethtool(8), if there are any.
     fn monitored(&mut self) -> Option<u16> {
         let bit = 1 << (family::MONITOR - 1);

@@ -17,9 +17,13 @@ use std::time::{Duration, Instant};
 /// end of the pipe.
 pub type Starter<'s> = &'s dyn Fn(&NetDir, u64) -> Result<Option<Fd>, Errno>;
 
-/// How soon one that has ended is followed by another one. One that cannot live must not keep the
-/// processor busy.
-const PAUSE: Duration = Duration::from_secs(1);
+/// How long one has to live to be followed by another one at once.
+const LIVES: Duration = Duration::from_secs(1);
+
+/// How soon one that has not lived so long is followed by another one: at first, and at most. The
+/// time doubles with each, because one that cannot live must not keep the processor busy. It is
+/// short, because a host process that is killed meanwhile has no successor.
+pub const FOLLOWED: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(100)];
 
 /// The process that stands by for a host process.
 pub struct Standby<'s> {
@@ -27,6 +31,10 @@ pub struct Standby<'s> {
     /// The end of the pipe while it lives.
     life: Option<Fd>,
     started: Option<Instant>,
+    /// How soon after one that does not live the next is started.
+    pause: Duration,
+    /// When the next may be started, where that is not at once.
+    due: Option<Instant>,
 }
 
 impl<'s> Standby<'s> {
@@ -37,6 +45,8 @@ impl<'s> Standby<'s> {
             starter,
             life,
             started: None,
+            pause: FOLLOWED[0],
+            due: None,
         }
     }
 
@@ -48,19 +58,44 @@ impl<'s> Standby<'s> {
     /// It has ended.
     pub(crate) fn has_ended(&mut self) {
         self.life = None;
+        self.rest();
+    }
+
+    /// Says when the next may be started.
+    fn rest(&mut self) {
+        let lived = self.started.is_none_or(|at| at.elapsed() >= LIVES);
+        if lived {
+            self.pause = FOLLOWED[0];
+            return;
+        }
+        self.due = Some(Instant::now() + self.pause);
+        self.pause = (self.pause * 2).min(FOLLOWED[1]);
+    }
+
+    /// Returns how soon there is something to do, or None: not by itself.
+    pub(crate) fn timer(&self) -> Option<Duration> {
+        let due = self.due.filter(|_| self.life.is_none())?;
+        // A millisecond is the least that poll(2) waits.
+        let left = due.saturating_duration_since(Instant::now());
+        Some(left.max(Duration::from_millis(1)))
     }
 
     /// Starts one where there is none. Once begun it stays as long as the host process.
     pub(crate) fn follow(&mut self, net: &NetDir, epoch: u64) {
         let Some(starter) = self.starter else { return };
-        let rests = self.started.is_some_and(|at| at.elapsed() < PAUSE);
-        if self.life.is_some() || rests {
+        if self.life.is_some() || self.due.is_some_and(|due| Instant::now() < due) {
             return;
         }
+        self.due = None;
         self.started = Some(Instant::now());
         match starter(net, epoch) {
-            Ok(life) => self.life = life,
-            Err(e) => log::debug!("nobody stands by for the host process: {e}"),
+            Ok(Some(life)) => self.life = Some(life),
+            // Without a pipe nobody hears of anybody's end; one without descriptors tries again.
+            Ok(None) => self.due = Some(Instant::now() + LIVES),
+            Err(e) => {
+                self.due = Some(Instant::now() + LIVES);
+                log::debug!("nobody stands by for the host process: {e}");
+            }
         }
     }
 }

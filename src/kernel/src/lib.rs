@@ -11,9 +11,10 @@
 //! | [`missing`] | none: what memtun does not support, logged once for each interface |
 //!
 //! Nothing here knows of hooks, of a test's driver, or of the program's memory. A program's buffers
-//! appear as a [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`](tun::Argument),
+//! appear as a [`Source`](tun::Source), a [`Sink`](tun::Sink) or an [`Argument`],
 //! and its descriptors as a [`Local`](net::Local).
 
+mod argument;
 pub mod bpf;
 mod cause;
 pub mod link;
@@ -24,6 +25,7 @@ mod seldom;
 pub mod settings;
 pub mod tun;
 
+pub use argument::Argument;
 pub use cause::Cause;
 pub use net::NetDir;
 pub use policy::{Fault, Operation, Permission};

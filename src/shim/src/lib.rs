@@ -99,6 +99,7 @@ extern "C" fn load() {
             config::init(behind.own);
             environment::init(hooks::open::is_in_force);
             net::attend();
+            inet::known::attend();
             adopt::adopt_inherited();
             hooks::stream::stand_in();
             Ok(())

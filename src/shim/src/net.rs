@@ -7,7 +7,7 @@ use memtun_kernel::net::{self as netdir, temporary, Create, Join, NetDir};
 use memtun_kernel::settings::Host as Setting;
 use memtun_sys as sys;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
 
 /// The net that this process is in; null until the process has used it.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
@@ -140,11 +140,8 @@ pub fn for_driver() -> Result<NetDir, Error> {
 
 /// The net if it is there already, because somebody asks for an interface.
 pub fn existing() -> Option<&'static NetDir> {
-    if let Some(net) = current() {
-        return Some(net);
-    }
-    match join_with(config::get()?, Create::Never) {
-        Ok(net) => keep(net).ok(),
+    match look() {
+        Ok(net) => net,
         Err(e) => {
             static SAID: AtomicBool = AtomicBool::new(false);
             let is_refused = matches!(e.errno().0, libc::EPERM | libc::ENOTDIR | libc::EUCLEAN);
@@ -156,10 +153,64 @@ pub fn existing() -> Option<&'static NetDir> {
     }
 }
 
-/// Called when the library was loaded: a process of a private net keeps the net in being from the
-/// beginning.
+/// Does the same, and tells a net that is not there, `None`, from one that cannot be looked at.
+///
+/// # Errors
+///
+/// What joining the net fails with. ENOENT says that it was there when the program was started, or
+/// that the program has another root directory since, in which nobody can tell.
+pub fn look() -> Result<Option<&'static NetDir>, Error> {
+    if let Some(net) = current() {
+        return Ok(Some(net));
+    }
+    let Some(config) = config::get() else {
+        return Ok(None);
+    };
+    let shown = || config.net.escape_ascii();
+    match join_with(config, Create::Never) {
+        Ok(net) => keep(net)
+            .map(Some)
+            .map_err(|e| Error::new(e.0, format!("net {}: no memory to keep it", shown()))),
+        Err(e) if e.errno() != Errno(libc::ENOENT) => Err(e),
+        Err(_) if !is_hidden(config) => Ok(None),
+        Err(e) => Err(Error::new(
+            e.errno().0,
+            format!(
+                "net {}: it was removed, or another root directory or file system hides it",
+                shown()
+            ),
+        )),
+    }
+}
+
+/// The root directory in which an isolated program was started that had no net then: device and
+/// inode, 0 where nobody has looked.
+static ROOT: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+
+fn root() -> Option<[u64; 2]> {
+    let st = sys::fstatat(libc::AT_FDCWD, c"/", 0).ok()?;
+    Some([st.st_dev, st.st_ino])
+}
+
+/// Is a net of which nothing is seen one that was there, or one that may be there unseen?
+fn is_hidden(config: &Config) -> bool {
+    let was = [0, 1].map(|at| ROOT[at].load(Relaxed));
+    config.place.is_some() || was[1] != 0 && root() != Some(was)
+}
+
+/// Called when the library was loaded. A process of a private net keeps the net in being from the
+/// beginning. An isolated one joins its net while it can: that it shuts itself in later, or uses up
+/// its descriptors, must not lead it to the machine's network.
 pub fn attend() {
-    if config::get().is_some_and(|c| !c.chosen && netdir::seems_private(&c.net)) {
+    let Some(config) = config::get().filter(|config| !config.chosen) else {
+        return;
+    };
+    if config.host == Setting::Isolated {
+        if matches!(look(), Ok(None)) {
+            let places = ROOT.iter().zip(root().unwrap_or_default());
+            places.for_each(|(place, word)| place.store(word, Relaxed));
+        }
+    } else if netdir::seems_private(&config.net) {
         existing();
     }
 }

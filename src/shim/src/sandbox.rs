@@ -82,6 +82,17 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Sockets, libc::SYS_getsockopt, COOKIE),
     (Extra::Sockets, libc::SYS_getsockname, [3, 0, 0]),
     (Extra::Sockets, libc::SYS_getpeername, [3, 0, 0]),
+    (Extra::Names, libc::SYS_getsockname, [3, 0, 0]),
+    (Extra::Probe, libc::SYS_rt_sigprocmask, [0x7fff, 4096, 0]),
+    (
+        Extra::Options,
+        libc::SYS_setsockopt,
+        [3, libc::SOL_SOCKET as u64, 0],
+    ),
+    (Extra::Files, libc::SYS_close, [3, 0, 0]),
+    (Extra::Host, libc::SYS_close, [3, 0, 0]),
+    (Extra::Host, libc::SYS_fstat, [3, 0, 0]),
+    (Extra::Host, libc::SYS_bind, [3, 0, 0]),
     (Extra::Sockets, libc::SYS_recvmsg, [3, 0, 0]),
     (Extra::Sockets, libc::SYS_sendmsg, [3, 0, 0]),
     (Extra::Sockets, libc::SYS_bind, [3, 0, 0]),
@@ -94,6 +105,9 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Privilege, libc::SYS_capget, [0; 3]),
     (Extra::Privilege, libc::SYS_capset, [0; 3]),
     (Extra::Privilege, libc::SYS_rt_sigprocmask, [2, 0, 0]),
+    (Extra::Spawn, libc::SYS_rt_sigprocmask, [2, 0, 0]),
+    (Extra::Signals, libc::SYS_rt_sigprocmask, [0, 0, 0]),
+    (Extra::Signals, libc::SYS_rt_sigprocmask, [1, 0, 0]),
     (Extra::Spawn, libc::SYS_prlimit64, [0; 3]),
     (
         Extra::Keep,
@@ -146,6 +160,12 @@ pub fn enter<T: PartialEq + From<i8>>(
     }
     // The same holds for what is looked at once.
     let _ = crate::view::works_there();
+    if crate::net::current().is_some() {
+        table::prepare();
+        if forbidden & Extra::Probe as u32 != 0 {
+            crate::watch::guard();
+        }
+    }
     // The calls are given up before the filter is in force, because other threads are in the same
     // sandbox at the same moment.
     let before = quiet::forbid(forbidden);

@@ -230,6 +230,11 @@ pub fn is_ours(fd: i32) -> bool {
     word(fd) != 0
 }
 
+/// Called before the program forbids itself system calls: what the first sockets need is mapped.
+pub fn prepare() {
+    let _ = make_place(0);
+}
+
 /// Enters a netlink socket under a descriptor. A vfork child may do so, because its parent asks the
 /// kernel before it believes this.
 ///

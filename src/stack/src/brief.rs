@@ -5,10 +5,10 @@
 use crate::address::Address;
 use crate::link::{features_of, DECLARED, HEADER};
 use crate::state::each_message;
-use crate::wire::{u16_at, u32_at, Attributes, Message};
+use crate::wire::{family_of, network, u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
 use memtun_kernel::net::NetDir;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
 /// Length in bytes of the longest link-layer address (MAX_ADDR_LEN).
 pub const LONGEST_ADDRESS: usize = 32;
@@ -137,6 +137,35 @@ pub fn each_address(net: &NetDir, mut each: impl FnMut(&Address) -> bool) -> Res
             || Address::read(message).is_none_or(|address| each(&address))
     })
     .map(drop)
+}
+
+/// May a route lead to an address, out of an interface of the net's own? Rules, tables and metrics
+/// count for nothing, so that the answer is yes too often rather than too seldom.
+///
+/// # Errors
+///
+/// The same as [`each_message`].
+pub fn may_lead(net: &NetDir, to: IpAddr) -> Result<bool, Errno> {
+    /// Length in bytes of struct rtmsg.
+    const HEADER: usize = 12;
+    let mut leads = false;
+    each_message(net, |message| {
+        let body = message.body;
+        if message.kind != libc::RTM_NEWROUTE || body.first() != Some(&family_of(to)) {
+            return true;
+        }
+        let attributes = Attributes::behind(body, HEADER);
+        let length = body.get(1).copied().unwrap_or(0);
+        let covers = match attributes.get(libc::RTA_DST).and_then(|it| it.ip()) {
+            Some(destination) => network(to, length) == destination,
+            None => length == 0,
+        };
+        let out = attributes.get(libc::RTA_OIF).and_then(|it| it.u32());
+        // One of several next hops may be in it, or an object's.
+        leads |= covers && out.is_none_or(|index| net.knows_index(index));
+        !leads
+    })?;
+    Ok(leads)
 }
 
 /// Is this IPv4 address of the machine's hidden, because a program of the net has deleted it?

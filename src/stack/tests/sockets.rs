@@ -3,6 +3,7 @@
 use memtun_abi::Errno;
 use memtun_kernel::net::{Create, Join, NetDir};
 use memtun_shm::layout::{Rows, FLOW_WORDS, SOCKET_WORDS};
+use memtun_stack::sockets::pushing::Pushing;
 use memtun_stack::sockets::question::{
     PacketQuestion, Path, SocketAnswer, SocketQuestion, Wire, ANSWER, QUESTION,
 };
@@ -173,12 +174,21 @@ fn a_row_in_which_its_writer_died_is_absent() {
     row::write(words, &flow.to_words());
     assert_eq!(table.flow(alias), Some(flow));
     // What the program sets beside it changes nothing of it, and is not changed with it.
-    assert_eq!(table.no_delay(alias), None);
-    table.say_no_delay(alias, true);
+    let no_delay = || table.pushing(alias)?.no_delay;
+    let say = |value| {
+        table.say_pushing(alias, |said| Pushing {
+            no_delay: Some(value),
+            ..said
+        });
+    };
+    assert_eq!(table.pushing(alias), None);
+    say(true);
     row::write(words, &flow.to_words());
-    assert_eq!(table.no_delay(alias), Some(true));
-    table.say_no_delay(alias, false);
-    assert_eq!(table.no_delay(alias), Some(false));
+    assert_eq!(no_delay(), Some(true));
+    table.say_pushing(alias, |said| said.cork(true, 5));
+    say(false);
+    assert_eq!(no_delay(), Some(false));
+    assert_eq!(table.pushing(alias).map(|said| said.corked), Some(true));
     assert_eq!(table.flow(alias), Some(flow));
 }
 

@@ -145,17 +145,21 @@ pub fn peer_name(fd: i32) -> Result<SocketAddr, Errno> {
 ///
 /// What getsockopt(2) fails with, ENOPROTOOPT where the kernel does not tell.
 pub fn segments_received(fd: i32) -> Result<u32, Errno> {
-    tcp_info::<{ 140 / 4 }>(fd)
+    tcp_words::<{ 144 / 4 }>(fd).map(|words| words[140 / 4])
 }
 
-/// Returns the number of segments with data that a socket of TCP has sent (`tcpi_data_segs_out` of
-/// `struct tcp_info`).
+/// Returns how many bytes a program has written to a socket of TCP: those that were sent and those
+/// that were not (`tcpi_bytes_sent`, `tcpi_bytes_retrans` and `tcpi_notsent_bytes` of `struct
+/// tcp_info`).
 ///
 /// # Errors
 ///
 /// What getsockopt(2) fails with, ENOPROTOOPT where the kernel does not tell.
-pub fn segments_sent(fd: i32) -> Result<u32, Errno> {
-    tcp_info::<{ 156 / 4 }>(fd)
+pub fn bytes_written(fd: i32) -> Result<u64, Errno> {
+    let words = tcp_words::<{ 216 / 4 }>(fd)?;
+    let long = |at: usize| u64::from(words[at / 4]) | u64::from(words[at / 4 + 1]) << 32;
+    let sent = long(200).wrapping_sub(long(208));
+    Ok(sent.wrapping_add(words[144 / 4].into()))
 }
 
 /// Returns how many bytes of options of IPv4 stand on a socket (IP_OPTIONS), which are stored in
@@ -179,11 +183,9 @@ pub fn ip_options(fd: i32, room: &mut [u8; 40]) -> Result<usize, Errno> {
     Ok((length as usize).min(room.len()))
 }
 
-/// Returns the word at this place of TCP_INFO.
-fn tcp_info<const AT: usize>(fd: i32) -> Result<u32, Errno> {
-    /// More words than are asked for.
-    const WORDS: usize = 48;
-    let (mut words, mut length) = ([0u32; WORDS], ((AT + 1) * 4) as u32);
+/// Returns so many words of TCP_INFO.
+fn tcp_words<const WORDS: usize>(fd: i32) -> Result<[u32; WORDS], Errno> {
+    let (mut words, mut length) = ([0u32; WORDS], (WORDS * 4) as u32);
     let args = [
         fd as usize,
         libc::IPPROTO_TCP as usize,
@@ -192,12 +194,11 @@ fn tcp_info<const AT: usize>(fd: i32) -> Result<u32, Errno> {
         &raw mut length as usize,
         0,
     ];
-    const { assert!(AT < WORDS) };
-    // SAFETY: the kernel stores at most the length that stands there, which is not more than that
-    // of the words; both are locals of this function.
+    // SAFETY: the kernel stores at most the length that stands there, which is that of the words;
+    // both are locals of this function.
     check(unsafe { syscall(libc::SYS_getsockopt, args) })?;
-    match length as usize >= (AT + 1) * 4 {
-        true => Ok(words[AT]),
+    match length as usize >= WORDS * 4 {
+        true => Ok(words),
         false => Err(Errno(libc::ENOPROTOOPT)),
     }
 }

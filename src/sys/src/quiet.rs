@@ -55,12 +55,23 @@ pub enum Extra {
     /// process. Without it such a program sees the host process as its child.
     Keep = 1 << 15,
     /// Asking the kernel about the program's own sockets, and receiving and sending with recvmsg(2)
-    /// and sendmsg(2) in place of other calls. Without it ordinary sockets are the machine's.
+    /// and sendmsg(2) in place of other calls. Without it ordinary sockets are the machine's; in an
+    /// isolated net they reach nothing.
     Sockets = 1 << 16,
+    /// getsockname(2) alone. Without it no socket is known to be one of the loopback's.
+    Names = 1 << 17,
+    /// rt_sigprocmask(2) as a look whether memory can be read. Without it a bad pointer is found by
+    /// touching what it leads to, for which the signals are watched from then on.
+    Probe = 1 << 18,
+    /// setsockopt(2) on ordinary sockets. Without it they keep what the program has set.
+    Options = 1 << 19,
+    /// rt_sigprocmask(2) around the lock of a queue. Without it a handler of the program's may run
+    /// while the lock is held.
+    Signals = 1 << 20,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 17) - 1;
+pub const EVERYTHING: u32 = (1 << 21) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -264,6 +264,7 @@ impl Connection {
             blocks: &blocks[..count],
         };
         self.sender.on_ack(&ack, now);
+        self.sender.heard();
         let oldest = self.sender.oldest();
         if oldest != self.unacknowledged || !self.sender.waits() {
             (self.unacknowledged, self.progress) = (oldest, now);
@@ -280,6 +281,8 @@ impl Connection {
         let (from, size) = (segment.sequence, segment.payload.len() as u32);
         let to = from.wrapping_add(size);
         let (expected, edge) = (self.expected(), self.wire.told);
+        // With the end, if that is known.
+        let mut end = to;
         if self.has_heard_all() {
             self.answers.came_again(from, to, now);
             return;
@@ -288,12 +291,16 @@ impl Connection {
             let fits = !before(edge, to) || self.takes_beyond(from, to);
             if !before(to, expected) && fits {
                 self.end_at = Some(to);
+                end = to.wrapping_add(1);
             }
             if self.end_at != Some(expected) {
                 self.answers.owe(now);
             }
         }
         if size == 0 {
+            if end != to && before(expected, from) {
+                self.answers.came_ahead(from, end, now);
+            }
             return self.finish(now, emit);
         }
         if !before(expected, to) {
@@ -303,7 +310,7 @@ impl Connection {
         } else if before(expected, from) {
             if self.answers.admits(from, to) {
                 self.tell(0, (from, segment.payload), now, emit);
-                self.answers.came_ahead(from, to, now);
+                self.answers.came_ahead(from, end, now);
             } else {
                 self.answers.owe(now);
             }

@@ -15,7 +15,7 @@ use crate::fastopen::{FastOpen, Place, Verdict};
 use crate::keepalive::Keepalive;
 use crate::offer::Offer;
 use crate::segment::{build, is_host, Plain, ACK, FIN, RST, SYN};
-use crate::sender::Sender;
+use crate::sender::{Hold, Sender};
 use crate::stamps::Stamps;
 use crate::wait::Wait;
 use crate::wire::Wire;
@@ -512,6 +512,21 @@ impl Connection {
     /// Sends what is shorter than a segment although something is on its way (TCP_NODELAY).
     pub fn set_no_delay(&mut self, no_delay: bool) {
         self.sender.set_no_delay(no_delay);
+    }
+
+    /// The program holds back what it has written last (TCP_CORK, MSG_MORE), or nothing.
+    pub fn hold(&mut self, hold: Option<Hold>) {
+        self.sender.hold(hold);
+    }
+
+    /// A record ends so many bytes before the last that was written (MSG_EOR).
+    pub fn end_record(&mut self, behind: u32) {
+        self.sender.end_record(behind);
+    }
+
+    /// What is written leaves although the program holds it back.
+    pub fn push(&mut self) {
+        self.sender.push();
     }
 
     /// Hop limit, and type of service or traffic class, of what is sent from now on.

@@ -27,6 +27,9 @@ const NOW: Instant = Instant::from_micros_const(10_000_000);
 static SPARE: Mutex<Vec<Socket<'static>>> = Mutex::new(Vec::new());
 /// Number of them at most.
 const SPARES: usize = 8;
+/// Number of them at most where all are of connections that never opened, whose buffers nobody has
+/// touched: a flood of SYNs takes and leaves as many in one go.
+const UNTOUCHED: usize = 64;
 
 /// One connection's smoltcp.
 pub(crate) struct Engine {
@@ -53,9 +56,13 @@ impl Drop for Engine {
     fn drop(&mut self) {
         let smoltcp::socket::Socket::Tcp(mut socket) = self.sockets.remove(self.handle);
         // It is closed, and forgets the rest with its next connect or listen.
+        let most = match socket.state() {
+            State::Listen | State::SynSent | State::SynReceived => UNTOUCHED,
+            _ => SPARES,
+        };
         socket.abort();
         let mut spare = spare();
-        if spare.len() < SPARES {
+        if spare.len() < most {
             spare.push(socket);
         }
     }

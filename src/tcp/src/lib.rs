@@ -45,9 +45,6 @@
 //! - A segment is never longer than the path takes, whatever the tunnel could cut by itself.
 //! - PSH ends what is written so far, not each write, and what a device would cut from one piece;
 //!   such a piece is as long as Linux's, but begins where the last one ended, not with a write.
-//!   MSG_EOR keeps nothing apart.
-//! - What is held back by TCP_CORK and MSG_MORE waits in the program's own socket, whole segments
-//!   too, for at most 200 ms.
 //! - A program can write more before it blocks, because two buffers lie in the way.
 //! - Congestion is CUBIC's, or BBR's where the machine, or the net, is set to that; what else a net
 //!   is set to, and TCP_CONGESTION of a socket, is CUBIC, too. CUBIC ends slow start by the delay,
@@ -62,8 +59,8 @@
 //! - Challenges are limited for each connection (net.ipv4.tcp_invalid_ratelimit), not for the host.
 //! - An error by ICMP is believed whatever sequence number it quotes.
 //! - FIN_WAIT2 ends by itself only where the caller says so.
-//! - TCP_INFO knows no rates; SIOCOUTQ, SO_MEMINFO and timestamps of
-//!   what was sent (SO_TIMESTAMPING, MSG_ZEROCOPY) are those of the program's own socket.
+//! - TCP_INFO knows no rates; SO_MEMINFO and timestamps of what was sent (SO_TIMESTAMPING,
+//!   MSG_ZEROCOPY) are those of the program's own socket.
 
 #![forbid(unsafe_code)]
 
@@ -93,6 +90,7 @@ pub use fastopen::FastOpen;
 pub use info::INFO;
 pub use offer::Offer;
 pub use segment::{reset_for, Segment};
+pub use sender::Hold;
 pub use wait::{Verdict, Wait};
 
 /// What is done with each packet that leaves.

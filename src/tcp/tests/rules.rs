@@ -235,11 +235,11 @@ fn an_end_before_its_data_is_remembered() {
     data.extend(b"0123456789");
     data[3] += 10;
     seal(&mut data);
-    given(&mut connection, &data, now);
+    let answers = given(&mut connection, &data, now);
     let mut bytes = [0; 20];
     assert_eq!(connection.read(&mut bytes), 10);
     assert!(connection.is_read());
-    assert_eq!(shown(&polled(&mut connection, now)), [(next, 5012, ACK, 0)]);
+    assert_eq!(shown(&answers), [(next, 5012, ACK, 0)]);
 }
 
 /// The checksums of a packet that was changed.
@@ -277,6 +277,24 @@ fn a_smaller_path_cuts_what_is_sent() {
     assert_eq!(cut[0], (next, 5001, ACK, 960));
     assert_eq!(cut[1].0, next.wrapping_add(960));
     assert!(packets.iter().all(|packet| packet.len() <= 1000));
+}
+
+#[test]
+fn what_is_cut_is_cut_as_one_piece() {
+    let (mut connection, next, now) = opened();
+    given(&mut connection, &packet(5001, next, ACK, &[]), now);
+    given(&mut connection, &told(5001, next, ACK, 64_000, &[]), now);
+    connection.write(&[1; 2920]);
+    assert_eq!(polled(&mut connection, now).len(), 2);
+    connection.set_mtu(1200);
+    let sizes = |packets: &[Vec<u8>]| -> Vec<usize> {
+        let all = shown(packets);
+        all.iter().map(|it| it.3).collect()
+    };
+    assert_eq!(sizes(&polled(&mut connection, now)), [1160, 1160, 600]);
+    // Nobody asks for the tail of what was just sent again.
+    let early = now + MILLI * 199;
+    assert_eq!(polled(&mut connection, early).len(), 0);
 }
 
 /// What one of the usual scale is.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use common::{given, here, polled, settings, shown, there, told, MILLI};
 use memtun_tcp::segment::{ACK, FIN, PSH, SYN};
-use memtun_tcp::{Connection, Segment, Settings};
+use memtun_tcp::{Connection, Hold, Segment, Settings};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// A segment's bytes, and the time of a round trip.
@@ -412,4 +412,53 @@ fn what_is_sent_again_is_counted() {
         told(&played),
         (again as u32, (5 + again) * size, again * size)
     );
+}
+
+#[test]
+fn what_is_held_back_leaves_when_it_is_let_go() {
+    let corked = |bytes| Hold {
+        bytes,
+        corked: true,
+        more: false,
+    };
+    let more = |bytes| Hold {
+        bytes,
+        corked: false,
+        more: true,
+    };
+    let mut played = Played::new(true);
+    // What was written before the cork leaves, and of what is corked the whole segments.
+    played.connection.write(&[7; 40 + 10]);
+    played.connection.hold(Some(corked(10)));
+    assert_eq!(played.left(), [(0, ACK, 40)]);
+    played.now += TRIP;
+    played.says(40, &[]);
+    assert_eq!(played.left(), []);
+    played.connection.write(&[7; SIZE as usize]);
+    played.connection.hold(Some(corked(10 + SIZE)));
+    assert_eq!(played.left(), [(40, ACK, SIZE as usize)]);
+    played.says(40 + SIZE, &[]);
+    assert_eq!(played.left(), []);
+    played.connection.push();
+    assert_eq!(played.left(), [(40 + SIZE as i32, ACK | PSH, 10)]);
+    played.says(50 + SIZE, &[]);
+    // MSG_MORE holds back until something comes, and does not push.
+    played.connection.write(&[7; 20]);
+    played.connection.hold(Some(more(20)));
+    assert_eq!(played.left(), []);
+    played.says(50 + SIZE, &[]);
+    assert_eq!(played.left(), [(50 + SIZE as i32, ACK, 20)]);
+    played.says(70 + SIZE, &[]);
+    // A timer lets go what nobody does, and the end takes it along.
+    played.connection.write(&[7; 30]);
+    played.connection.hold(Some(corked(30)));
+    assert_eq!(played.left(), []);
+    let waited = played.waits();
+    assert!(waited >= 200 * MILLI, "{waited:?}");
+    assert_eq!(played.left(), [(70 + SIZE as i32, ACK | PSH, 30)]);
+    played.says(100 + SIZE, &[]);
+    played.connection.write(&[7; 30]);
+    played.connection.hold(Some(corked(30)));
+    played.connection.close();
+    assert_eq!(played.left(), [(100 + SIZE as i32, ACK | PSH | FIN, 30)]);
 }

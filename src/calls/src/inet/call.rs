@@ -1,6 +1,7 @@
 //! A socket of AF_INET or AF_INET6 as a back end has it, and the questions about it.
 #![forbid(unsafe_code)]
 
+use super::name::{is_any, is_loopback};
 use crate::host::{self, Host};
 use crate::socket::Joining;
 use memtun_abi::Errno;
@@ -10,11 +11,15 @@ use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion, ANSWER}
 use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{flag, Entry, Protocol, Table};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// IP_BIND_ADDRESS_NO_PORT of linux/in.h.
 pub(super) const IP_BIND_ADDRESS_NO_PORT: i32 = 24;
 /// SO_BINDTOIFINDEX of asm-generic/socket.h.
 const SO_BINDTOIFINDEX: i32 = 62;
+/// Was it said that a socket is not carried?
+static SAID: AtomicBool = AtomicBool::new(false);
 /// Hop limit of a socket for which none was set.
 const USUAL_HOPS: i32 = 64;
 
@@ -62,12 +67,12 @@ pub trait Native {
     ///
     /// What getsockopt(2) fails with.
     fn segments_received(&self) -> Result<u32, Errno>;
-    /// Returns how many segments with data it has sent, as a socket of TCP.
+    /// Returns how many bytes the program has written to it, as a socket of TCP.
     ///
     /// # Errors
     ///
     /// What getsockopt(2) fails with, and ENOPROTOOPT.
-    fn segments_sent(&self) -> Result<u32, Errno>;
+    fn bytes_written(&self) -> Result<u64, Errno>;
     /// Returns how many bytes of options of IPv4 the program has set, which are stored in `room`.
     ///
     /// # Errors
@@ -150,6 +155,32 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }),
             Ok(_) => None,
         })
+    }
+
+    /// Says what becomes of sending to a name on a socket that the net does not carry, as
+    /// [`Inet::told_kind`] has told: Ok leaves it to the machine.
+    ///
+    /// # Errors
+    ///
+    /// ENETUNREACH where the program has no other network than the net, and what asking the
+    /// machine's kernel about the socket fails with.
+    pub fn uncarried(&self, name: &SocketAddr) -> Result<(), Errno> {
+        let stays = is_loopback(name) || is_any(name);
+        if stays || !self.host.is_isolated() {
+            return Ok(());
+        }
+        match self.socket.option(libc::SOL_SOCKET, libc::SO_DOMAIN)? {
+            libc::AF_INET | libc::AF_INET6 => {
+                if !SAID.swap(true, Relaxed) {
+                    log::warn!(
+                        "a socket that is neither of TCP nor of UDP, or bound to an interface of the machine, reaches \
+                         nothing in an isolated net"
+                    );
+                }
+                Err(Errno(libc::ENETUNREACH))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Returns what the net knows of the socket.

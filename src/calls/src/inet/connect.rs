@@ -80,7 +80,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             return Ok(Step::Machine);
         }
         let Some(kind) = self.told_kind()? else {
-            return Ok(Step::Machine);
+            return self.uncarried(&name).map(|()| Step::Machine);
         };
         if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {
             return Ok(Step::Machine);
@@ -91,7 +91,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if self.hears_only_v6(kind) && name.ip().to_canonical().is_ipv4() {
             return Err(Errno(libc::ENETUNREACH));
         }
-        if kind.protocol == Protocol::Tcp && !self.is_closed() {
+        if kind.protocol == Protocol::Tcp && self.state()? != CLOSED {
             // It connects or is connected, and the machine's kernel says so.
             return Ok(Step::Machine);
         }
@@ -109,6 +109,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 SocketAnswer::Local(bind, to) => (bind, to),
                 SocketAnswer::Carried(bind, to) => {
                     self.bound_what_waits(kind);
+                    if kind.protocol == Protocol::Tcp {
+                        self.cork_flow(to.ip());
+                    }
                     (bind, to)
                 }
                 _ => return Ok(Step::Machine),
@@ -148,9 +151,14 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
 
     /// Is it neither connected nor about to be, as a socket of TCP?
     pub fn is_closed(&self) -> bool {
-        // The first byte of struct tcp_info is the state.
-        let info = self.socket.option(libc::IPPROTO_TCP, libc::TCP_INFO);
-        info.is_ok_and(|info| info.to_ne_bytes()[0] == CLOSED)
+        self.state() == Ok(CLOSED)
+    }
+
+    /// Returns the state of a socket of TCP.
+    fn state(&self) -> Result<u8, Errno> {
+        // It is the first byte of struct tcp_info.
+        let info = self.socket.option(libc::IPPROTO_TCP, libc::TCP_INFO)?;
+        Ok(info.to_ne_bytes()[0])
     }
 
     /// Returns a native name at which the machine refuses connections.

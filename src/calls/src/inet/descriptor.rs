@@ -29,8 +29,8 @@ impl Native for BorrowedFd<'_> {
     fn segments_received(&self) -> Result<u32, Errno> {
         inet::segments_received(self.as_raw_fd())
     }
-    fn segments_sent(&self) -> Result<u32, Errno> {
-        inet::segments_sent(self.as_raw_fd())
+    fn bytes_written(&self) -> Result<u64, Errno> {
+        inet::bytes_written(self.as_raw_fd())
     }
     fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
         inet::ip_options(self.as_raw_fd(), room)

@@ -183,6 +183,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
                 _ => Accepted::Foreign,
             },
+            // Such a program hears nothing of the machine's networks.
+            None if self.host.is_isolated() && own().is_none_or(|own| !is_loopback(&own)) => {
+                Accepted::Foreign
+            }
             None => {
                 let own = own().and_then(|own| native_v4(own.ip()));
                 match own.and_then(|own| self.table.what(own)) {

@@ -58,13 +58,13 @@ pub fn is_noted(level: i32, option: i32) -> bool {
 pub fn is_translated(level: i32, option: i32) -> bool {
     matches!(
         (level, option),
-        (libc::SOL_SOCKET, libc::SO_ERROR)
-            | (libc::SOL_SOCKET, libc::SO_SNDBUF | libc::SO_PEERNAME)
-            | (
-                libc::IPPROTO_TCP,
-                libc::TCP_MAXSEG | TCP_NOTSENT_LOWAT | libc::TCP_WINDOW_CLAMP
-            )
-            | (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
+        (
+            libc::SOL_SOCKET,
+            libc::SO_ERROR | libc::SO_SNDBUF | libc::SO_PEERNAME
+        ) | (
+            libc::IPPROTO_TCP,
+            libc::TCP_MAXSEG | TCP_NOTSENT_LOWAT | libc::TCP_CORK | libc::TCP_WINDOW_CLAMP
+        ) | (libc::IPPROTO_IPV6, libc::IPV6_V6ONLY)
             | (libc::IPPROTO_IP, libc::IP_MTU)
             | (libc::IPPROTO_IPV6, libc::IPV6_MTU | IPV6_PATHMTU)
     )
@@ -154,6 +154,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 // segment has.
                 (mss != 0).then_some(native.saturating_add(TIMESTAMPS).min(mss.into()))
             }
+            (libc::IPPROTO_TCP, libc::TCP_CORK) => self.is_corked().map(i32::from),
             (libc::IPPROTO_TCP, TCP_NOTSENT_LOWAT) => (native == UNSENT).then_some(0),
             (libc::IPPROTO_IP, libc::IP_MTU) | (libc::IPPROTO_IPV6, libc::IPV6_MTU) => {
                 self.path_mtu(kind)

@@ -6,6 +6,7 @@ use crate::options::NetArgs;
 use clap::Args;
 use memtun::launch::settings;
 use memtun::Errno;
+use memtun_host::standby::FOLLOWED;
 use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{is_answering, is_stopped, stopped, Command as Starter};
 use memtun_sys::{self as sys, Fd};
@@ -21,10 +22,6 @@ const OWN: &str = "/proc/self/exe";
 
 /// How often it is looked whether the host process is stopped. One that is found so twice is.
 const LOOK: Duration = Duration::from_secs(1);
-
-/// How long to wait before a host process is started after one that did not live: at first, and at
-/// most. The time doubles with each that lived for less than [`LOOK`].
-const FOLLOWED: [Duration; 2] = [Duration::from_millis(1), Duration::from_secs(1)];
 
 /// Wait until the host process of a net is killed, and start another one
 #[derive(Args)]
@@ -104,6 +101,7 @@ pub fn stand_by(args: &StandByArgs) -> Outcome {
         if !follows || dir.is_gone() {
             break;
         }
+        // One that cannot live must not keep the processor busy.
         if began.elapsed() < LOOK {
             std::thread::sleep(pause);
             pause = (pause * 2).min(FOLLOWED[1]);

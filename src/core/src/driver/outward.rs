@@ -100,6 +100,7 @@ impl Transmits for Sender<'_> {
             interface: &link.state,
             queues: &link.queues,
         };
+        let _quiet = memtun_sys::hold_signals();
         let Err(refusal) = way.send(frame, None, Wait::Never) else {
             return Ok(());
         };

@@ -20,29 +20,55 @@ pub struct Found {
     /// [`changes`](memtun_shm::layout::NetState::changes) of the net before they were looked for;
     /// None while they have to be.
     changes: Option<u32>,
+    /// Have they been looked at in the train that is taken now?
+    train: Train,
+}
+
+/// Many packets that are taken in one go. They meet one state of the interfaces: to look whether
+/// each program still lives costs more than all else that is done for a packet.
+#[derive(Default, Clone, Copy, PartialEq, Eq)]
+enum Train {
+    #[default]
+    None,
+    /// Nobody has looked yet.
+    Begun,
+    /// Those that were found are alive.
+    Looked,
 }
 
 impl Found {
+    /// Says that many packets are taken in one go from here on, or are taken.
+    pub fn train(&mut self, begins: bool) {
+        self.train = match begins {
+            true => Train::Begun,
+            false => Train::None,
+        };
+    }
+
     /// Looks for the interfaces, unless they have been found and nobody has told of a change.
     fn look(&mut self, net: &NetDir) -> Result<(), Errno> {
         let changes = Some(net.changes.load(SeqCst));
         // A program that was killed has told nobody.
+        let alive = |it: &Mapped<InterfaceState>| net.is_alive(it, &NoTunnels);
         let are_here = self.changes == changes
-            && self
-                .interfaces
-                .iter()
-                .all(|it| net.is_alive(it, &NoTunnels));
+            && (self.train == Train::Looked || self.interfaces.iter().all(alive));
         if !are_here || Some(net.changes.load(SeqCst)) != changes {
             self.changes = None;
             self.interfaces = link::of_net(net, &NoTunnels)?;
             self.changes = changes;
+        }
+        if self.train == Train::Begun {
+            self.train = Train::Looked;
         }
         Ok(())
     }
 
     /// Says that the interfaces have to be looked for again.
     pub fn forget(&mut self) {
-        *self = Found::default();
+        *self = Found {
+            train: self.train,
+            ..Found::default()
+        };
     }
 }
 

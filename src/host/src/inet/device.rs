@@ -105,6 +105,7 @@ impl Reading {
         let mut place = place.unwrap_or_else(PoisonError::into_inner);
         let Place { cursor, packet } = &mut *place;
         let log = self.interface.log();
+        all.service.train(true);
         for _ in 0..most {
             if self.is_over() {
                 break;
@@ -122,6 +123,7 @@ impl Reading {
         if settled.is_err() {
             log::error!("packets found a mistake in memtun");
         }
+        all.service.train(false);
     }
 
     /// Takes one packet. One that finds a mistake here is lost, and nothing more.

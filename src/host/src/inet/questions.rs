@@ -123,9 +123,14 @@ impl All<'_> {
     /// What TCP_INFO says of the connection that a question is about.
     pub(super) fn info(&mut self, payload: &[u8]) -> Option<Vec<u8>> {
         let peer = SocketQuestion::of_bytes(payload)?.name?;
-        let ends = &mut self.inet.ends;
-        let flow = ends.sockets.flow_of_leg(peer)?;
-        ends.tcp.info(&flow)
+        let (mut out, ends) = self.parts();
+        let Ends { sockets, tcp, .. } = ends;
+        let flow = sockets.flow_of_leg(peer)?;
+        tcp.look(sockets, &flow);
+        tcp.flush(sockets, &mut out);
+        let info = tcp.info(&flow);
+        self.settle();
+        info
     }
 
     fn path(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {

@@ -7,9 +7,8 @@ use crate::net::{Local, NetDir};
 use crate::request::{self, Answer, Need, Request};
 use crate::shm::layout::InterfaceState;
 use crate::shm::{load_name, Mapped};
-use crate::tun::Argument;
 use crate::uapi::*;
-use crate::{missing, Errno, Name};
+use crate::{missing, Argument, Errno, Name};
 use std::sync::atomic::Ordering::Relaxed;
 
 impl NetDir {

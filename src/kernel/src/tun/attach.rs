@@ -1,7 +1,6 @@
 //! Carries out TUNSETIFF: finds or makes the interface (`tun_set_iff`, `tun_attach`).
 #![forbid(unsafe_code)]
 
-use super::argument::Argument;
 use super::Tunnel;
 use crate::link::Link;
 use crate::net::{Local, NetDir, Refused};
@@ -11,7 +10,7 @@ use crate::shm::lock::Patience;
 use crate::shm::{load_name, store_name, Mapped};
 use crate::tun::bell;
 use crate::uapi::*;
-use crate::{sys, Errno, Name, Permission};
+use crate::{sys, Argument, Errno, Name, Permission};
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 

@@ -1,7 +1,6 @@
 //! The requests that a tun descriptor answers (`__tun_chr_ioctl`).
 #![forbid(unsafe_code)]
 
-use super::argument::Argument;
 use super::attach::AttachOptions;
 use super::{filter, Tunnel};
 use crate::link::ioctl::{get_hardware_address, set_hardware_address};
@@ -12,7 +11,7 @@ use crate::request::{self, Answer, Need, On, Request};
 use crate::shm::layout::Attachment;
 use crate::sys::{self, Fd};
 use crate::uapi::*;
-use crate::{missing, Errno, Operation, Permission};
+use crate::{missing, Argument, Errno, Operation, Permission};
 use std::ffi::CStr;
 use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;

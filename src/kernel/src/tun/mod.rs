@@ -1,7 +1,6 @@
 //! The program's side of a tunnel: one open file description of a special device (`struct
 //! tun_file`).
 
-mod argument;
 mod attach;
 pub mod bell;
 mod borrowed;
@@ -13,7 +12,6 @@ mod retired;
 pub mod room;
 mod vnet;
 
-pub use argument::Argument;
 pub use attach::AttachOptions;
 pub use borrowed::InterfaceRef;
 pub use frame::{Sink, Source};

@@ -3,6 +3,8 @@
 use super::stream;
 use crate::closing;
 use crate::foreign::is_tunnel;
+use crate::inet::calls::close_of_both;
+use crate::inet::known::plays_both;
 use crate::real::{hooks, real};
 use crate::table::{self, any, any_marked, is_ours};
 use crate::view;
@@ -66,6 +68,7 @@ hooks! {
             special(fd, || real!(close(fd)))
         } else {
             epoll::closed(fd);
+            if plays_both() { return close_of_both(fd, || real!(close(fd))); }
             real!(close(fd))
         }
     }
@@ -115,6 +118,7 @@ hooks! {
             special(fd, || real!(__close(fd)))
         } else {
             epoll::closed(fd);
+            if plays_both() { return close_of_both(fd, || real!(__close(fd))); }
             real!(__close(fd))
         }
     }

@@ -5,10 +5,13 @@
     reason = "they are those of the C library's functions"
 )]
 
+use super::aio::{notify, Event};
+use super::scopes::my_getaddrinfo;
+use crate::inet;
 use crate::inet::resolver::{resolving, resolving_by};
 use crate::real::{hooks, real};
 use crate::symbols;
-use libc::{c_char, c_int, c_void, hostent, size_t, socklen_t};
+use libc::{addrinfo, c_char, c_int, c_void, hostent, size_t, socklen_t};
 
 /// Does libc have res_query(3) by another name only? Since glibc 2.34 that one is for programs that
 /// were linked before, and what dlsym(3) finds is the other.
@@ -16,7 +19,57 @@ fn is_old() -> bool {
     symbols::next(c"res_query").is_null()
 }
 
+/// `struct gaicb` of netdb.h.
+#[repr(C)]
+pub struct Request {
+    node: *const c_char,
+    service: *const c_char,
+    hints: *const addrinfo,
+    list: *mut addrinfo,
+    answer: c_int,
+    reserved: [c_int; 5],
+}
+
+/// getaddrinfo_a(3) in a net that has addresses. libc asks in threads of its own, in which no call
+/// comes by here; so everything is asked before this returns, which a program may find as it finds
+/// a fast nameserver.
+#[cold]
+#[inline(never)]
+extern "C" fn ask_at_once(list: *const *mut Request, count: c_int, event: *const Event) -> c_int {
+    for at in 0..count.max(0) as usize {
+        // SAFETY: the list is the caller's and has `count` elements, each NULL or a request that is
+        // the library's until it is answered.
+        unsafe {
+            let request = *list.add(at);
+            if let Some(request) = request.as_mut() {
+                let (node, service) = (request.node, request.service);
+                let list = &raw mut request.list;
+                request.answer = my_getaddrinfo(node, service, request.hints, list);
+            }
+        }
+    }
+    // SAFETY: the event is NULL or the caller's.
+    if let Some(event) = unsafe { event.as_ref() } {
+        notify(event, SI_ASYNCNL);
+    }
+    0
+}
+
+/// The signal comes from a lookup of names (siginfo.h).
+const SI_ASYNCNL: c_int = -60;
+/// getaddrinfo_a(3) waits (netdb.h).
+const GAI_WAIT: c_int = 0;
+/// It does not.
+const GAI_NOWAIT: c_int = 1;
+
 hooks! {
+    fn getaddrinfo_a(mode: c_int, list: *const *mut Request, count: c_int, event: *const Event) -> c_int => my_getaddrinfo_a {
+        match mode {
+            GAI_WAIT if inet::looks_anew() => ask_at_once(list, count, std::ptr::null()),
+            GAI_NOWAIT if inet::looks_anew() => ask_at_once(list, count, event),
+            _ => real!(getaddrinfo_a(mode, list, count, event)),
+        }
+    }
     fn gethostbyname(name: *const c_char) -> *mut hostent => my_gethostbyname {
         resolving(|| real!(gethostbyname(name)))
     }

@@ -12,6 +12,12 @@ use libc::{c_int, c_ulong, c_void};
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
     if packets::asks_for_stamp(request) && is_packets(fd) {
         packets::stamped(fd, request, arg)
+    } else if inet_calls::asks_for_rest(request) {
+        let answer = real();
+        match answer {
+            0 => inet_calls::add_rest(fd, request, arg),
+            _ => answer,
+        }
     } else if sockios::concerns(request) {
         sockios::ioctl(fd, request, arg, real)
     } else if request == libc::FIONREAD && is_packets(fd) {

@@ -88,6 +88,9 @@ hooks! {
                 return answer;
             }
         }
+        if option == libc::TCP_CORK && level == libc::IPPROTO_TCP && inet::is_active() {
+            if let Some(answer) = inet::pushing::set_cork(fd, value, length) { return answer; }
+        }
         let answer = host();
         if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
         answer

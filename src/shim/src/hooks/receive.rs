@@ -247,18 +247,10 @@ extern "C" fn recvfrom_special(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
-    let before = errno::get();
-    let receive = || {
-        receive_special(fd, (buf, n), flags, (name, length), || {
-            real!(recvfrom(fd, buf, n, flags, name, length))
-        })
-    };
-    let received = receive();
-    if received < 0 && errno::get() == libc::EAGAIN && inet_calls::is_early() {
-        errno::set(before);
-        return receive();
-    }
-    received
+    inet_calls::look();
+    receive_special(fd, (buf, n), flags, (name, length), || {
+        real!(recvfrom(fd, buf, n, flags, name, length))
+    })
 }
 
 #[cold]
@@ -298,6 +290,7 @@ hooks! {
         }
         let Ok(state) = before(fd) else { return -1 };
         let room = if state.is_some() { netlink::room_of(message) } else { 0 };
+        inet_calls::look();
         let n = moving(fd, || real!(recvmsg(fd, message, flags)));
         if n >= 0 {
             adopt(message);

@@ -10,7 +10,7 @@
 use super::{receive, send};
 use crate::errno;
 use crate::foreign::or_host;
-use crate::inet::calls::{moved, moving};
+use crate::inet::calls::{look, moved, moving, sent};
 use crate::inet::is_active;
 use crate::inet::parts::{Data, To};
 use crate::netlink;
@@ -366,12 +366,14 @@ fn view_write_vector(
 /// keeps nothing for later.
 #[inline(never)]
 extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    look();
     moved(fd, real!(read(fd, buf, n)))
 }
 
 #[inline(never)]
 extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    moved(fd, real!(write(fd, buf, n)))
+    look();
+    sent(fd, moved(fd, real!(write(fd, buf, n))))
 }
 
 hooks! {
@@ -421,6 +423,7 @@ hooks! {
         } else if is_datagrams(fd) {
             receive::receive_vector(fd, array, count).unwrap_or_else(host)
         } else {
+            look();
             host()
         }
     }
@@ -466,7 +469,8 @@ hooks! {
             let data = Data::Vector(array, count.max(0) as usize);
             send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
         } else {
-            host()
+            look();
+            sent(fd, host())
         }
     }
     fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {

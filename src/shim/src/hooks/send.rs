@@ -7,8 +7,9 @@
 )]
 
 use crate::hooks::socket::connect_to_send;
-use crate::inet::calls::moving;
-use crate::inet::parts::{parts_of, Data, To};
+use crate::inet::calls::{look, moving, sent};
+use crate::inet::parts::{length_of, parts_of, Data, To};
+use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::inet::sending;
 use crate::real::{hooks, real};
 use crate::table::{is_datagrams, is_netlink, is_packets};
@@ -62,7 +63,7 @@ extern "C" fn send_special(
     name: *const sockaddr,
     length: socklen_t,
 ) -> ssize_t {
-    let sent = if is_netlink(fd) {
+    let sent_specially = if is_netlink(fd) {
         netlink::send(fd, buf, n, name, length, flags)
     } else {
         if !name.is_null() {
@@ -71,12 +72,33 @@ extern "C" fn send_special(
                 return send_early(fd, buf, n, flags, name, length);
             }
         }
+        let (data, to) = (Data::Buffer(buf, n), To::new(name, length));
         match is_datagrams(fd) {
-            true => send_datagram(fd, Data::Buffer(buf, n), flags, &To::new(name, length)),
-            false => None,
+            true => send_datagram(fd, data, flags, &to),
+            false if name.is_null() => None,
+            false => sending::send_unknown(fd, data, flags, &to),
         }
     };
-    sent.unwrap_or_else(|| moving(fd, || real!(sendto(fd, buf, n, flags, name, length))))
+    if let Some(answer) = sent_specially {
+        return answer;
+    }
+    look();
+    let (flags, more) = without_more(fd, flags, || n);
+    let answer = moving(fd, || real!(sendto(fd, buf, n, flags, name, length)));
+    sent(fd, more.map_or(answer, |more| has_sent(fd, more, answer)))
+}
+
+/// What a call of TCP over an interface has in place of MSG_MORE and MSG_EOR.
+#[inline]
+fn without_more(fd: c_int, flags: c_int, n: impl FnOnce() -> usize) -> (c_int, Option<More>) {
+    const SAID: c_int = libc::MSG_MORE | libc::MSG_EOR;
+    if flags & SAID == 0 || is_datagrams(fd) {
+        return (flags, None);
+    }
+    match sends_more(fd, n(), flags & libc::MSG_MORE == 0) {
+        None => (flags, None),
+        more => (flags & !SAID, more),
+    }
 }
 
 /// sendto(2) that connects first (MSG_FASTOPEN).
@@ -94,7 +116,10 @@ extern "C" fn send_early(
         None => real!(sendto(fd, buf, n, flags, name, length)),
         Some(0) => {
             let flags = flags & !libc::MSG_FASTOPEN;
-            moving(fd, || real!(sendto(fd, buf, n, flags, NO_NAME, 0)))
+            sent(
+                fd,
+                moving(fd, || real!(sendto(fd, buf, n, flags, NO_NAME, 0))),
+            )
         }
         Some(failed) => failed as ssize_t,
     }
@@ -127,7 +152,7 @@ extern "C" fn connect_to_send_message(
 #[inline(never)]
 extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     let mut flags = flags;
-    let sent = if is_netlink(fd) {
+    let sent_specially = if is_netlink(fd) {
         netlink::send_message(fd, message, flags)
     } else {
         inet::may_concern();
@@ -139,10 +164,21 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
             false if flags & libc::MSG_FASTOPEN != 0 => {
                 connect_to_send_message(fd, message, &mut flags)
             }
-            false => None,
+            false => match parts_of(message) {
+                Some((data, to)) if !to.name.is_null() => {
+                    sending::send_unknown(fd, data, flags, &to)
+                }
+                _ => None,
+            },
         }
     };
-    sent.unwrap_or_else(|| moving(fd, || real!(sendmsg(fd, message, flags))))
+    if let Some(answer) = sent_specially {
+        return answer;
+    }
+    look();
+    let (flags, more) = without_more(fd, flags, || length_of(message));
+    let answer = moving(fd, || real!(sendmsg(fd, message, flags)));
+    sent(fd, more.map_or(answer, |more| has_sent(fd, more, answer)))
 }
 
 hooks! {
@@ -159,7 +195,7 @@ hooks! {
         if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
-        if gate::is_shut() || !is_netlink(fd) && !is_datagrams(fd) {
+        if gate::is_shut() || !is_netlink(fd) && !inet::may_concern() {
             real!(sendmmsg(fd, messages, count, flags))
         } else {
             send_messages(fd, messages, count, flags)

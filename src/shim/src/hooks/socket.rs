@@ -3,6 +3,7 @@
 //! word.
 
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
+use crate::inet::known::plays_both;
 use crate::inet::{notes, sending};
 use crate::real::{hooks, real};
 use crate::table::{is_datagrams, is_netlink, is_packets};
@@ -40,6 +41,7 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
 #[inline(never)]
 extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
     let mut to = SocketName::room();
+    inet_calls::look();
     if inet_calls::is_disconnect(name, length) {
         let answer = real!(connect(fd, name, length));
         if answer == 0 {
@@ -166,6 +168,12 @@ extern "C" fn packet_socket(domain: c_int, kind: c_int, protocol: c_int) -> c_in
     let Some(wanted) = packets::wanted(domain, kind, protocol) else {
         return real!(socket(domain, kind, protocol));
     };
+    if inet::looks_anew() {
+        if let Some(refused) = packets::unseen(wanted) {
+            errno::set(refused);
+            return -1;
+        }
+    }
     if !packets::are_ours(wanted, false) {
         let before = errno::get();
         let fd = real!(socket(domain, kind, protocol));
@@ -261,10 +269,14 @@ hooks! {
         if is_packets(fd) {
             if let Some(answer) = packets::shut_down(fd) { return answer; }
         }
+        inet_calls::look();
         let answer = real!(shutdown(fd, how));
         // A socket of datagrams that is not connected is shut down as well, whatever it is told.
         if is_datagrams(fd) && (answer == 0 || errno::get() == libc::ENOTCONN) { sending::shut_down(fd, how); }
-        if answer == 0 && inet::is_active() { inet_calls::shut_down(fd); }
+        if answer == 0 && inet::is_active() {
+            inet_calls::shut_down(fd);
+            if plays_both() { inet_calls::deliver(fd); }
+        }
         answer
     }
     fn getpeername(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_getpeername {
@@ -310,6 +322,7 @@ hooks! {
                 return answer;
             }
         }
+        if option == libc::SO_ERROR && level == libc::SOL_SOCKET { inet_calls::look(); }
         let answer = real!(getsockopt(fd, level, option, value, length));
         if answer == 0 && inet::is_active() {
             inet_calls::got_option(fd, level, option, value, length);

@@ -1,10 +1,11 @@
 //! Calls that move data from one descriptor to another inside the kernel.
 
-use crate::errno;
 use crate::foreign::is_tunnel;
+use crate::inet::calls::sent;
+use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked};
-use crate::view;
+use crate::{errno, inet, view};
 use libc::{c_int, c_uint, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_calls::control::Misfit;
 
@@ -24,10 +25,25 @@ fn refused(from: c_int) -> Option<isize> {
     Some(errno::give::<isize>(Err(refused)))
 }
 
+/// What a call that moves data to a socket of TCP over an interface has in place of SPLICE_F_MORE.
+#[inline]
+fn without_more(to: c_int, flags: c_uint, n: size_t) -> (c_uint, Option<More>) {
+    if flags & libc::SPLICE_F_MORE == 0 || !inet::is_active() {
+        return (flags, None);
+    }
+    match sends_more(to, n, false) {
+        None => (flags, None),
+        more => (flags & !libc::SPLICE_F_MORE, more),
+    }
+}
+
 hooks! {
     fn splice(from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: c_uint) -> ssize_t => my_splice {
         if either(from, to) { return answer(Misfit::Splice); }
-        refused(from).unwrap_or_else(|| real!(splice(from, from_at, to, to_at, n, flags)))
+        if let Some(refused) = refused(from) { return refused; }
+        let (flags, more) = without_more(to, flags, n);
+        let answer = real!(splice(from, from_at, to, to_at, n, flags));
+        sent(to, more.map_or(answer, |more| has_sent(to, more, answer)))
     }
     fn tee(from: c_int, to: c_int, n: size_t, flags: c_uint) -> ssize_t => my_tee {
         if either(from, to) { answer(Misfit::Splice) } else { real!(tee(from, to, n, flags)) }
@@ -37,11 +53,11 @@ hooks! {
     }
     fn sendfile(to: c_int, from: c_int, at: *mut off_t, n: size_t) -> ssize_t => my_sendfile {
         if either(from, to) { return answer(Misfit::Splice); }
-        refused(from).unwrap_or_else(|| real!(sendfile(to, from, at, n)))
+        refused(from).unwrap_or_else(|| sent(to, real!(sendfile(to, from, at, n))))
     }
     fn sendfile64(to: c_int, from: c_int, at: *mut off64_t, n: size_t) -> ssize_t => my_sendfile64 {
         if either(from, to) { return answer(Misfit::Splice); }
-        refused(from).unwrap_or_else(|| real!(sendfile64(to, from, at, n)))
+        refused(from).unwrap_or_else(|| sent(to, real!(sendfile64(to, from, at, n))))
     }
     fn copy_file_range(from: c_int, from_at: *mut off64_t, to: c_int, to_at: *mut off64_t, n: size_t, flags: c_uint) -> ssize_t => my_copy_file_range {
         if either(from, to) { answer(Misfit::Splice) } else { real!(copy_file_range(from, from_at, to, to_at, n, flags)) }

@@ -4,12 +4,13 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::known::{self, Known};
+use super::known::{self, Known, Side};
+use super::refusal::{self, How};
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
 use crate::waiting::deadline::Deadline;
-use libc::{c_int, c_void, sockaddr, socklen_t, ssize_t, timespec};
+use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t, ssize_t, timespec};
 use memtun_abi::Errno;
 use memtun_calls::host::Host as _;
 use memtun_calls::inet::bind::is_refusal_of_machine;
@@ -23,6 +24,7 @@ use memtun_calls::socket::Joining;
 use memtun_calls::Memory;
 use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::{self, SocketName};
+use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
@@ -53,6 +55,9 @@ impl Native for Descriptor {
         sys::int_option(self.0, level, option)
     }
     fn set_option(&self, level: i32, option: i32, value: i32) -> Result<(), Errno> {
+        if !may(Extra::Options) {
+            return Err(Errno(libc::EPERM));
+        }
         sys::set_int_option(self.0, level, option, value)
     }
     fn cookie(&self) -> Result<u64, Errno> {
@@ -64,8 +69,8 @@ impl Native for Descriptor {
     fn segments_received(&self) -> Result<u32, Errno> {
         inet::segments_received(self.0)
     }
-    fn segments_sent(&self) -> Result<u32, Errno> {
-        inet::segments_sent(self.0)
+    fn bytes_written(&self) -> Result<u64, Errno> {
+        inet::bytes_written(self.0)
     }
     fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
         inet::ip_options(self.0, room)
@@ -112,7 +117,7 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
 
 /// Runs something about a socket without changing errno; None where the process is in no net that
 /// has addresses, or it fails.
-fn quietly<T>(
+pub(super) fn quietly<T>(
     fd: c_int,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Option<T>,
 ) -> Option<T> {
@@ -127,12 +132,19 @@ fn quietly<T>(
 
 fn step(
     fd: c_int,
+    how: How,
     read: impl FnOnce(&OwnMemory) -> Option<SocketAddr>,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>, SocketAddr) -> Result<Step, Errno>,
 ) -> Result<Step, Errno> {
     errno::keep(|| {
-        fence(|| match (known::get(), read(&OwnMemory)) {
-            (Some(known), Some(name)) => run(&call(known, &Descriptor(fd)), name),
+        fence(|| match (known::side(), read(&OwnMemory)) {
+            (Side::Net(known), Some(name)) => {
+                let step = run(&call(known, &Descriptor(fd)), name);
+                step.map_err(|e| refusal::shown(how, e))
+            }
+            (Side::Nobody(why), Some(name)) => {
+                refusal::of_name(how, &name, why).map_or(Ok(Step::Machine), Err)
+            }
             _ => Ok(Step::Machine),
         })
     })
@@ -150,7 +162,7 @@ pub extern "C" fn before_bind(
 ) -> Before {
     let bind = |call: &Inet<'_, Descriptor, OwnHost>, name| call.bind(name, failed);
     let read = |memory: &OwnMemory| name::read_own(memory, name as usize, length as usize);
-    before(step(fd, read, bind), to)
+    before(step(fd, How::Binds, read, bind), to)
 }
 
 /// May another native name do, after bind(2) has failed?
@@ -170,33 +182,38 @@ pub extern "C" fn before_connect(
 ) -> Before {
     let connect = |call: &Inet<'_, Descriptor, OwnHost>, name| call.connect(name, &PENDING);
     let read = |memory: &OwnMemory| name::read(memory, name as usize, length as usize);
-    before(step(fd, read, connect), to)
+    before(step(fd, How::Sends, read, connect), to)
 }
 
-/// Called before connect(2) where data is sent by the same call (MSG_FASTOPEN). Returns what
-/// TCP_FASTOPEN_CONNECT was, of a socket of TCP that is not connected: of others the kernel says
-/// what is wrong with that.
+/// Called before connect(2) where data is sent by the same call (MSG_FASTOPEN). Returns whether it
+/// is a socket of TCP, and if so what TCP_FASTOPEN_CONNECT was if that could be set: of others the
+/// kernel says what is wrong with that.
 #[cold]
 #[inline(never)]
-pub extern "C" fn begins_early(fd: c_int) -> Option<c_int> {
+pub extern "C" fn begins_early(fd: c_int) -> Option<Option<c_int>> {
+    let Side::Net(_) = known::side() else {
+        // Nothing is told to anybody.
+        return Some(None);
+    };
     let socket = Descriptor(fd);
-    let was = errno::keep(|| {
-        let protocol = socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL)?;
-        if protocol != libc::IPPROTO_TCP {
-            return Ok(None);
+    errno::keep(|| {
+        match socket.option(libc::SOL_SOCKET, libc::SO_PROTOCOL) {
+            Ok(libc::IPPROTO_TCP) => {}
+            Ok(_) | Err(Errno(libc::EBADF | libc::ENOTSOCK)) => return None,
+            Err(_) => return Some(None),
         }
-        let was = socket.option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT)?;
+        let was = socket.option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT);
         // The host process is told of it with what else is set.
-        socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1)?;
-        Ok::<_, Errno>(Some(was))
-    });
-    was.ok().flatten()
+        let set = socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, 1);
+        Some(was.ok().filter(|_| set.is_ok()))
+    })
 }
 
 /// Called when the host process was told.
 #[cold]
 #[inline(never)]
-pub extern "C" fn has_begun_early(fd: c_int, was: c_int) {
+pub extern "C" fn has_begun_early(fd: c_int, was: Option<c_int>) {
+    let Some(was) = was else { return };
     let socket = Descriptor(fd);
     let _ = errno::keep(|| socket.set_option(libc::IPPROTO_TCP, libc::TCP_FASTOPEN_CONNECT, was));
 }
@@ -299,9 +316,13 @@ fn listens(
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Result<(), Errno>,
 ) -> Option<c_int> {
     let answer = errno::keep(|| {
-        fence(|| match known::get() {
-            Some(known) => run(&call(known, &Descriptor(fd))),
-            None => Ok(()),
+        fence(|| match known::side() {
+            Side::Net(known) => {
+                let done = run(&call(known, &Descriptor(fd)));
+                done.map_err(|e| refusal::shown(How::Binds, e))
+            }
+            Side::Machine => Ok(()),
+            Side::Nobody(why) => refusal::of_listener(&Descriptor(fd), why).map_or(Ok(()), Err),
         })
     });
     answer.err().map(|e| errno::give::<c_int>(Err(e)) as c_int)
@@ -445,6 +466,35 @@ pub fn is_early() -> bool {
     known::may_be_early() && settled()
 }
 
+/// Called after a call that has written so many bytes to a socket.
+#[inline]
+pub fn sent(fd: c_int, answer: ssize_t) -> ssize_t {
+    if answer > 0 && known::plays_both() {
+        deliver(fd);
+    }
+    answer
+}
+
+/// Lets the host process take what was written to a socket, or that it was shut, now.
+#[cold]
+#[inline(never)]
+pub extern "C" fn deliver(fd: c_int) {
+    quietly(fd, |call| call.deliver(call.far_end()?).ok());
+}
+
+/// Closes a descriptor where this process plays both ends.
+#[cold]
+#[inline(never)]
+pub extern "C" fn close_of_both(fd: c_int, close: impl FnOnce() -> c_int) -> c_int {
+    look();
+    let end = quietly(fd, |call| call.far_end());
+    let answer = close();
+    if let Some(end) = end.filter(|_| answer == 0) {
+        quietly(-1, |call| call.deliver(end).ok());
+    }
+    answer
+}
+
 /// Called before a call that looks what has come and does not wait.
 #[inline]
 pub fn look() {
@@ -475,6 +525,30 @@ extern "C" fn show_info(fd: c_int, value: *mut c_void, length: *mut socklen_t) {
             .write(value as usize, &info[..filled.min(stored)])
             .ok()
     });
+}
+
+/// SIOCOUTQNSD of linux/sockios.h.
+const SIOCOUTQNSD: c_ulong = 0x894b;
+
+/// Does a request ask how much was not acknowledged or not sent, in a net that has addresses?
+#[inline]
+pub fn asks_for_rest(request: c_ulong) -> bool {
+    matches!(request, libc::TIOCOUTQ | SIOCOUTQNSD) && super::is_active()
+}
+
+/// Called after such a request: what is with the host process is added.
+#[cold]
+#[inline(never)]
+pub extern "C" fn add_rest(fd: c_int, request: c_ulong, value: *mut c_void) -> c_int {
+    look();
+    quietly(fd, |call| {
+        let rest = call.rest(request == SIOCOUTQNSD)?;
+        let mut native = [0; 4];
+        UsedMemory.read(value as usize, &mut native).ok()?;
+        let sum = i32::from_ne_bytes(native).wrapping_add(rest);
+        UsedMemory.write(value as usize, &sum.to_ne_bytes()).ok()
+    });
+    0
 }
 
 #[cold]

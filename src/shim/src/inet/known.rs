@@ -2,13 +2,17 @@
 //! one word.
 
 use super::notes;
-use crate::{asking, errno, gate, net};
+use crate::asking::{self, OwnHost};
+use crate::{errno, gate, net, table};
+use memtun_abi::{Errno, Error};
+use memtun_calls::host::Host as _;
 use memtun_kernel::net::NetDir;
+use memtun_kernel::Cause;
 use memtun_stack::sockets::{Protocol, Table};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32};
 
 /// The net and the table of its sockets.
 pub struct Known {
@@ -60,13 +64,21 @@ pub fn may_be_early() -> bool {
     is_active() && CARRIES.load(Relaxed) && WROTE.load(Relaxed) && WROTE.swap(false, Relaxed)
 }
 
+/// Has this process a tunnel and connections of the net? Who plays both ends finds what it sends in
+/// its tunnel's queue when the call returns, as with a kernel.
+#[inline(always)]
+pub fn plays_both() -> bool {
+    is_active() && CARRIES.load(Relaxed) && table::any()
+}
+
 /// Has the net of this process an address, or had it one?
 #[inline(always)]
 pub fn is_active() -> bool {
     !KNOWN.load(Relaxed).is_null()
 }
 
-/// Does the same as [`is_active`], and finds out whether the net has got an address.
+/// Does a call on a socket have to be looked at: has the net an address, or cannot this process
+/// tell? It finds out whether the net has got one.
 #[inline(always)]
 pub fn may_concern() -> bool {
     is_active() || !gate::is_shut() && looks_anew()
@@ -93,33 +105,157 @@ pub fn get() -> Option<&'static Known> {
     unsafe { KNOWN.load(Acquire).as_ref() }
 }
 
-/// Maps the table of the net if there is one.
+/// Whose a call on a socket is.
+pub enum Side {
+    /// The machine's, as far as this process can tell.
+    Machine,
+    /// The net's, which says more.
+    Net(&'static Known),
+    /// Nobody's: this process cannot tell, for this reason, and what it sends must not go astray.
+    Nobody(Errno),
+}
+
+/// Errno with which this process could not look at its net when it last tried, or 0.
+static OBSTACLE: AtomicI32 = AtomicI32::new(0);
+
+/// Says whose a call is, once [`may_concern`] or [`looks_anew`] has looked.
+pub fn side() -> Side {
+    if let Some(known) = get() {
+        return Side::Net(known);
+    }
+    let obstacle = match is_active() {
+        true => forbidden(),
+        false => OBSTACLE.load(Relaxed),
+    };
+    match obstacle {
+        0 => Side::Machine,
+        errno => Side::Nobody(Errno(errno)),
+    }
+}
+
+/// A sandbox forbids what is needed for the sockets of a net with addresses. Returns the errno for
+/// that.
+fn forbidden() -> i32 {
+    say(|| {
+        let becomes = match OwnHost.is_isolated() {
+            true => "they are refused, because the net is isolated",
+            false => "they are refused what the net's routes lead to",
+        };
+        log::warn!(
+            "a sandbox (seccomp) forbids what memtun needs to look at sockets, so {becomes}: let it allow getsockopt, \
+             getsockname, getpeername, fstat, fcntl, bind, sendmsg and recvmsg"
+        );
+    });
+    libc::EACCES
+}
+
+/// Says once why sockets are not the net's.
+fn say(line: impl FnOnce()) {
+    static SAID: AtomicBool = AtomicBool::new(false);
+    if log::log_enabled!(log::Level::Warn) && !SAID.swap(true, Relaxed) {
+        line();
+    }
+}
+
+/// Maps the table of the net if there is one. Returns whether a call has to be looked at.
 #[cold]
 #[inline(never)]
 extern "C" fn open() -> bool {
-    errno::keep(|| errno::fence(|| Ok(find())).unwrap_or(false))
+    errno::keep(|| {
+        errno::fence(|| Ok(find(notes::note_all))).unwrap_or_else(|_| OwnHost.is_isolated())
+    })
 }
 
-fn find() -> bool {
+/// Looks for the net of this process.
+fn look() -> Result<Option<&'static NetDir>, Error> {
+    if !asking::is_there() {
+        return Ok(None);
+    }
+    let joined = net::current();
+    if joined.is_some() || may(Extra::Files) {
+        return net::look();
+    }
+    // Nobody can tell any more. Where the machine is seen the program has always had its network.
+    match OwnHost.is_isolated() {
+        true => Err(Error::new(
+            libc::EACCES,
+            "a sandbox (seccomp) forbids to look for the net",
+        )),
+        false => Ok(None),
+    }
+}
+
+/// Looks, and calls `first` where the table has been mapped now.
+fn find(first: fn()) -> bool {
     // A program that is in no net looks in the first of all these calls, and then only when it
-    // makes a socket or gives one a name.
+    // makes a socket or gives one a name. An isolated one may not miss the net.
     const AT_FIRST: u32 = 16;
-    let is_there = asking::is_there();
-    let joined = is_there.then(net::existing).flatten();
-    if joined.is_none() && (!is_there || IN_VAIN.fetch_add(1, Relaxed) >= AT_FIRST) {
+    let found = look();
+    let isolated = OwnHost.is_isolated();
+    if !matches!(found, Ok(Some(_)))
+        && !isolated
+        && (!asking::is_there() || IN_VAIN.fetch_add(1, Relaxed) >= AT_FIRST)
+    {
         gate::look_no_more();
     }
-    let Some(net) = joined.filter(|net| net.has_inet()) else {
-        return false;
+    let is_joined = matches!(found, Ok(Some(_)));
+    let found = match found {
+        Ok(Some(net)) if net.has_inet() => take(net, first).map_err(|e| {
+            let (path, why) = (net.path().escape_ascii(), Cause(e));
+            let text = format!("net {path}: the table of its sockets cannot be read: {why}");
+            Error::new(e.0, text)
+        }),
+        Ok(_) => Ok(false),
+        Err(e) => Err(e),
     };
-    let Ok(Some(table)) = Table::open(net) else {
-        return false;
+    match found {
+        Ok(active) => {
+            OBSTACLE.store(0, Relaxed);
+            active
+        }
+        // Of a net with addresses the host process has to be asked, which would fail as well.
+        Err(e) if isolated || is_joined => {
+            OBSTACLE.store(e.errno().0, Relaxed);
+            say(|| {
+                log::warn!(
+                    "{e}; sockets of this program are refused{}",
+                    remedy(e.errno())
+                )
+            });
+            true
+        }
+        Err(e) => {
+            say(|| {
+                let remedy = remedy(e.errno());
+                log::warn!("{e}; sockets of this program are the machine's and reach nothing of the net{remedy}")
+            });
+            false
+        }
+    }
+}
+
+/// What can be done about it that a process cannot look at its net, as the end of a sentence.
+fn remedy(why: Errno) -> &'static str {
+    match why.0 {
+        libc::EACCES | libc::EPERM | libc::ENOSYS | libc::ENOENT => {
+            ": let the program see the net's directory (Landlock, seccomp, chroot, another user), or be shut in only \
+             after it has been loaded"
+        }
+        _ => "",
+    }
+}
+
+/// Maps the table of a net's sockets, and calls `first` if nobody has done that before. Returns
+/// whether there is one.
+fn take(net: &'static NetDir, first: fn()) -> Result<bool, Errno> {
+    if !may(Extra::Files) {
+        return Err(Errno(libc::EACCES));
+    }
+    let Some(table) = Table::open(net)? else {
+        return Ok(false);
     };
     let protection = libc::PROT_READ | libc::PROT_WRITE;
-    let Ok(place) = sys::map_private(size_of::<Known>(), protection) else {
-        return false;
-    };
-    let place = place.cast::<Known>();
+    let place = sys::map_private(size_of::<Known>(), protection)?.cast::<Known>();
     // SAFETY: the mapping is our own and page-aligned, has room for one value, and is never
     // unmapped once it is known.
     unsafe { place.write(Known { net, table }) };
@@ -133,7 +269,15 @@ fn find() -> bool {
     }
     gate::open();
     if mine.is_ok() {
-        notes::note_all();
+        first();
     }
-    true
+    Ok(true)
+}
+
+/// Called when the library was loaded: an isolated program knows its net's sockets as early as it
+/// can, see [`net::attend`]. Its descriptors are looked at next.
+pub fn attend() {
+    if OwnHost.is_isolated() && net::current().is_some_and(NetDir::has_inet) {
+        find(|| {});
+    }
 }

@@ -9,7 +9,9 @@ pub mod errors;
 pub mod known;
 pub mod notes;
 pub mod parts;
+pub mod pushing;
 pub mod receiving;
+mod refusal;
 pub mod resolver;
 pub mod sending;
 

@@ -8,6 +8,7 @@
 use crate::{errno, packets, process, table};
 use libc::c_int;
 use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 
 /// Called with a new socket of UDP, or one that came from another process.
 #[cold]
@@ -19,6 +20,10 @@ pub extern "C" fn note(fd: c_int) {
         (family == Ok(libc::AF_INET) || family == Ok(libc::AF_INET6))
             && option(libc::SO_PROTOCOL) == Ok(libc::IPPROTO_UDP)
     };
+    // Nothing is done with them where a sandbox forbids to ask.
+    if !may(Extra::Sockets) {
+        return;
+    }
     errno::keep(|| match is_ours() {
         _ if packets::adopt(fd) => {}
         true => drop(table::enter_datagrams(fd)),

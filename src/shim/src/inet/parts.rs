@@ -5,8 +5,10 @@
 )]
 
 use crate::errno;
-use crate::uaccess;
-use libc::{c_void, iovec, msghdr, sockaddr, socklen_t};
+use crate::uaccess::{self, OwnMemory};
+use libc::{c_int, c_void, iovec, msghdr, sockaddr, socklen_t};
+use memtun_calls::buffer::Vector;
+use memtun_kernel::tun::Source;
 
 /// The bytes of a call that sends.
 #[derive(Clone, Copy)]
@@ -40,6 +42,17 @@ impl To {
             control_length: 0,
         }
     }
+}
+
+/// Returns how many bytes a message of the program's has, 0 where it cannot be read.
+#[cold]
+#[inline(never)]
+pub extern "C" fn length_of(message: *const msghdr) -> usize {
+    let Some((Data::Vector(array, count), _)) = parts_of(message) else {
+        return 0;
+    };
+    let vector = errno::fence(|| Vector::new(OwnMemory, array as usize, count as c_int));
+    vector.map_or(0, |vector| Source::len(&vector))
 }
 
 /// Most buffers of a message (UIO_MAXIOV).

@@ -7,10 +7,12 @@
 )]
 
 use super::calls::{call, Descriptor};
-use super::known;
+use super::known::{self, Side};
+use super::refusal::{self, How};
 use crate::errno::{self, fence};
 use crate::symbols;
 use libc::{c_char, c_int, c_uint, c_ulong, c_void, sockaddr_in, sockaddr_in6};
+use memtun_calls::inet::nameserver::NOWHERE;
 use memtun_sys::inet::SocketName;
 use std::ffi::CStr;
 use std::net::{Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -155,13 +157,18 @@ pub extern "C" fn begin(given: *mut c_void) -> Option<Replaced> {
 }
 
 fn replace(given: *mut State) -> Option<Replaced> {
-    let known = known::get().filter(|known| known.table.is_active())?;
+    let known = match known::side() {
+        Side::Machine => return None,
+        Side::Net(known) if !known.table.is_active() => return None,
+        Side::Net(known) => Ok(known),
+        Side::Nobody(why) => Err(why),
+    };
     let state = match given.is_null() {
         true => state()?,
         false => given,
     };
     let socket = Descriptor(-1);
-    let call = call(known, &socket);
+    let call = known.map(|known| call(known, &socket));
     let mut replaced = Replaced {
         state,
         before: [None; MOST],
@@ -188,7 +195,10 @@ fn replace(given: *mut State) -> Option<Replaced> {
             _ => continue,
         };
         // A thread that was cancelled in a call has left the name there.
-        let behind = call.nameserver_behind(name);
+        let behind = call
+            .as_ref()
+            .ok()
+            .and_then(|call| call.nameserver_behind(name));
         let before = match behind {
             None => server,
             Some(name) => v4_of_name(&name).unwrap_or(sockaddr_in {
@@ -196,7 +206,10 @@ fn replace(given: *mut State) -> Option<Replaced> {
                 ..server
             }),
         };
-        let put = call.nameserver(behind.unwrap_or(name));
+        let put = match &call {
+            Ok(call) => call.nameserver(behind.unwrap_or(name)),
+            Err(why) => refusal::of_name(How::Sends, &name, *why).map(|_| NOWHERE),
+        };
         let put = put.and_then(|to| v4_of_name(&to));
         if let Some(put) = put.or(behind.map(|_| before)) {
             replaced.before[at] = Some(before);

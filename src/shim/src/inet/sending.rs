@@ -5,8 +5,10 @@
 )]
 
 use super::calls::{call, Descriptor};
+use super::known::Side;
 use super::parts::{Data, To};
-use super::{errors, known};
+use super::refusal::{self, How};
+use super::{errors, known, notes};
 use crate::errno::{self, fence};
 use crate::table::OwnTunnels;
 use crate::uaccess::OwnMemory;
@@ -17,6 +19,7 @@ use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
 use memtun_calls::inet::{name, Native};
 use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
 use memtun_kernel::tun::room::Wait;
+use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::SocketName;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
@@ -43,6 +46,7 @@ impl Transmits for Queues {
             interface: &interface,
             queues: &&QUEUES,
         };
+        let _quiet = sys::hold_signals();
         let Err(refusal) = way.send(frame, None, Wait::Never) else {
             return Ok(());
         };
@@ -77,7 +81,7 @@ pub fn forget_options() {
 #[cold]
 #[inline(never)]
 pub extern "C" fn shut_down(fd: c_int, how: c_int) {
-    if how != libc::SHUT_RD {
+    if how != libc::SHUT_RD && may(Extra::Sockets) {
         let _ = errno::keep(|| Descriptor(fd).cookie().map(|cookie| WAYS.shut_down(cookie)));
     }
 }
@@ -86,27 +90,70 @@ pub extern "C" fn shut_down(fd: c_int, how: c_int) {
 #[cold]
 #[inline(never)]
 pub extern "C" fn send(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
-    let sent = errno::keep(|| fence(|| try_send(fd, data, flags, to)));
-    match sent {
+    sent(fd, || try_send(fd, data, flags, to))
+}
+
+fn sent(fd: c_int, send: impl FnOnce() -> Result<Option<usize>, Errno>) -> Option<ssize_t> {
+    match errno::keep(|| fence(send)) {
         Ok(None) => None,
         Ok(Some(sent)) => Some(sent as ssize_t),
         Err(e) => {
             errors::given(fd);
+            let e = refusal::shown(How::Sends, e);
             Some(errno::give::<isize>(Err(e)))
         }
     }
 }
 
+/// Sends to a name, on a descriptor that is not known as a socket of datagrams: one whose making
+/// this library has not seen, or that the net does not carry. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn send_unknown(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
+    sent(fd, || {
+        let Some(name) = name::read(&OwnMemory, to.name as usize, to.length as usize) else {
+            return Ok(None);
+        };
+        let known = match known::side() {
+            Side::Machine => return Ok(None),
+            Side::Nobody(why) => {
+                return refusal::of_name(How::Sends, &name, why).map_or(Ok(None), Err);
+            }
+            Side::Net(known) => known,
+        };
+        let socket = Descriptor(fd);
+        let call = call(known, &socket);
+        match call.told_kind()? {
+            Some(kind) if kind.protocol == Protocol::Udp => {
+                notes::note(fd);
+                try_send(fd, data, flags, to)
+            }
+            // Who is connected does not look at the name.
+            Some(_) => Ok(None),
+            None => call.uncarried(&name).map(|()| None),
+        }
+    })
+}
+
 fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize>, Errno> {
-    let Some(known) = known::get() else {
+    let side = known::side();
+    if matches!(side, Side::Machine) {
         return Ok(None);
-    };
+    }
     let name = match to.name.is_null() {
         true => None,
         false => match name::read(&OwnMemory, to.name as usize, to.length as usize) {
             Some(name) => Some(name),
             None => return Ok(None),
         },
+    };
+    let known = match side {
+        Side::Net(known) => known,
+        Side::Nobody(why) => {
+            let refused = name.and_then(|name| refusal::of_name(How::Sends, &name, why));
+            return refused.map_or(Ok(None), Err);
+        }
+        Side::Machine => return Ok(None),
     };
     // The kernel refuses urgent data, of IPv4.
     if flags & libc::MSG_OOB != 0 && !name.is_some_and(|name| name.is_ipv6()) {

@@ -81,6 +81,26 @@ pub fn wanted(domain: c_int, kind: c_int, protocol: c_int) -> Option<Kind> {
     })
 }
 
+/// Returns what such a socket is refused with where an isolated program cannot tell whether its net
+/// has addresses, or can reach them no more: the machine's would reach the machine's networks. It
+/// is called where a look has said that the net may be concerned.
+#[cold]
+#[inline(never)]
+pub extern "C" fn unseen(kind: Kind) -> Option<c_int> {
+    if !asking::is_there() || !OwnHost.is_isolated() {
+        return None;
+    }
+    let is_unseen = !may(Extra::Host) || errno::keep(crate::net::look).is_err();
+    if is_unseen && !may(Extra::Host) {
+        let _ = errno::keep(|| crate::net::current().map(memtun_stack::ask::forbidden));
+    }
+    is_unseen.then_some(if kind.is_ping() {
+        libc::EACCES
+    } else {
+        libc::EPERM
+    })
+}
+
 /// Is such a socket to be one of this library's? In a net that has no interface what the machine
 /// allows is the machine's, and so is what it refuses where it is seen. With interfaces a raw
 /// socket that the machine allows is still the machine's where it is seen, because it reaches what
@@ -140,7 +160,8 @@ pub extern "C" fn take(fd: c_int, kind: Kind, protocol: c_int) -> c_int {
             // SAFETY: as above.
             let _ = unsafe { sys::close(fd) };
             let is_denied = kind.is_ping() && e == Errno(libc::EACCES);
-            if !is_denied {
+            let sees = || crate::net::current().is_none_or(|net| net.open_dir().is_ok());
+            if !is_denied || !errno::keep(sees) {
                 log::warn!("a packet socket or a raw one cannot be had: {e}");
             }
             errno::set(if is_denied { libc::EACCES } else { libc::EPERM });
@@ -152,7 +173,7 @@ pub extern "C" fn take(fd: c_int, kind: Kind, protocol: c_int) -> c_int {
 /// Called with a socket that came from another process, or a new descriptor. Returns whether it is
 /// one of these.
 pub fn adopt(fd: c_int) -> bool {
-    let is_it = mark::is_marked(fd);
+    let is_it = may(Extra::Host) && mark::is_marked(fd);
     if is_it {
         let _ = table::enter_packets(fd);
     }
@@ -161,13 +182,17 @@ pub fn adopt(fd: c_int) -> bool {
 
 /// May a socket that came from another process be one of these?
 pub fn may_be(fd: c_int) -> bool {
-    mark::of(fd).is_some()
+    may(Extra::Host) && mark::of(fd).is_some()
 }
 
 /// Is the descriptor still one of these? Otherwise it is forgotten.
 #[cold]
 #[inline(never)]
 pub extern "C" fn is_still(fd: c_int) -> bool {
+    if !may(Extra::Host) {
+        // Nobody can tell any more.
+        return false;
+    }
     let is_it = errno::keep(|| mark::of(fd).is_some());
     if !is_it {
         table::forget_datagrams(fd);
@@ -176,6 +201,9 @@ pub extern "C" fn is_still(fd: c_int) -> bool {
 }
 
 fn call<M: Memory>(fd: c_int, memory: &M) -> Option<Packets<'_, OwnHost, M>> {
+    if !may(Extra::Host) {
+        return None;
+    }
     let Some(kind) = mark::of(fd) else {
         table::forget_datagrams(fd);
         return None;
@@ -550,7 +578,11 @@ impl Transmits for Queues {
     ) -> Result<T, Errno> {
         let gone = Errno(libc::ENXIO);
         let net = crate::net::existing().ok_or(gone)?;
-        let link = LINKS.find(net, ifindex).map_err(|_| gone)?;
+        if !may(Extra::Files) {
+            return Err(Errno(libc::EACCES));
+        }
+        let link = LINKS.find(net, ifindex);
+        let link = link.map_err(|e| e.if_lack_or(gone))?;
         run(&link)
     }
 
@@ -563,6 +595,7 @@ impl Transmits for Queues {
             interface: &interface,
             queues: &&QUEUES,
         };
+        let _quiet = memtun_sys::hold_signals();
         let Err(refusal) = way.send(frame, ethertype, Wait::Never) else {
             return Ok(());
         };

@@ -313,7 +313,8 @@ impl Call<'_> {
         if self.net.host_epoch.load(Acquire) != epoch {
             return Ok(());
         }
-        if self.net.is_gone() {
+        // It is gone, or another root directory hides it, in which nothing can be started for it.
+        if self.net.open_dir().err() == Some(Errno(libc::ENOENT)) {
             return Err(Errno(libc::ENOENT));
         }
         let waits = |started: &&mut Started| started.after == epoch && now() < started.until;

@@ -15,7 +15,7 @@ impl fmt::Display for Obstacle {
         let errno = self.0;
         let remedy = match errno.0 {
             libc::EUCLEAN => "the state of the net's host is damaged: remove the net's directory",
-            libc::ENOENT => "the net was removed, or the state of its host is: use another net",
+            libc::ENOENT => "the net was removed, or the state of its host is: use another net; or another root directory hides it",
             libc::ETIMEDOUT => "the net's host process does not answer: memtun host says why",
             libc::EPROTO => {
                 "the net's host process is of another version than what asks it: end it, and use one installation for \

@@ -23,6 +23,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diag;
+pub mod pushing;
 pub mod question;
 pub mod raw;
 pub mod report;
@@ -123,6 +124,8 @@ pub mod flag {
     pub const PORT_GIVEN: u32 = 64;
     /// IP_RECVERR or IPV6_RECVERR.
     pub const RECEIVES_ERRORS: u32 = 128;
+    /// It is gone. What it has sent may still wait in the buffer of another one.
+    pub const ENDED: u32 = 256;
 }
 
 /// The native ports of the host process.

@@ -80,6 +80,30 @@ pub struct SocketQuestion {
     pub tuning: Tuning,
 }
 
+impl SocketQuestion {
+    /// A question about a connection of TCP, by the native name of its other end.
+    pub fn about(end: SocketAddr) -> SocketQuestion {
+        SocketQuestion {
+            cookie: 0,
+            inode: 0,
+            family: libc::AF_INET as u16,
+            kind: libc::SOCK_STREAM as u16,
+            protocol: Protocol::Tcp,
+            tos: 0,
+            hops: 0,
+            flags: 0,
+            device: 0,
+            out: 0,
+            mark: 0,
+            failed: 0,
+            source: None,
+            native: None,
+            name: Some(end),
+            tuning: Tuning::default(),
+        }
+    }
+}
+
 /// Length in bytes of a question about a socket.
 pub const QUESTION: usize = NAMES + 3 * NAME + TUNING;
 /// Length in bytes of the longest answer.

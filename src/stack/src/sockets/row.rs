@@ -89,12 +89,9 @@ fn scope_of(name: SocketAddr) -> u32 {
 }
 
 /// Word of a flow's row, behind those of the flow, that says what the program has set on its
-/// socket ([`SAID`] and others). Programs write it; the host process makes it 0 for a new flow.
+/// socket (see [`Pushing`](super::pushing::Pushing)). Programs write it; the host process makes it
+/// 0 for a new flow.
 pub const SET: usize = 8;
-/// Bit of [`SET`]: the program has said whether what is short is to be sent at once (TCP_NODELAY).
-pub const SAID: u64 = 1;
-/// Bit of [`SET`]: it is.
-pub const NO_DELAY: u64 = 2;
 
 impl Flow {
     /// Returns the words of a row; the first one is the row's number.

@@ -157,7 +157,8 @@ impl Table {
     /// Returns what the net knows of each socket.
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
         let rows = self.mapped().socket_rows.load(Acquire) as usize;
-        (0..rows.min(Rows::Sockets.count())).filter_map(|at| self.entry_at(at))
+        let all = (0..rows.min(Rows::Sockets.count())).filter_map(|at| self.entry_at(at));
+        all.filter(|entry| entry.flags & flag::ENDED == 0)
     }
 }
 

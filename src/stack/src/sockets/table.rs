@@ -1,6 +1,7 @@
 //! The table as programs read it.
 #![forbid(unsafe_code)]
 
+use super::pushing::Pushing;
 use super::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use super::{flag, Entry, Flow, Own, Ports, Protocol, ANY_V4, ANY_V6, FIRST_FLOW, SLICE_BITS};
 use memtun_abi::Errno;
@@ -10,8 +11,8 @@ use memtun_shm::layout::{
 };
 use memtun_shm::Mapped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
+use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
+use std::sync::atomic::{AtomicU32, AtomicU64};
 
 const INDEX: u32 = (1 << SLICE_BITS) - 1;
 
@@ -19,6 +20,10 @@ const INDEX: u32 = (1 << SLICE_BITS) - 1;
 /// system call.
 pub struct Table {
     state: Mapped<InetState>,
+    /// By native ports, the row + 1 where [`Table::is_of_net`] has found one with that port: it is
+    /// asked with each datagram, and mostly of the same few. What stands in the row says whether it
+    /// is still right.
+    found: [AtomicU32; 64],
 }
 
 /// What an alias is.
@@ -46,7 +51,10 @@ impl Table {
 
     /// Reads a table that is mapped.
     pub fn of(state: Mapped<InetState>) -> Table {
-        Table { state }
+        Table {
+            state,
+            found: [const { AtomicU32::new(0) }; 64],
+        }
     }
 
     /// Returns the mapping.
@@ -166,27 +174,27 @@ impl Table {
         Some((row.first_chunk()?, &row[row::SET]))
     }
 
-    /// Says that the program has set TCP_NODELAY on the socket of a flow to this. The host process
-    /// finds it when there is something to send.
-    pub fn say_no_delay(&self, alias: Ipv4Addr, no_delay: bool) {
-        let Some(Alias::Flow(at)) = self.what(alias) else {
-            return;
-        };
-        if let Some((_, set)) = self.flow_row(at) {
-            set.store(
-                row::SAID | if no_delay { row::NO_DELAY } else { 0 },
-                Release,
-            );
+    /// Changes what the program has said of when the bytes of a flow leave. The host process finds
+    /// it when there is something to send.
+    pub fn say_pushing(&self, alias: Ipv4Addr, change: impl Fn(Pushing) -> Pushing) {
+        if let Some(set) = self.pushing_word(alias) {
+            let _ = set.fetch_update(AcqRel, Acquire, |word| {
+                Some(change(Pushing::of_word(word)).to_word())
+            });
         }
     }
 
-    /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
-    pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
-        let Alias::Flow(at) = self.what(alias)? else {
-            return None;
-        };
-        let set = self.flow_row(at)?.1.load(Acquire);
-        (set & row::SAID != 0).then_some(set & row::NO_DELAY != 0)
+    /// Returns what the program has said of when the bytes of a flow leave, if it has.
+    pub fn pushing(&self, alias: Ipv4Addr) -> Option<Pushing> {
+        let word = self.pushing_word(alias)?.load(Acquire);
+        (word != 0).then(|| Pushing::of_word(word))
+    }
+
+    fn pushing_word(&self, alias: Ipv4Addr) -> Option<&AtomicU64> {
+        match self.what(alias)? {
+            Alias::Flow(at) => Some(self.flow_row(at)?.1),
+            _ => None,
+        }
     }
 
     /// Returns the flow whose native end is this port of ::1: of a socket that hears nothing of
@@ -351,15 +359,29 @@ impl Table {
     }
 
     /// Is this the native name of a socket of the net? Whoever is on the machine can bind a socket
-    /// to an alias, so an alias alone says nothing about who speaks.
+    /// to an alias, so an alias alone says nothing about who speaks. One that has ended a moment
+    /// ago counts: what it sent may have waited to be received.
     pub fn is_of_net(&self, protocol: Protocol, native: SocketAddr) -> bool {
         let address = native_v4(native.ip());
-        self.entries().any(|entry| {
-            let bound = entry.native;
-            entry.protocol == protocol
-                && bound.port() == native.port()
-                && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address)
-        })
+        let is_it = |at: &usize| {
+            self.entry_at(*at).is_some_and(|entry| {
+                let bound = entry.native;
+                entry.protocol == protocol
+                    && bound.port() == native.port()
+                    && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address)
+            })
+        };
+        let found = &self.found[usize::from(native.port()) % self.found.len()];
+        let last = (found.load(Relaxed) as usize).checked_sub(1);
+        if last.is_some_and(|at| is_it(&at)) {
+            return true;
+        }
+        let rows = self.state.socket_rows.load(Acquire) as usize;
+        let at = (0..rows.min(Rows::Sockets.count())).find(is_it);
+        if let Some(at) = at {
+            found.store(at as u32 + 1, Relaxed);
+        }
+        at.is_some()
     }
 
     /// Is the socket bound to an address that the program has not given?

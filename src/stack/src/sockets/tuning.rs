@@ -12,6 +12,8 @@ pub mod tune {
     pub const KEEPALIVE: u32 = 2;
     /// TCP_FASTOPEN_CONNECT, or MSG_FASTOPEN.
     pub const OPENS_EARLY: u32 = 4;
+    /// TCP_NODELAY was set now: what was written before leaves.
+    pub const PUSHES: u32 = 8;
 }
 
 /// What a program has set on a socket of TCP, 0 where it has set nothing.

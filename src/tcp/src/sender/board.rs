@@ -196,33 +196,36 @@ impl Board {
     }
 
     /// Cuts segments that are longer than `size` and counts those as lost (tcp_simple_retransmit).
+    /// What follows one of them is cut with it, as from the one piece that they were.
     pub(crate) fn cut(&mut self, size: u32) -> bool {
-        if !self
-            .sent
-            .iter()
-            .any(|sent| sent.end.wrapping_sub(sent.start) > size)
-        {
+        let length = |sent: &Sent| sent.end.wrapping_sub(sent.start);
+        if !self.sent.iter().any(|sent| length(sent) > size) {
             return false;
         }
         let old = std::mem::take(&mut self.sent);
-        let mut any = false;
+        let (mut any, mut goes_on) = (false, false);
         for sent in old {
-            let mut start = sent.start;
-            let long = sent.end.wrapping_sub(start) > size && !sent.sacked;
+            let long = length(&sent) > size && !sent.sacked;
             any |= long;
+            let mut start = sent.start;
+            if goes_on && !sent.sacked {
+                if let Some(last) = self.sent.back_mut() {
+                    let room = size - length(last);
+                    start = start.wrapping_add(room.min(length(&sent)));
+                    last.end = start;
+                }
+            }
             while start != sent.end {
-                let end = if sent.end.wrapping_sub(start) > size {
-                    start.wrapping_add(size)
-                } else {
-                    sent.end
-                };
+                let left = sent.end.wrapping_sub(start);
+                let end = start.wrapping_add(left.min(size.max(1)));
                 let mut part = Sent { start, end, ..sent };
-                if long {
-                    (part.lost, part.again) = (true, false);
+                if long || goes_on {
+                    (part.lost, part.again) = (!sent.sacked, false);
                 }
                 self.sent.push_back(part);
                 start = end;
             }
+            goes_on = long;
         }
         self.recount();
         any

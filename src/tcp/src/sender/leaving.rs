@@ -128,14 +128,24 @@ impl Sender {
         if self.fin_sent || (left as i32) < 0 {
             return None;
         }
-        let count = left.min(self.segment());
+        let mut count = left.min(self.segment());
         let fin = self.closing && count == left;
-        let taken = count + u32::from(fin);
-        let inside = self.edge().wrapping_sub(self.next);
         // RFC 896, as Minshall changes it: one short segment may be on its way (tcp_nagle_test).
         let presses = self.no_delay || self.urgent_from(self.next) > 0;
         let waits = before(self.oldest, self.short_end) && !presses;
-        let holds = count < self.segment() && !fin && waits;
+        let free = self.held.free(self.next);
+        if free < count && !fin && (count < self.segment() || free > 0 && !waits) {
+            count = free;
+        }
+        // Only the last piece waits for more (tcp_write_xmit).
+        let ends = self.records.iter().find(|at| before(self.next, **at));
+        let ends = ends.map(|at| at.wrapping_sub(self.next));
+        let record = ends.filter(|ends| *ends <= count && *ends < left);
+        count = record.unwrap_or(count);
+        let fin = fin && record.is_none();
+        let taken = count + u32::from(fin);
+        let inside = self.edge().wrapping_sub(self.next);
+        let holds = count < self.segment() && !fin && waits && record.is_none();
         let fits = taken > 0 && (inside as i32) > 0 && taken <= inside && !holds;
         fits.then_some((count, fin))
     }
@@ -242,9 +252,11 @@ impl Sender {
     ) {
         let offset = sequence.wrapping_sub(self.oldest) as usize;
         let data = self.buffer.slices(offset, count as usize);
-        let last = sequence.wrapping_add(count) == self.end();
+        let end = sequence.wrapping_add(count);
+        let last = end == self.end();
+        let pushes = pushes || self.records.contains(&end);
         let mut flags = 0;
-        if (last || pushes) && count > 0 {
+        if (last && self.held.ends_pushed() || pushes) && count > 0 {
             flags |= PSH;
         }
         if fin {
@@ -413,7 +425,7 @@ impl Sender {
         let left = self.end().wrapping_sub(self.next);
         if (inside as i32) > 0 && left > 0 {
             let count = inside.min(left).min(self.segment());
-            self.put((self.next, count), false, false, emit);
+            self.put((self.next, count), false, true, emit);
             let end = self.next.wrapping_add(count);
             self.board.push(self.next, end, now);
             self.next = end;

@@ -9,6 +9,7 @@
 //! | `trip` | how long a round trip takes |
 //! | `news` | what an acknowledgement changes |
 //! | `burst` | which segments leave as one piece |
+//! | `held` | what the program holds back |
 //! | `leaving` | what leaves now, and what a timer brings |
 //! | `chrono` | how long something was so |
 //! | `told` | what TCP_INFO says |
@@ -22,6 +23,7 @@ mod board;
 mod buffer;
 mod burst;
 mod chrono;
+mod held;
 mod leaving;
 mod news;
 mod rate;
@@ -29,8 +31,10 @@ mod told;
 mod trip;
 mod window;
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
+pub use held::Hold;
 pub(crate) use leaving::Piece;
 pub(crate) use news::Ack;
 
@@ -39,6 +43,7 @@ use board::Board;
 use buffer::Buffer;
 use burst::Burst;
 use chrono::Chrono;
+use held::Held;
 use trip::Trip;
 use window::Window;
 
@@ -107,6 +112,9 @@ pub(crate) struct Sender {
     /// More leaves then; none: it is not the pace that keeps it.
     pace: Option<Duration>,
     burst: Burst,
+    held: Held,
+    /// The numbers after records, which no segment goes beyond (MSG_EOR).
+    records: VecDeque<u32>,
     /// The number after the last segment that was shorter than it could be.
     short_end: u32,
     /// A window stays what it was while nothing is sent.
@@ -184,6 +192,32 @@ impl Sender {
     /// What was written last is urgent.
     pub(crate) fn press(&mut self) {
         self.urgent = Some(self.end());
+    }
+
+    /// The program holds back what it has written last, or nothing.
+    pub(crate) fn hold(&mut self, hold: Option<Hold>) {
+        self.held.set(hold, self.end());
+    }
+
+    /// What is written leaves, whatever holds it back.
+    pub(crate) fn push(&mut self) {
+        self.held.let_go(self.end());
+    }
+
+    /// A record ends so many bytes before the last that was written.
+    pub(crate) fn end_record(&mut self, behind: u32) {
+        /// So many are kept; others are no more than bytes.
+        const MOST: usize = 1024;
+        let at = self.end().wrapping_sub(behind);
+        let is_new = self.records.back().is_none_or(|last| before(*last, at));
+        if is_new && before(self.next, at) && self.records.len() < MOST {
+            self.records.push_back(at);
+        }
+    }
+
+    /// A segment has come.
+    pub(crate) fn heard(&mut self) {
+        self.held.heard(self.end());
     }
 
     pub(crate) fn set_rests(&mut self, rests: bool) {
@@ -291,7 +325,7 @@ impl Sender {
         if self.board.cut(self.segment()) && self.mode != Mode::Loss {
             self.high = self.next;
             (self.undo, self.needless) = (None, None);
-            self.mode = Mode::Loss;
+            (self.mode, self.probe) = (Mode::Loss, None);
         }
     }
 }

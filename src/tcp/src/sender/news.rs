@@ -128,6 +128,9 @@ impl Sender {
         }
         self.buffer.drop_front(count as usize);
         self.oldest = number;
+        while self.records.front().is_some_and(|at| !before(number, *at)) {
+            self.records.pop_front();
+        }
         self.asked = 0;
         if self.undo.is_some_and(|undo| before(undo, number)) && self.mode == Mode::Open {
             self.undo = None;

@@ -41,7 +41,8 @@ pub trait Transmits {
     /// # Errors
     ///
     /// - ENODEV, ENETDOWN, where there is no such interface or its link is down.
-    /// - EOPNOTSUPP, EACCES, where this process cannot and the host process has to.
+    /// - EOPNOTSUPP, EACCES, EMFILE, ENFILE, ENOMEM, where this process cannot and the host process
+    ///   has to.
     fn transmit(&self, ifindex: u32, frame: &[u8]) -> Result<(), Errno>;
     /// Notes that a datagram of a socket to a name is too long for its path, whose MTU is this, and
     /// that the socket has forbidden pieces.
@@ -176,6 +177,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
     }
 
+    /// Says what becomes of sending on a socket of UDP that the net has not taken in: Ok leaves it
+    /// to the machine.
+    fn unknown(&self) -> Result<(), Errno> {
+        match self.host.is_isolated() {
+            true => Err(Errno(libc::ENETUNREACH)),
+            false => Ok(()),
+        }
+    }
+
     /// Says where a part of a datagram goes.
     fn send_part(&self, way: &Way, connected: bool) -> Result<Sent, Errno> {
         let Some(kind) = self.told_kind()?.filter(|_| !connected) else {
@@ -197,9 +207,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Asks for the way. None leaves it to the machine: it is no socket of the net's.
     fn find_way(&self, from: &From, connected: bool, ways: &Ways) -> Result<Option<Way>, Errno> {
         let options = ways.options();
-        let kind = self.told_kind()?;
-        let Some(kind) = kind.filter(|kind| kind.protocol == Protocol::Udp) else {
-            return Ok(None);
+        let kind = match self.told_kind()? {
+            Some(kind) if kind.protocol == Protocol::Udp => kind,
+            Some(_) => return Ok(None),
+            None => return self.uncarried(&from.to).map(|()| None),
         };
         if from.to.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(None);
@@ -224,7 +235,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             entry = self.table.socket(from.cookie).filter(known);
         }
         let Some(entry) = entry else {
-            return Ok(None);
+            return self.unknown().map(|()| None);
         };
         let asked = SocketQuestion {
             source: from.source.or(question.source),
@@ -462,7 +473,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ) -> Result<(), Trouble> {
         match by.transmit(path.ifindex, frame) {
             Ok(()) => Ok(()),
-            Err(Errno(libc::EOPNOTSUPP | libc::EACCES)) => {
+            // The host process has descriptors and memory of its own.
+            Err(e) if matches!(e.0, libc::EOPNOTSUPP | libc::EACCES) || e.is_lack() => {
                 let packet = &frame[frame.len() - packet..];
                 Ok(self.hand_over(path, false, packet)?)
             }
@@ -479,6 +491,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         let question = host::question(self.host, What::Packet);
         let parts = [&about.to_bytes()[..], packet];
-        ask::ask(self.net, self.host.start(), &question, &parts, &mut |_| {})
+        let handed = ask::ask(self.net, self.host.start(), &question, &parts, &mut |_| {});
+        // A call that sends has no other word for that.
+        handed.map_err(|e| if e.is_lack() { Errno(libc::ENOBUFS) } else { e })
     }
 }

@@ -63,6 +63,11 @@ impl Manner {
         self.tuning.flags & tune::NO_DELAY != 0
     }
 
+    /// Does what is written leave now, although it is held back?
+    pub fn pushes(&self) -> bool {
+        self.tuning.flags & tune::PUSHES != 0
+    }
+
     /// Returns how long a connection is silent before the other end is asked, the time between two
     /// probes, and their number.
     pub fn keepalive(&self) -> Option<(Duration, Duration, u32)> {

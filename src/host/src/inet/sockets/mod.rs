@@ -3,8 +3,8 @@
 //! | module | what it is |
 //! |---|---|
 //! | [`writer`] | the table as the host process writes it |
-//! | [`native`] | the native ports of the host process, and the slices that it has claimed |
-//! | [`open`] | both, once the net has had an address |
+//! | [`native`], [`claim`] | the native ports of the host process; the slices that it has claimed |
+//! | [`open`] | all of them, once the net has had an address |
 //! | [`diag`], [`alive`] | what the machine's kernel knows of its sockets; which are still there |
 //! | [`names`] | names in the net and natively |
 //! | [`rules`], [`ports`], `ahead` | which sockets cannot have the same port; which one a socket gets, and the next one |
@@ -18,6 +18,7 @@ mod ahead;
 pub mod alive;
 pub mod asker;
 pub mod bind;
+pub mod claim;
 pub mod connect;
 pub mod diag;
 pub mod ends;
@@ -41,6 +42,7 @@ use alive::is_of;
 use diag::{Native, LISTEN};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_stack::sockets::pushing::Pushing;
 use memtun_stack::sockets::row::PortKind;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
@@ -171,9 +173,9 @@ impl Sockets {
         }
     }
 
-    /// Returns what the program has set TCP_NODELAY to on the socket of a flow, if it has.
-    pub fn no_delay(&self, alias: Ipv4Addr) -> Option<bool> {
-        self.open.as_ref()?.writer.table().no_delay(alias)
+    /// Returns what the program has said of when the bytes of a flow leave, if it has.
+    pub fn pushing(&self, alias: Ipv4Addr) -> Option<Pushing> {
+        self.open.as_ref()?.writer.table().pushing(alias)
     }
 
     /// Returns a flow.

@@ -1,16 +1,12 @@
-//! The native sockets of the host process: its ports, and the slices that it has claimed.
+//! The native sockets of the host process: its ports.
 #![forbid(unsafe_code)]
 
 use memtun_abi::Errno;
-use memtun_stack::sockets::{Ports, SLICE_BITS};
+use memtun_stack::sockets::Ports;
 use memtun_sys::{self as sys, inet, Fd};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 
-/// Last port of a slice's last address: whoever has it has the slice.
-const CLAIM: u16 = 65535;
-/// Number of slices of 127.0.0.0/8.
-const SLICES: u32 = 1 << (24 - SLICE_BITS);
 /// Connections that fill the queue of the plug.
 const FILLERS: usize = 3;
 /// How many connections wait to be accepted at the port `open`.
@@ -107,51 +103,4 @@ impl Natives {
         }
         Ok(())
     }
-}
-
-/// A slice that this process has claimed.
-pub struct Claim {
-    /// First address of the slice, as a number.
-    pub base: u32,
-    /// The socket that has claimed it; None where the host process before has not let it go yet.
-    pub socket: Option<Fd>,
-}
-
-/// Returns the name by which a slice is claimed.
-pub fn claim_name(base: u32) -> SocketAddr {
-    let last = base | ((1 << SLICE_BITS) - 1);
-    (Ipv4Addr::from(last), CLAIM).into()
-}
-
-/// Claims a slice.
-///
-/// # Errors
-///
-/// EADDRINUSE when somebody has it.
-pub fn claim(base: u32) -> Result<Claim, Errno> {
-    let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
-    inet::bind_name(socket.as_fd(), &claim_name(base))?;
-    let socket = Some(socket);
-    Ok(Claim { base, socket })
-}
-
-/// Claims a slice that nobody has.
-///
-/// # Errors
-///
-/// EADDRINUSE when there is none.
-pub fn claim_any() -> Result<Claim, Errno> {
-    let first = sys::random() as u32 % SLICES;
-    for at in 0..SLICES {
-        let slice = (first + at) % SLICES;
-        // The machine's own names of the loopback are in the first one.
-        if slice == 0 {
-            continue;
-        }
-        match claim(127 << 24 | slice << SLICE_BITS) {
-            Err(Errno(libc::EADDRINUSE)) => {}
-            claimed => return claimed,
-        }
-    }
-    Err(Errno(libc::EADDRINUSE))
 }

@@ -2,8 +2,9 @@
 #![forbid(unsafe_code)]
 
 use super::ahead::Ahead;
+use super::claim::{self, Claim};
 use super::diag::Diag;
-use super::native::{self, Claim, Natives};
+use super::native::Natives;
 use super::writer::Writer;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
@@ -66,34 +67,27 @@ impl Open {
     fn claim_again(&mut self) -> Result<(), Errno> {
         let before: Vec<u32> = self.writer.slices().into_iter().collect();
         for base in before.into_iter().take_while(|base| *base != 0) {
-            let claimed = match native::claim(base) {
-                // Whoever claimed it for this net may be stopped, or be ending.
-                Err(Errno(libc::EADDRINUSE)) if self.is_own_claim(base) => {
-                    Claim { base, socket: None }
-                }
-                Ok(claimed) => claimed,
-                Err(_) => {
-                    self.lose_slices();
-                    break;
-                }
+            let at = self.claims.len();
+            let cookie = self.writer.claim(at);
+            let claimed = match claim::is_lost(&mut self.diag, base, cookie, self.owner) {
+                true => Err(Errno(libc::EADDRINUSE)),
+                false => claim::claim(base).or_else(|e| match e {
+                    // Whoever claimed it for this net may be stopped, or be ending.
+                    Errno(libc::EADDRINUSE) => Ok(Claim { base, socket: None }),
+                    e => Err(e),
+                }),
             };
-            self.note_claim(self.claims.len(), &claimed);
+            let Ok(claimed) = claimed else {
+                self.lose_slices();
+                break;
+            };
+            self.note_claim(at, &claimed);
             self.claims.push(claimed);
         }
         match self.claims.is_empty() {
             true => self.claim_another(),
             false => Ok(()),
         }
-    }
-
-    /// Was this slice claimed by a host process of this net?
-    fn is_own_claim(&mut self, base: u32) -> bool {
-        let at = self.claims.len();
-        let cookie = self.writer.claim(at);
-        let name = native::claim_name(base);
-        let found = self.diag.of_port(Protocol::Udp, name.port());
-        let mut found = found.iter().filter(|native| native.own == name);
-        found.any(|native| native.cookie == cookie && cookie != 0)
     }
 
     fn note_claim(&mut self, at: usize, claim: &Claim) {
@@ -117,7 +111,7 @@ impl Open {
         if at >= SLICES {
             return Err(Errno(libc::ENOBUFS));
         }
-        let claim = native::claim_any()?;
+        let claim = claim::claim_any(&mut self.diag, self.owner)?;
         self.note_claim(at, &claim);
         self.writer.set_slice(at, claim.base);
         self.claims.push(claim);

@@ -8,10 +8,15 @@ use memtun_shm::layout::{Rows, FLOW_WORDS, OWN_WORDS, SLICES, SOCKET_WORDS};
 use memtun_stack::sockets::row::{self, places, PortKind, Translated, RAISED, REMOVED, TAKEN};
 use memtun_stack::sockets::table::Alias;
 use memtun_stack::sockets::{flag, Entry, Flow, Own, Ports, Protocol, Table, ANY_V4};
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::{AcqRel, Relaxed, Release};
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// For so long it is known whose what was that a socket had sent when it ended.
+const LATE: Duration = Duration::from_secs(5);
+/// Of so many sockets at most.
+const ENDED: usize = 1024;
 
 /// What is remembered of a socket.
 #[derive(Clone, Copy, Debug)]
@@ -46,6 +51,9 @@ pub struct Writer {
     owns: Vec<Option<Own>>,
     rows: Vec<Option<Known>>,
     free: Vec<usize>,
+    /// Rows of sockets that are gone, and since when, the oldest first. What they have sent may
+    /// wait in a buffer, and whoever receives it looks whose it is.
+    ended: VecDeque<(Instant, usize)>,
     by_cookie: HashMap<u64, usize>,
     by_port: HashMap<(Protocol, u16), Vec<usize>>,
     slots: Vec<Slot>,
@@ -62,6 +70,7 @@ impl Writer {
             owns: vec![None; Rows::Own.count()],
             rows: Vec::new(),
             free: Vec::new(),
+            ended: VecDeque::new(),
             by_cookie: HashMap::new(),
             by_port: HashMap::new(),
             slots: Vec::new(),
@@ -296,7 +305,7 @@ impl Writer {
 
     /// Returns how many sockets there are.
     pub fn count(&self) -> usize {
-        self.rows.len() - self.free.len()
+        self.rows.len() - self.free.len() - self.ended.len()
     }
 
     /// Says that a socket was seen alive.
@@ -321,6 +330,12 @@ impl Writer {
             self.write(at, entry, asker, raised);
             return Ok(());
         }
+        let most = match self.rows.len() < Rows::Sockets.count() {
+            true => ENDED,
+            false if self.free.is_empty() => 0,
+            false => ENDED,
+        };
+        self.let_go(most);
         let at = self.free.last().copied().unwrap_or(self.rows.len());
         self.table.mapped().reserve_row(Rows::Sockets, at)?;
         let place = self.place(entry.cookie).ok_or(Errno(libc::ENOBUFS))?;
@@ -385,10 +400,30 @@ impl Writer {
                 word.store(REMOVED, Release);
             }
         }
-        self.clear::<SOCKET_WORDS>(Rows::Sockets, at);
-        self.free.push(at);
+        let ended = Entry {
+            flags: known.entry.flags | flag::ENDED,
+            ..known.entry
+        };
+        if let Some(row) = self.row(at) {
+            row::write(row, &ended.to_words(0));
+        }
+        self.ended.push_back((Instant::now(), at));
+        self.let_go(ENDED);
         if let Some(alias) = known.entry.flow {
             self.end_flow(alias);
+        }
+    }
+
+    /// Makes rows free of sockets that have been gone for long, and others where there are more
+    /// than so many.
+    fn let_go(&mut self, most: usize) {
+        while let Some((since, at)) = self.ended.front().copied() {
+            if self.ended.len() <= most && since.elapsed() < LATE {
+                break;
+            }
+            self.ended.pop_front();
+            self.clear::<SOCKET_WORDS>(Rows::Sockets, at);
+            self.free.push(at);
         }
     }
 

@@ -70,6 +70,7 @@ impl Tcp {
                 came: now,
                 number: 0,
                 serial: 0,
+                listener: 0,
             },
         )
     }
@@ -122,6 +123,7 @@ impl Tcp {
             mss: 0,
             error: 0,
         };
+        half.listener = listener.entry.cookie;
         // What there is no room or no way for is dropped, as by a kernel.
         if !self.begin_legs(sockets) || !self.has_room() {
             return true;

@@ -30,25 +30,75 @@ pub(super) struct Half {
     /// The connection.
     pub number: usize,
     pub serial: u32,
+    /// The cookie of the socket that listens.
+    pub listener: u64,
+}
+
+/// Lists of each listener, the oldest first in each, of which there are only so many together. The
+/// longest list makes room, so that a flood at one listener takes nothing from another.
+struct Shares<T> {
+    of: HashMap<u64, VecDeque<T>>,
+    count: usize,
+}
+
+impl<T> Default for Shares<T> {
+    fn default() -> Self {
+        Shares {
+            of: HashMap::new(),
+            count: 0,
+        }
+    }
+}
+
+impl<T> Shares<T> {
+    fn push(&mut self, listener: u64, it: T) {
+        self.of.entry(listener).or_default().push_back(it);
+        self.count += 1;
+    }
+
+    /// Takes the oldest one of a listener.
+    fn pop(&mut self, listener: u64) -> Option<T> {
+        let list = self.of.get_mut(&listener)?;
+        let oldest = list.pop_front()?;
+        if list.is_empty() {
+            self.of.remove(&listener);
+        }
+        self.count -= 1;
+        Some(oldest)
+    }
+
+    /// Returns the listener with the longest list, one of which was given just now.
+    fn longest(&self, last: u64) -> Option<u64> {
+        let list = self.of.get(&last).map_or(0, VecDeque::len);
+        if list * 2 > self.count {
+            return Some(last);
+        }
+        let longest = self.of.iter().max_by_key(|(_, list)| list.len())?;
+        Some(*longest.0)
+    }
 }
 
 /// All of them.
 #[derive(Default)]
 pub(super) struct Halves {
     /// Those that are connections, or have been.
-    whole: VecDeque<Half>,
+    whole: Shares<Half>,
     rest: HashMap<Pair, Half>,
-    /// Those of the rest, the oldest first, and others that are none any more.
-    order: VecDeque<(Pair, u32, Duration)>,
+    /// Those of the rest, and others that are none any more.
+    order: Shares<(Pair, u32, Duration)>,
 }
 
 impl Halves {
     /// Adds a connection. Returns another one that is to be given up if it is still not open, and
     /// then to be [remembered](Halves::remember).
     pub fn add(&mut self, half: Half) -> Option<Half> {
-        self.whole.push_back(half);
-        match self.whole.len() > WHOLE {
-            true => self.whole.pop_front(),
+        let listener = half.listener;
+        self.whole.push(listener, half);
+        match self.whole.count > WHOLE {
+            true => self
+                .whole
+                .longest(listener)
+                .and_then(|it| self.whole.pop(it)),
             false => None,
         }
     }
@@ -58,18 +108,22 @@ impl Halves {
         if half.syn.len() > LONGEST {
             return;
         }
-        self.order.push_back((half.pair, half.serial, half.came));
+        let listener = half.listener;
+        let known = (half.pair, half.serial, half.came);
+        self.order.push(listener, known);
         self.rest.insert(half.pair, half);
-        while let Some(&(pair, serial, came)) = self.order.front() {
-            if self.order.len() <= MOST && now.saturating_sub(came) < LIFE {
+        let is_old = |known: &(Pair, u32, Duration)| now.saturating_sub(known.2) >= LIFE;
+        loop {
+            let own = self.order.of.get(&listener).and_then(VecDeque::front);
+            let from = match self.order.count > MOST {
+                true => self.order.longest(listener),
+                false => own.is_some_and(is_old).then_some(listener),
+            };
+            let Some((pair, serial, _)) = from.and_then(|from| self.order.pop(from)) else {
                 break;
-            }
-            self.order.pop_front();
-            if self
-                .rest
-                .get(&pair)
-                .is_some_and(|half| half.serial == serial)
-            {
+            };
+            let known = self.rest.get(&pair);
+            if known.is_some_and(|half| half.serial == serial) {
                 self.rest.remove(&pair);
             }
         }
@@ -96,6 +150,7 @@ mod tests {
             came: Duration::ZERO,
             number,
             serial: number as u32,
+            listener: 0,
         }
     }
 
@@ -108,8 +163,8 @@ mod tests {
                 assert_eq!(old.number + WHOLE, number);
                 halves.remember(old, Duration::ZERO);
             }
-            assert!(halves.whole.len() <= WHOLE && halves.rest.len() <= MOST);
-            assert!(halves.order.len() <= MOST);
+            assert!(halves.whole.count <= WHOLE && halves.rest.len() <= MOST);
+            assert!(halves.order.count <= MOST);
         }
         let newest = all - WHOLE - 1;
         let soon = Duration::from_secs(1);
@@ -119,5 +174,25 @@ mod tests {
         }
         assert!(halves.take(&half(newest - MOST).pair, soon).is_none());
         assert!(halves.take(&half(newest - 1).pair, LIFE).is_none());
+    }
+
+    #[test]
+    fn a_flood_at_one_listener_takes_nothing_from_another() {
+        let mut halves = Halves::default();
+        let quiet = |number| Half {
+            listener: 1,
+            ..half(number)
+        };
+        let (answered, waiting) = (1_000_000, 1_000_001);
+        halves.remember(quiet(answered), Duration::ZERO);
+        assert!(halves.add(quiet(waiting)).is_none());
+        for number in 0..100_000 {
+            if let Some(old) = halves.add(half(number)) {
+                assert_eq!(old.listener, 0);
+                halves.remember(old, Duration::ZERO);
+            }
+        }
+        assert!(halves.take(&half(answered).pair, LIFE / 2).is_some());
+        assert!(halves.whole.of[&1][0].number == waiting);
     }
 }

@@ -36,12 +36,27 @@ pub(super) struct Leg {
     pub failed: bool,
     /// Bytes have been written since it was looked at.
     written: bool,
+    /// Bytes have been written since it was last made to answer at once.
+    is_late: bool,
+    /// The program's socket waits for no answers (TCP_NODELAY).
+    pub no_delay: bool,
+    /// Bytes that have come from the program.
+    pub came: u64,
     /// The program has said all.
     pub ended: bool,
     /// The program was told that the other side has said all.
     pub shut: bool,
     /// Its end is a reset.
     is_reset: bool,
+}
+
+/// How the program's end is gone.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Gone {
+    /// The program has reset it.
+    Ended,
+    /// Nobody was there for what was written.
+    Answered,
 }
 
 /// What came of reading or writing.
@@ -94,6 +109,9 @@ impl Leg {
             urgent: false,
             failed: false,
             written: false,
+            is_late: false,
+            no_delay: false,
+            came: 0,
             ended: false,
             shut: false,
             is_reset: false,
@@ -190,7 +208,7 @@ impl Leg {
             match net::send(&self.socket, bytes, flags) {
                 Ok(count) => {
                     self.writable = count == bytes.len();
-                    self.written = true;
+                    (self.written, self.is_late) = (true, true);
                     return Moved::Some(count);
                 }
                 Err(Native::INTR) => {}
@@ -221,7 +239,11 @@ impl Leg {
                     self.ended = true;
                     return Moved::End;
                 }
-                Ok((count, _)) => return Moved::Some(count),
+                Ok((count, _)) => {
+                    self.came = self.came.wrapping_add(count as u64);
+                    self.answer();
+                    return Moved::Some(count);
+                }
                 Err(Native::INTR) => {}
                 Err(Native::AGAIN) => {
                     self.readable = false;
@@ -232,12 +254,25 @@ impl Leg {
         }
     }
 
-    /// Looks whether the program's end has answered with a reset. On the loopback it has when the
-    /// write is over.
-    pub fn has_failed(&mut self) -> bool {
+    /// Acknowledges at once what was read. Who has written is given time by the kernel to do so
+    /// again (40 ms), and what the program writes next would wait for that in its own socket.
+    fn answer(&mut self) {
+        if !self.no_delay && std::mem::take(&mut self.is_late) {
+            let _ = sockopt::set_tcp_quickack(&self.socket, true);
+        }
+    }
+
+    /// Looks whether the program's end is gone. On the loopback it has answered when the write is
+    /// over.
+    pub fn gone(&mut self) -> Option<Gone> {
         let failed = std::mem::take(&mut self.failed);
         let written = std::mem::take(&mut self.written);
-        (failed || written) && !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())))
+        let looks = failed || written;
+        let is_gone = looks && !matches!(sockopt::socket_error(&self.socket), Ok(Ok(())));
+        is_gone.then_some(match written {
+            true => Gone::Answered,
+            false => Gone::Ended,
+        })
     }
 
     /// Tells the program that the other side has said all.
@@ -252,6 +287,14 @@ impl Leg {
         self.is_reset = true;
         // At once: what it is closed by comes later.
         let _ = net::connect_unspec(&self.socket);
+    }
+}
+
+impl Leg {
+    /// Lets the program see ECONNRESET when it is closed, unless it has been told that the other
+    /// side has said all.
+    pub fn break_off(&mut self) {
+        self.is_reset |= !self.shut;
     }
 }
 
@@ -273,4 +316,43 @@ impl AsFd for Leg {
 /// A name of the kernel's in std's words.
 pub(super) fn name(name: SocketAddrAny) -> Option<SocketAddr> {
     SocketAddr::try_from(name).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{Read, Write};
+    use std::net::{Ipv4Addr, TcpListener, TcpStream};
+
+    /// Reads what comes within less than the time that the kernel may wait with an answer (40 ms).
+    fn soon(leg: &mut Leg, room: &mut [u8]) -> Moved {
+        let mut fds = [PollFd::new(&leg.socket, PollFlags::IN)];
+        let time = Timespec {
+            tv_sec: 0,
+            tv_nsec: 30_000_000,
+        };
+        let _ = poll(&mut fds, Some(&time));
+        leg.read(room)
+    }
+
+    #[test]
+    fn what_a_program_writes_does_not_wait_for_an_answer_of_the_legs() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        prepare(listener.as_fd());
+        let name = listener.local_addr().expect("its name");
+        let mut program = TcpStream::connect(name).expect("a program");
+        let (mut leg, _) = Leg::accepted(listener.as_fd()).expect("a leg");
+        let mut room = [0; 100];
+        // Who answers is given time to answer again.
+        for _ in 0..5 {
+            program.write_all(b"question").expect("written");
+            assert_eq!(soon(&mut leg, &mut room), Moved::Some(8));
+            assert_eq!(leg.write(b"answer"), Moved::Some(6));
+            program.read_exact(&mut room[..6]).expect("read");
+        }
+        program.write_all(b"one").expect("written");
+        program.write_all(b"two").expect("written");
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(3));
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(3));
+    }
 }

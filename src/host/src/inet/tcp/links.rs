@@ -131,6 +131,22 @@ impl Tcp {
         let Some(number) = found else { return };
         if let Some(live) = self.live(number) {
             live.tune(manner);
+            live.pushes |= manner.pushes();
+            live.look();
+            self.touch(number);
+        }
+    }
+
+    /// Looks what the program has written, whether its event has come or not.
+    pub fn look(&mut self, sockets: &mut Sockets, flow: &Flow) {
+        let found = self.links.find(&Pair::new(flow.local, flow.remote));
+        let Some(number) = found else { return };
+        let is_expected = |live: &mut Live| matches!(live.stage, Stage::Expected(..));
+        if self.live(number).is_some_and(is_expected) {
+            self.accept_open(sockets);
+        }
+        if let Some(live) = self.live(number) {
+            live.look();
             self.touch(number);
         }
     }
@@ -170,6 +186,7 @@ impl Tcp {
             lingers: Duration::from_secs(60),
             half: None,
             again: None,
+            pushes: false,
             counted: Counted::default(),
         };
         let pair = Pair::new(flow.local, flow.remote);
@@ -221,8 +238,15 @@ impl Tcp {
         self.fresh.take()
     }
 
-    /// Ends that thread.
+    /// Ends that thread, and breaks off the connections that run: the host process ends, or the net
+    /// does, and an end would look as if all had come.
     pub fn end(&mut self) {
+        let numbers: Vec<usize> = self.aliases.values().copied().collect();
+        for number in numbers {
+            if let Some(Stage::Running(leg)) = self.live(number).map(|live| &mut live.stage) {
+                leg.break_off();
+            }
+        }
         if let Some(legs) = &self.legs {
             legs.end();
         }

@@ -37,6 +37,8 @@ pub(super) struct Live {
     pub(super) half: Option<Duration>,
     /// When it is looked at again, whatever the connection wants.
     pub(super) again: Option<Duration>,
+    /// The program has said that what it has written is to leave.
+    pub(super) pushes: bool,
     /// What of it is counted.
     pub(super) counted: Counted,
 }
@@ -137,6 +139,13 @@ impl Live {
                 _ => {}
             }
         });
+    }
+
+    /// What the program has sent has come, whether its event has or not.
+    pub(super) fn look(&mut self) {
+        if let Stage::Running(leg) = &mut self.stage {
+            (leg.readable, leg.failed) = (true, true);
+        }
     }
 
     /// The program has set something on its socket.

@@ -10,7 +10,7 @@
 #![forbid(unsafe_code)]
 
 use super::connect::Hanging;
-use super::leg::{Leg, Moved};
+use super::leg::{Gone, Leg, Moved};
 use super::legs::{Legs, Ready};
 use super::links::Tcp;
 use super::live::{After, Live, Stage};
@@ -20,7 +20,7 @@ use crate::inet::sockets::Sockets;
 use memtun_abi::Errno;
 use memtun_ip::IcmpError;
 use memtun_stack::sockets::Protocol;
-use memtun_tcp::{End, State};
+use memtun_tcp::{End, Hold, State};
 use std::time::Duration;
 
 /// What an error of ICMP says of the path, if it says that.
@@ -152,16 +152,15 @@ impl Live {
         mut leg: Leg,
         now: Duration,
     ) -> After {
-        if let Some(no_delay) = sockets.no_delay(self.alias) {
-            self.connection.set_no_delay(no_delay);
-        }
         let mut side = self.inward(&mut leg);
         if side == Side::Whole {
             side = self.outward(&mut leg);
+            self.held_back(sockets, &mut leg);
         }
-        if side == Side::Broken || leg.ended && leg.has_failed() {
+        let gone = if leg.ended { leg.gone() } else { None };
+        if side == Side::Broken || gone.is_some() {
             // Data for a socket that is closed is answered as if nobody had it.
-            match leg.ended {
+            match leg.ended && gone != Some(Gone::Ended) {
                 true => self.connection.refuse(),
                 false => {
                     // What was written before the reset leaves, as far as the window goes.
@@ -274,5 +273,32 @@ impl Live {
             self.connection.close();
         }
         Side::Whole
+    }
+
+    /// What the program has said of when its bytes leave. It says so before it sends them, so this
+    /// is looked at when they have come.
+    fn held_back(&mut self, sockets: &Sockets, leg: &mut Leg) {
+        let pushes = std::mem::take(&mut self.pushes);
+        let Some(said) = sockets.pushing(self.alias) else {
+            return;
+        };
+        if let Some(no_delay) = said.no_delay {
+            self.connection.set_no_delay(no_delay);
+            leg.no_delay = no_delay;
+        }
+        if let Some(behind) = said.record_behind(leg.came) {
+            if let Ok(behind) = u32::try_from(behind) {
+                self.connection.end_record(behind);
+            }
+        }
+        let hold = said.held(leg.came).map(|held| Hold {
+            bytes: u32::try_from(held.bytes).unwrap_or(u32::MAX >> 1),
+            corked: held.corked,
+            more: held.more,
+        });
+        self.connection.hold(hold);
+        if pushes {
+            self.connection.push();
+        }
     }
 }

@@ -2,9 +2,8 @@
 //! writes.
 #![forbid(unsafe_code)]
 
-use crate::tun::Argument;
 use crate::uapi::IfReq;
-use crate::Errno;
+use crate::{Argument, Errno};
 
 pub(super) const UNSUPPORTED: Errno = Errno(libc::EOPNOTSUPP);
 pub(super) const INVALID: Errno = Errno(libc::EINVAL);

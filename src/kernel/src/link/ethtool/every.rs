@@ -8,8 +8,7 @@ use super::features::{
 };
 use super::names::SETS;
 
-use crate::tun::Argument;
-use crate::Errno;
+use crate::{Argument, Errno};
 
 // Commands (ETHTOOL_*).
 const GLINK: u32 = 0x0a;

@@ -22,9 +22,8 @@ use self::every::Device;
 use crate::net::NetDir;
 use crate::policy::Policy;
 use crate::shm::layout::InterfaceState;
-use crate::tun::Argument;
 use crate::uapi::*;
-use crate::{Errno, Permission};
+use crate::{Argument, Errno, Permission};
 use std::sync::atomic::Ordering::Relaxed;
 
 // Commands (ETHTOOL_*).

@@ -5,9 +5,8 @@
 use super::data::{Data, ASKING, UNSUPPORTED};
 use super::every::{self, Device};
 use super::features::fixed;
-use crate::tun::Argument;
 use crate::uapi::IfReq;
-use crate::Errno;
+use crate::{Argument, Errno};
 
 /// What is always on.
 const ALWAYS: u64 = 0x520_0000_0469;

@@ -25,9 +25,10 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// ENODEV: the tunnel is not open.
+    /// ENODEV: the tunnel is not open. EMFILE, ENFILE, ENOMEM: it cannot be had for that.
     pub fn new(dir: &NetDir, inode: u64) -> Result<Queue, Errno> {
-        let tunnel = dir.tunnel(inode).map_err(|_| Errno(libc::ENODEV))?;
+        let tunnel = dir.tunnel(inode);
+        let tunnel = tunnel.map_err(|e| e.if_lack_or(Errno(libc::ENODEV)))?;
         Ok(Queue {
             inode,
             tunnel,
@@ -43,7 +44,7 @@ impl Queue {
     ///
     /// # Errors
     ///
-    /// ENODEV: the bell is gone.
+    /// ENODEV: the bell is gone. EMFILE, ENFILE: it cannot be had for that.
     pub(super) fn bell(&self, net: &NetDir, local: &dyn Local) -> Result<i32, Errno> {
         if let Some(own) = local.descriptor(self.inode) {
             return Ok(own);
@@ -52,7 +53,8 @@ impl Queue {
             return Ok(kept);
         }
         // The kept descriptor no longer belongs to this value: whoever has its number now keeps it.
-        let fd = net.open_bell(self.inode).map_err(|_| Errno(libc::ENODEV))?;
+        let fd = net.open_bell(self.inode);
+        let fd = fd.map_err(|e| e.if_lack_or(Errno(libc::ENODEV)))?;
         Ok(self.kept.keep(sys::duplicate_high(fd.raw()).unwrap_or(fd)))
     }
 }

@@ -137,14 +137,17 @@ impl FewLinks {
 ///
 /// # Errors
 ///
-/// ENODEV when there is none, and what reading the net's directory fails with.
+/// ENODEV when there is none, EMFILE, ENFILE or ENOMEM when one could not be looked at for that,
+/// and what reading the net's directory fails with.
 pub fn find_interface(net: &NetDir, ifindex: u32) -> Result<Mapped<InterfaceState>, Errno> {
     let mut found = Err(Errno(libc::ENODEV));
     net.each_name(|name| {
-        if let Ok(Some(interface)) = net.look_up(&name) {
-            if interface.ifindex.load(Relaxed) == ifindex {
+        match net.look_up(&name) {
+            Ok(Some(interface)) if interface.ifindex.load(Relaxed) == ifindex => {
                 found = Ok(interface);
             }
+            Err(e) if e.is_lack() => found = Err(e),
+            _ => {}
         }
         found.is_err()
     })?;

@@ -2,8 +2,7 @@
 #![forbid(unsafe_code)]
 
 use crate::shm::layout::{Addresses, InterfaceState, BY_ADDRESS, EXACT_ADDRESSES};
-use crate::tun::argument::Argument;
-use crate::Errno;
+use crate::{Argument, Errno};
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Every group is taken (TUN_FLT_ALLMULTI).

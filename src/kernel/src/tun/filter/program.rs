@@ -6,10 +6,9 @@ use crate::bpf::{Checker, Instruction, MOST};
 use crate::net::NetDir;
 use crate::shm::layout::{InterfaceState, TunnelState, BY_PROGRAM};
 use crate::sys;
-use crate::tun::argument::Argument;
 use crate::tun::Tunnel;
 use crate::uapi::IFF_NOFILTER;
-use crate::Errno;
+use crate::{Argument, Errno};
 use std::ops::Deref;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 

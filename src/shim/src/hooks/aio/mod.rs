@@ -24,7 +24,7 @@ use crate::real::{hooks, real};
 use crate::{errno, table};
 use libc::{c_int, timespec};
 use memtun_abi::Errno;
-use notify::Event;
+pub use notify::{notify, Event};
 use requests::Control;
 
 type List = *const *const Control;

@@ -49,7 +49,8 @@ fn start_as_is(main: Main, argument: *mut c_void, given: *const libc::pthread_at
 }
 
 /// Tells the program that a request or a list is done, in the way in which it asked for that.
-pub fn notify(event: &Event) {
+/// `code` says in a signal what is done (si_code).
+pub fn notify(event: &Event, code: c_int) {
     match event.notify {
         libc::SIGEV_SIGNAL => {
             let mut info = [0u8; 128];
@@ -64,7 +65,7 @@ pub fn notify(event: &Event) {
             // The fields of siginfo_t that are filled: si_signo, si_code, si_pid, si_uid and
             // si_value.
             put(0, &event.signal.to_ne_bytes());
-            put(8, &libc::SI_ASYNCIO.to_ne_bytes());
+            put(8, &code.to_ne_bytes());
             put(16, &process.to_ne_bytes());
             put(20, &user.to_ne_bytes());
             put(24, &(event.value as usize).to_ne_bytes());

@@ -281,7 +281,7 @@ extern "C" fn help(fd: *mut c_void) -> *mut c_void {
         drop(lock);
         let (value, error) = carry_out(&given);
         Locked::take().end(place, value, error);
-        notify(&given.control.event);
+        notify(&given.control.event, libc::SI_ASYNCIO);
     }
 }
 
@@ -349,6 +349,7 @@ pub fn cancel(fd: c_int, control: *const Control) -> Option<c_int> {
         }
     }
     drop(lock);
-    ended.iter().flatten().for_each(notify);
+    let ended = ended.iter().flatten();
+    ended.for_each(|event| notify(event, libc::SI_ASYNCIO));
     Some(answer)
 }

@@ -240,7 +240,7 @@ extern "C" fn tell(group: *mut c_void) -> *mut c_void {
         let array = group.add(1).cast::<*const Control>();
         while wait(List { array, count }, std::ptr::null(), true, host) < 0 {}
         libc::free(group.cast());
-        notify(&event);
+        notify(&event, libc::SI_ASYNCIO);
     }
     std::ptr::null_mut()
 }
