@@ -102,8 +102,8 @@ pub fn bind_name(fd: BorrowedFd<'_>, name: &SocketAddr) -> Result<(), Errno> {
     with_name(libc::SYS_bind, fd, name)
 }
 
-/// Has a socket of this kind (SOCK_STREAM, SOCK_DGRAM), whosoever it is, this name, or any that goes
-/// before it? Where none can be made to find out, nobody has.
+/// Has a socket of this kind (SOCK_STREAM, SOCK_DGRAM), whosoever it is, this name, or one that
+/// contains it? Where none can be made to find out, nobody has.
 pub fn is_held(kind: i32, name: &SocketAddr) -> bool {
     let family = match name {
         SocketAddr::V4(_) => libc::AF_INET,
