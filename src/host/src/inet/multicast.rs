@@ -78,7 +78,8 @@ impl Output<'_, '_> {
     ///
     /// # Errors
     ///
-    /// Those of [`Group::wish`], and ENOBUFS when there are too many groups.
+    /// EINVAL for a socket that is not here, or has wished for the opposite; EADDRNOTAVAIL for a
+    /// source that it has named, or has not; ENOBUFS for too many groups or sources.
     pub fn wish(
         &mut self,
         index: u32,
