@@ -58,6 +58,36 @@ fn another_user_takes_no_net_its_sockets() {
 }
 
 #[test]
+fn another_user_does_not_speak_for_a_socket_that_has_ended() {
+    if !Path::new("/usr/bin/python3").exists() {
+        shim_tests::not_run::not_run("a user who takes names of sockets", "no python3");
+        return;
+    }
+    on_a_machine(|m| {
+        own_loopback();
+        let net = m.home(ALICE).join("net");
+        make_dir(&net, ALICE, 0o700);
+        let [close, look] = ["close", "look"].map(|name| m.stage().join(name));
+        let mut ends = m.start(alice(m, &net, "ends.py").arg(&close).arg(&look));
+        ends.wait_for("ready");
+        let mut successor = m.command(MALLORY, "/usr/bin/python3");
+        successor
+            .arg(staged(m, "successor.py"))
+            .arg(ALICE.to_string());
+        let mut successor = m.start(&mut successor);
+        fs::write(&close, "").expect("a file");
+        successor.wait_for("spoken");
+        fs::write(&look, "").expect("a file");
+        ends.wait_for("end");
+        let said = ends.output();
+        assert!(
+            said.ends_with("closed\nheard b'last words' ('10.9.0.1', 7002)\nend\n"),
+            "{said}"
+        );
+    });
+}
+
+#[test]
 fn another_user_reaches_no_socket_of_a_net() {
     if !Path::new("/usr/bin/python3").exists() {
         shim_tests::not_run::not_run("a user who looks for another's sockets", "no python3");

@@ -4,8 +4,11 @@
 use super::call::{Inet, Native, IP_BIND_ADDRESS_NO_PORT};
 use super::name::{is_any, is_for, is_loopback, of_family, of_loopback};
 use crate::host::Host;
-use memtun_stack::sockets::table::{native_v4, Alias};
+use memtun_stack::ask::What;
+use memtun_stack::sockets::question::{SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::table::{native_v4, Alias, Moment, Standing};
 use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
+use memtun_sys::now_ns;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Whose connection accept(2) has found.
@@ -140,6 +143,32 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         named.then_some(entry.local)
     }
 
+    /// Is what came from this native name from a socket of the net? The table alone does not tell: a
+    /// socket ends without a word, and whoever is on the machine can bind another one to its name.
+    pub(super) fn speaks_for_net(&self, protocol: Protocol, native: &SocketAddr) -> bool {
+        let now = Moment((now_ns(libc::CLOCK_MONOTONIC_COARSE) / 1_000_000) as u32);
+        let Some(standing) = self.table.standing(protocol, *native, now) else {
+            return false;
+        };
+        if standing == Standing::Seen {
+            return true;
+        }
+        let question = SocketQuestion {
+            protocol,
+            native: self.socket.own_name().ok(),
+            ..SocketQuestion::about(*native)
+        };
+        match self.ask(What::Whose, &question) {
+            Ok(SocketAnswer::Done) => {
+                self.table.saw(protocol, *native, now);
+                true
+            }
+            Ok(_) => false,
+            // Where nobody answers, nobody has noticed an end either.
+            Err(_) => standing == Standing::Here,
+        }
+    }
+
     /// Returns the address of a native name that the machine's kernel has chosen, and not the net.
     fn chosen_by_machine(&self, native: &SocketAddr) -> Option<IpAddr> {
         let alias = native_v4(native.ip());
@@ -195,17 +224,14 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                     if flow.protocol == Protocol::Tcp
                         && is_for(family, &flow.remote)
                         && (peer.port() == self.table.ports().plug
-                            || self.table.standing(Protocol::Tcp, *peer).is_some()) =>
+                            || self.speaks_for_net(Protocol::Tcp, peer)) =>
                 {
                     Accepted::Net(of_family(family, flow.remote))
                 }
                 _ => Accepted::Foreign,
             },
             Some(_) => match self.table.name_of(Protocol::Tcp, *peer).map(of_loopback) {
-                Some(name)
-                    if is_for(family, &name)
-                        && self.table.standing(Protocol::Tcp, *peer).is_some() =>
-                {
+                Some(name) if is_for(family, &name) && self.speaks_for_net(Protocol::Tcp, peer) => {
                     Accepted::Net(of_family(family, name))
                 }
                 _ => Accepted::Foreign,
@@ -220,7 +246,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                     return Accepted::Machine;
                 };
                 let name = self.connected_from(Protocol::Tcp, *peer);
-                match name.filter(|name| is_for(family, name)) {
+                let name = name.filter(|name| is_for(family, name));
+                match name.filter(|_| self.speaks_for_net(Protocol::Tcp, peer)) {
                     Some(name) => Accepted::Net(of_family(family, name)),
                     None => match self.reached_by(Protocol::Tcp, Some(*peer)) {
                         Some(_) => Accepted::Machine,

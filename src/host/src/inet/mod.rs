@@ -272,7 +272,8 @@ impl<'n> All<'n> {
             | What::Path
             | What::Packet
             | What::Join
-            | What::Tune => {
+            | What::Tune
+            | What::Whose => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }

@@ -69,6 +69,15 @@ impl All<'_> {
                 }
                 Ok(SocketAnswer::Done)
             }
+            What::Whose => {
+                let speaker = asked.name.ok_or(Errno(libc::EINVAL));
+                speaker.map(
+                    |speaker| match self.inet.ends.sockets.speaks(&asked, speaker) {
+                        true => SocketAnswer::Done,
+                        false => SocketAnswer::Machine,
+                    },
+                )
+            }
             What::Path => self.path(&asker),
             What::Join => self.join(&asker),
             _ => match self.connect(&asker) {

@@ -30,7 +30,7 @@ pub fn forked() {
 }
 
 /// First number of every question and answer, which changes with this module.
-pub const VERSION: u32 = 6;
+pub const VERSION: u32 = 7;
 
 /// Longest payload of one packet in bytes.
 pub const LONGEST: usize = 64 << 10;
@@ -88,6 +88,13 @@ pub enum What {
     /// `struct tcp_info`. Without a payload nothing is asked but that the packets of tunnels are
     /// taken that were written before.
     Info = 14,
+    /// Is what came from this native name from a socket of the net? The payload is a
+    /// [`SocketQuestion`] about the one that received it; the answer is
+    /// [`SocketAnswer::Done`](crate::sockets::question::SocketAnswer::Done) or
+    /// [`SocketAnswer::Machine`](crate::sockets::question::SocketAnswer::Machine).
+    ///
+    /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
+    Whose = 15,
 }
 
 impl What {
@@ -96,7 +103,7 @@ impl What {
         use What::*;
         matches!(
             self,
-            Bind | Connect | ListenOn | Path | Packet | Join | Tune
+            Bind | Connect | ListenOn | Path | Packet | Join | Tune | Whose
         )
     }
 
@@ -104,7 +111,7 @@ impl What {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
-            Tune, Info,
+            Tune, Info, Whose,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -11,8 +11,8 @@ use memtun_shm::layout::{
 };
 use memtun_shm::Mapped;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
 const INDEX: u32 = (1 << SLICE_BITS) - 1;
 
@@ -20,18 +20,27 @@ const INDEX: u32 = (1 << SLICE_BITS) - 1;
 /// system call.
 pub struct Table {
     state: Mapped<InetState>,
-    /// By native ports, the row + 1 where [`Table::standing`] has found one with that port: it is
-    /// asked with each datagram, and mostly of the same few. What stands in the row says whether it
-    /// is still right.
-    found: [AtomicU32; 64],
+    /// By native ports, the row + 1 of a socket with that port (in the upper half), and when it was
+    /// seen ([`Moment`]): with each datagram it is asked whose it is, and mostly of the same few.
+    /// What stands in the row says whether it is still right.
+    seen: [AtomicU64; 64],
 }
+
+/// For so many milliseconds a socket that was seen is taken to be there.
+const FRESH: u32 = 20;
+
+/// A moment, in milliseconds of a clock that never goes back.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment(pub u32);
 
 /// What a socket of the net is that has a native name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Standing {
-    /// It is there.
+    /// It was there a moment ago.
+    Seen,
+    /// Nobody has noticed its end.
     Here,
-    /// It ended a moment ago. What it had sent may have waited to be received.
+    /// It has ended. What it had sent may have waited to be received.
     Ended,
 }
 
@@ -62,7 +71,7 @@ impl Table {
     pub fn of(state: Mapped<InetState>) -> Table {
         Table {
             state,
-            found: [const { AtomicU32::new(0) }; 64],
+            seen: [const { AtomicU64::new(0) }; 64],
         }
     }
 
@@ -356,50 +365,74 @@ impl Table {
         self.state.fallbacks.load(Acquire) != 0 && self.entries().any(|entry| is_it(&entry))
     }
 
-    /// Returns the socket of the net that has exactly this native name.
+    /// Returns the socket of the net that has exactly this native name; where there is none, one that
+    /// had it a moment ago.
     pub fn of_native(&self, protocol: Protocol, native: SocketAddr) -> Option<Entry> {
         let address = native_v4(native.ip())?;
-        self.entries().find(|entry| {
+        let rows = self.state.socket_rows.load(Acquire) as usize;
+        let all = (0..rows.min(Rows::Sockets.count())).filter_map(|at| self.entry_at(at));
+        let all = all.filter(|entry| {
             let bound = entry.native;
             entry.protocol == protocol
                 && bound.port() == native.port()
                 && native_v4(bound.ip()) == Some(address)
-        })
+        });
+        all.min_by_key(|entry| entry.flags & flag::ENDED)
     }
 
     /// Is this the native name of a socket of the net? Whoever is on the machine can bind a socket
     /// to an alias, so an alias alone says nothing about who speaks.
-    pub fn standing(&self, protocol: Protocol, native: SocketAddr) -> Option<Standing> {
-        let address = native_v4(native.ip());
-        let standing = |at: usize| {
-            let entry = self.entry_at(at)?;
-            let bound = entry.native;
-            let is_it = entry.protocol == protocol
-                && bound.port() == native.port()
-                && (bound.ip().is_unspecified() || native_v4(bound.ip()) == address);
-            let ended = entry.flags & flag::ENDED != 0;
-            is_it.then_some(if ended {
-                Standing::Ended
-            } else {
-                Standing::Here
-            })
-        };
-        let found = &self.found[usize::from(native.port()) % self.found.len()];
-        let last = (found.load(Relaxed) as usize).checked_sub(1);
+    pub fn standing(
+        &self,
+        protocol: Protocol,
+        native: SocketAddr,
+        now: Moment,
+    ) -> Option<Standing> {
+        let standing = |at: usize| self.standing_of(at, protocol, &native);
+        let (last, seen) = self.looked_at(native.port());
         if last.and_then(standing) == Some(Standing::Here) {
-            return Some(Standing::Here);
+            return Some(match now.0.wrapping_sub(seen) < FRESH {
+                true => Standing::Seen,
+                false => Standing::Here,
+            });
         }
         let rows = self.state.socket_rows.load(Acquire) as usize;
-        let mut best = None;
-        for at in 0..rows.min(Rows::Sockets.count()) {
-            let this = standing(at);
-            if this == Some(Standing::Here) {
-                found.store(at as u32 + 1, Relaxed);
-                return this;
-            }
-            best = best.or(this);
+        let rows = 0..rows.min(Rows::Sockets.count());
+        let all = rows.filter_map(standing);
+        all.min_by_key(|standing| *standing == Standing::Ended)
+    }
+
+    /// Says that the socket with this native name was seen now.
+    pub fn saw(&self, protocol: Protocol, native: SocketAddr, now: Moment) {
+        let rows = self.state.socket_rows.load(Acquire) as usize;
+        let mut rows = 0..rows.min(Rows::Sockets.count());
+        let here = |at: &usize| self.standing_of(*at, protocol, &native) == Some(Standing::Here);
+        if let Some(at) = rows.find(here) {
+            let word = (at as u64 + 1) << 32 | u64::from(now.0);
+            self.place(native.port()).store(word, Relaxed);
         }
-        best
+    }
+
+    fn standing_of(&self, at: usize, protocol: Protocol, native: &SocketAddr) -> Option<Standing> {
+        let entry = self.entry_at(at)?;
+        let bound = entry.native;
+        let is_it = entry.protocol == protocol
+            && bound.port() == native.port()
+            && (bound.ip().is_unspecified() || native_v4(bound.ip()) == native_v4(native.ip()));
+        is_it.then_some(match entry.flags & flag::ENDED {
+            0 => Standing::Here,
+            _ => Standing::Ended,
+        })
+    }
+
+    fn place(&self, port: u16) -> &AtomicU64 {
+        &self.seen[usize::from(port) % self.seen.len()]
+    }
+
+    /// Returns the row that was seen last of those with such a port, and when.
+    fn looked_at(&self, port: u16) -> (Option<usize>, u32) {
+        let word = self.place(port).load(Relaxed);
+        (((word >> 32) as usize).checked_sub(1), word as u32)
     }
 
     /// Is the socket bound to an address that the program has not given?

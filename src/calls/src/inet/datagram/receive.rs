@@ -4,10 +4,8 @@
 use crate::host::Host;
 use crate::inet::call::{Inet, Native};
 use crate::inet::name::{is_for, of_family, of_loopback};
-use memtun_stack::sockets::table::{native_v4, Alias, Standing};
+use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::{Flow, Protocol, Report};
-use memtun_sys::inet::is_held;
-use memtun_sys::quiet::{may, Extra};
 use std::net::SocketAddr;
 
 /// What becomes of a datagram.
@@ -66,13 +64,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         let name = self.table.name_of(Protocol::Udp, *sender).map(of_loopback);
         let name = name.filter(|name| is_for(family, name));
-        let is_of_net = || match self.table.standing(Protocol::Udp, *sender) {
-            Some(Standing::Here) => true,
-            // Whoever has that name now may have sent it.
-            Some(Standing::Ended) => !may(Extra::Host) || !is_held(libc::SOCK_DGRAM, sender),
-            None => false,
-        };
-        match name.filter(|_| is_of_net()) {
+        match name.filter(|_| self.speaks_for_net(Protocol::Udp, sender)) {
             Some(name) => Heard::From(of_family(family, name), None),
             None => Heard::Skipped,
         }
@@ -87,7 +79,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             SocketAddr::V6(_) => libc::AF_INET6,
         };
         let name = self.connected_from(Protocol::Udp, *sender);
-        if let Some(name) = name.filter(|name| is_for(family, name)) {
+        let name = name.filter(|name| is_for(family, name));
+        if let Some(name) = name.filter(|_| self.speaks_for_net(Protocol::Udp, sender)) {
             return Heard::From(of_family(family, name), None);
         }
         let own = self.socket.own_name().ok();

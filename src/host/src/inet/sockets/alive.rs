@@ -1,10 +1,12 @@
 //! Whether sockets are still there.
 #![forbid(unsafe_code)]
 
-use super::diag::Native;
+use super::diag::{Native, LISTEN};
 use super::names::native_protocol;
 use super::open::Open;
 use super::writer::Known;
+use super::Sockets;
+use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{flag, Entry, Protocol};
 use memtun_sys as sys;
@@ -16,6 +18,14 @@ use std::time::Duration;
 const BIRTH: Duration = Duration::from_secs(2);
 /// For so long a socket that was seen is taken to be there.
 pub const FRESH: Duration = Duration::from_millis(20);
+
+impl Sockets {
+    /// Is what came from this native name to a socket from a socket of the net?
+    pub fn speaks(&mut self, hearer: &SocketQuestion, speaker: SocketAddr) -> bool {
+        let open = self.open.as_mut();
+        open.is_some_and(|open| open.speaks(speaker, hearer.native, hearer.protocol))
+    }
+}
 
 impl Open {
     /// Is the socket of a row there? One that is gone is removed.
@@ -82,6 +92,50 @@ impl Open {
         !self.tells_all
             && sys::inet::is_held(libc::SOCK_STREAM, &entry.native)
             && is_held(known.asker, entry.inode)
+    }
+
+    /// Who has the name now says it. Where nobody has it, what came was left by the one that had it
+    /// last.
+    fn speaks(
+        &mut self,
+        speaker: SocketAddr,
+        hearer: Option<SocketAddr>,
+        protocol: Protocol,
+    ) -> bool {
+        let protocol = native_protocol(protocol);
+        let plain = |name: SocketAddr| match native_v4(name.ip()) {
+            Some(address) => SocketAddr::new(address.into(), name.port()),
+            None => name,
+        };
+        let (speaker, hearer) = (plain(speaker), hearer.map(plain));
+        let hearer = hearer.filter(|hearer| !hearer.ip().is_unspecified());
+        let other = hearer.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
+        if let Some(found) = self.diag.exact(protocol, speaker, other) {
+            // What listens there has not connected; what no process has any more is left over.
+            if found.state != LISTEN && found.inode != 0 {
+                return self.is_of_net(&found);
+            }
+        }
+        if protocol == Protocol::Tcp {
+            return true;
+        }
+        let natives = self.diag.of_port(protocol, speaker.port());
+        let mut holders = natives.iter().filter(|native| {
+            let address = plain(native.own).ip();
+            address.is_unspecified() || address == speaker.ip()
+        });
+        holders.all(|holder| self.is_of_net(holder))
+    }
+
+    /// Is this native socket one of the net's?
+    fn is_of_net(&self, native: &Native) -> bool {
+        match native.cookie {
+            0 => self
+                .writer
+                .all()
+                .any(|(_, known)| is_of(native, &known.entry)),
+            cookie => self.writer.row_of(cookie).is_some(),
+        }
     }
 
     /// Removes all sockets that are gone.
