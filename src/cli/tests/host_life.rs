@@ -10,6 +10,7 @@ use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Command, Start};
 use memtun_stack::State;
 use memtun_sys::{self as sys, Fd};
+use std::sync::atomic::Ordering::Acquire;
 use std::sync::atomic::Ordering::SeqCst;
 use std::sync::atomic::{AtomicBool, AtomicUsize};
 use std::time::{Duration, Instant};
@@ -184,6 +185,9 @@ fn has_them_unseen() {
             kill(pid, libc::SIGKILL);
         }
         until("it is gone", || hosts(net.path()).is_empty());
+        until("the one that kept it has ended", || {
+            children().iter().all(|pid| is_zombie(*pid))
+        });
         sees_no_child("at its end");
     }
     // Threads that ask at the same time start several, of which one stays.
@@ -225,11 +229,12 @@ fn has_them_unseen() {
     let path = net.path();
     for _ in 0..3 {
         until("one stands by", || standbys(path).len() == 1);
-        let before = hosts(path);
-        before.iter().for_each(|pid| kill(*pid, libc::SIGKILL));
-        until("another one follows", || {
-            hosts(path).len() == 1 && hosts(path) != before
-        });
+        // The host process has started it by another one, which has its name for a moment, so who
+        // follows is known by its number.
+        let epoch = || net.dir().host_epoch.load(Acquire);
+        let before = epoch();
+        hosts(path).iter().for_each(|pid| kill(*pid, libc::SIGKILL));
+        until("another one follows", || epoch() != before);
         sees_no_child("while another one runs");
         let standby = standbys(path);
         standby.iter().for_each(|pid| kill(*pid, libc::SIGKILL));
