@@ -143,8 +143,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         named.then_some(entry.local)
     }
 
-    /// Is what came from this native name from a socket of the net? The table alone does not tell: a
-    /// socket ends without a word, and whoever is on the machine can bind another one to its name.
+    /// Is what came from this native name from a socket of the net? The table alone does not tell:
+    /// a socket ends without a word, and whoever is on the machine can bind another one to its
+    /// name.
     pub(super) fn speaks_for_net(&self, protocol: Protocol, native: &SocketAddr) -> bool {
         let now = Moment((now_ns(libc::CLOCK_MONOTONIC_COARSE) / 1_000_000) as u32);
         let Some(standing) = self.table.standing(protocol, *native, now) else {

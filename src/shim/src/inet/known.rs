@@ -97,6 +97,10 @@ pub extern "C" fn looks_anew() -> bool {
 
 /// What is known of the net; None while it has had no address, and where a sandbox of the program's
 /// forbids what is needed for its sockets.
+///
+/// It is part of its caller: a hook that may wait in libc calls nothing that could unwind, so that
+/// a thread can be cancelled there.
+#[inline(always)]
 pub fn get() -> Option<&'static Known> {
     if !may(Extra::Sockets) {
         return None;

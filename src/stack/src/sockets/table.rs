@@ -365,8 +365,8 @@ impl Table {
         self.state.fallbacks.load(Acquire) != 0 && self.entries().any(|entry| is_it(&entry))
     }
 
-    /// Returns the socket of the net that has exactly this native name; where there is none, one that
-    /// had it a moment ago.
+    /// Returns the socket of the net that has exactly this native name; where there is none, one
+    /// that had it a moment ago.
     pub fn of_native(&self, protocol: Protocol, native: SocketAddr) -> Option<Entry> {
         let address = native_v4(native.ip())?;
         let rows = self.state.socket_rows.load(Acquire) as usize;
