@@ -24,17 +24,20 @@ def datagrams(port):
 
 hears, speaks, leaves = datagrams(8080), datagrams(7000), datagrams(7002)
 listener = socket.create_server((OWN, 8080))
-connects = socket.create_connection((OWN, 8080), 5, (OWN, 7001))
-accepted, peer = listener.accept()
-assert peer == (OWN, 7001), peer
+connections = []
+for port in (7001, 7003):
+    connects = socket.create_connection((OWN, 8080), 5, (OWN, port))
+    accepted, peer = listener.accept()
+    assert peer == (OWN, port), peer
+    # The end that closes first keeps its name for a minute.
+    connections += [accepted, connects]
+waits = socket.create_connection((OWN, 8080), 5, (OWN, 7004))
 speaks.sendto(b"own", (OWN, 8080))
 assert hears.recvfrom(100) == (b"own", (OWN, 7000))
 leaves.sendto(b"last words", (OWN, 8080))
 print("ready", flush=True)
 wait_for(sys.argv[1])
-# The end that closes first keeps its name for a minute.
-accepted.close()
-for s in (connects, speaks, leaves):
+for s in (*connections, waits, speaks, leaves):
     s.close()
 print("closed", flush=True)
 wait_for(sys.argv[2])

@@ -33,7 +33,7 @@ def bound(kind, name):
             time.sleep(0.001)
 
 
-speaks, connects = name("udp", 7000), name("tcp", 7001)
+speaks, connects, closes = name("udp", 7000), name("tcp", 7001), name("tcp", 7003)
 hears, listener = name("udp", 8080), name("tcp", 8080)
 print("ready", flush=True)
 s = bound(socket.SOCK_DGRAM, speaks)
@@ -41,6 +41,11 @@ s.sendto(b"intruder", hears)
 c = bound(socket.SOCK_STREAM, connects)
 c.settimeout(5)
 c.connect(listener)
+d = bound(socket.SOCK_STREAM, closes)
+d.settimeout(5)
+d.connect(listener)
+d.send(b"intruder")
+d.close()
 print("spoken", flush=True)
 # Until it is ended.
 time.sleep(60)

@@ -81,7 +81,7 @@ fn another_user_does_not_speak_for_a_socket_that_has_ended() {
         ends.wait_for("end");
         let said = ends.output();
         assert!(
-            said.ends_with("closed\nheard b'last words' ('10.9.0.1', 7002)\nend\n"),
+            said.ends_with("closed\nheard b'last words' ('10.9.0.1', 7002)\naccepted ('10.9.0.1', 7004)\nend\n"),
             "{said}"
         );
     });

@@ -151,22 +151,30 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let Some(standing) = self.table.standing(protocol, *native, now) else {
             return false;
         };
-        if standing == Standing::Seen {
+        // One that was there a moment ago says nothing of a connection that has come since.
+        if standing == Standing::Seen && protocol != Protocol::Tcp {
             return true;
+        }
+        let unasked = standing != Standing::Ended;
+        if self.table.is_deaf(now) {
+            return unasked;
         }
         let question = SocketQuestion {
             protocol,
             native: self.socket.own_name().ok(),
             ..SocketQuestion::about(*native)
         };
-        match self.ask(What::Whose, &question) {
+        match self.ask(What::Speaks, &question) {
             Ok(SocketAnswer::Done) => {
                 self.table.saw(protocol, *native, now);
                 true
             }
             Ok(_) => false,
             // Where nobody answers, nobody has noticed an end either.
-            Err(_) => standing == Standing::Here,
+            Err(_) => {
+                self.table.was_deaf(now);
+                unasked
+            }
         }
     }
 

@@ -273,7 +273,7 @@ impl<'n> All<'n> {
             | What::Packet
             | What::Join
             | What::Tune
-            | What::Whose => {
+            | What::Speaks => {
                 self.answer_socket(question, payload, reply)?;
                 Ok(None)
             }

@@ -5,7 +5,7 @@
 use super::groups::{Group, Holder, Wish};
 use super::stack::Output;
 use memtun_abi::Errno;
-use memtun_ip::group::{self, Message, Query};
+use memtun_ip::group::{self, Message, Query, Record};
 use memtun_ip::Packet;
 use memtun_stack::counters;
 use std::net::IpAddr;
@@ -121,6 +121,18 @@ impl Output<'_, '_> {
     }
 
     fn report(&mut self, index: u32, group: IpAddr, message: Message, sources: &[IpAddr]) {
+        // What excludes sources is cut, because a second record would take back the first (RFC 3376,
+        // 4.2.16).
+        let excludes = [Record::IsExclude, Record::ToExclude].map(Message::Version3);
+        if sources.len() <= group::MOST_SOURCES || excludes.contains(&message) {
+            return self.report_once(index, group, message, sources);
+        }
+        for part in sources.chunks(group::MOST_SOURCES) {
+            self.report_once(index, group, message, part);
+        }
+    }
+
+    fn report_once(&mut self, index: u32, group: IpAddr, message: Message, sources: &[IpAddr]) {
         let view = self.view();
         let source = match group {
             IpAddr::V4(_) => {

@@ -69,7 +69,7 @@ impl All<'_> {
                 }
                 Ok(SocketAnswer::Done)
             }
-            What::Whose => {
+            What::Speaks => {
                 let speaker = asked.name.ok_or(Errno(libc::EINVAL));
                 speaker.map(
                     |speaker| match self.inet.ends.sockets.speaks(&asked, speaker) {

@@ -18,7 +18,7 @@ use memtun_calls::Memory as _;
 #[inline(never)]
 pub extern "C" fn set_cork(fd: c_int, value: *const c_void, length: socklen_t) -> Option<c_int> {
     let mut bytes = [0; 4];
-    if (length as usize) < bytes.len() {
+    if !(bytes.len() as socklen_t..=c_int::MAX as socklen_t).contains(&length) {
         return None;
     }
     errno::keep(|| OwnMemory.read(value as usize, &mut bytes)).ok()?;

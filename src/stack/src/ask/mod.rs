@@ -94,7 +94,7 @@ pub enum What {
     /// [`SocketAnswer::Machine`](crate::sockets::question::SocketAnswer::Machine).
     ///
     /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
-    Whose = 15,
+    Speaks = 15,
 }
 
 impl What {
@@ -103,7 +103,7 @@ impl What {
         use What::*;
         matches!(
             self,
-            Bind | Connect | ListenOn | Path | Packet | Join | Tune | Whose
+            Bind | Connect | ListenOn | Path | Packet | Join | Tune | Speaks
         )
     }
 
@@ -111,7 +111,7 @@ impl What {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
-            Tune, Info, Whose,
+            Tune, Info, Speaks,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -119,6 +119,10 @@ impl Pushing {
     #[must_use]
     pub fn taken(mut self, sent: u64, bytes: u64) -> Pushing {
         self.end = sent.wrapping_add(bytes) & PLACES;
+        // A record holds nothing back, also where a part of it was taken.
+        if self.record && !self.corked {
+            self.from = self.end;
+        }
         // A record that was cut has not ended.
         self.record = false;
         self
@@ -204,6 +208,11 @@ mod tests {
         assert_eq!(held(said, 150), None);
         assert_eq!(said.more(140, 5).record_behind(150), None);
         assert_eq!(said.taken(100, 30).record_behind(150), None);
+        assert_eq!(
+            held(said.taken(100, 30), 130),
+            None,
+            "a cut one holds nothing"
+        );
     }
 
     #[test]

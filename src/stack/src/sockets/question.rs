@@ -81,7 +81,8 @@ pub struct SocketQuestion {
 }
 
 impl SocketQuestion {
-    /// A question about a connection of TCP, by the native name of its other end.
+    /// A question about a connection of TCP, or of a protocol that is put in its place, by the
+    /// native name of its other end.
     pub fn about(end: SocketAddr) -> SocketQuestion {
         SocketQuestion {
             cookie: 0,

@@ -24,14 +24,25 @@ pub struct Table {
     /// seen ([`Moment`]): with each datagram it is asked whose it is, and mostly of the same few.
     /// What stands in the row says whether it is still right.
     seen: [AtomicU64; 64],
+    /// When nobody has answered, with a bit that says that it was so ever.
+    deaf: AtomicU64,
 }
 
 /// For so many milliseconds a socket that was seen is taken to be there.
 const FRESH: u32 = 20;
 
+/// For so many milliseconds nobody is asked again after nobody has answered.
+const DEAF: u32 = 1000;
+
 /// A moment, in milliseconds of a clock that never goes back.
 #[derive(Clone, Copy, Debug)]
 pub struct Moment(pub u32);
+
+impl Moment {
+    fn is_within(self, span: u32, before: u32) -> bool {
+        self.0.wrapping_sub(before) < span
+    }
+}
 
 /// What a socket of the net is that has a native name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -72,6 +83,7 @@ impl Table {
         Table {
             state,
             seen: [const { AtomicU64::new(0) }; 64],
+            deaf: AtomicU64::new(0),
         }
     }
 
@@ -369,8 +381,7 @@ impl Table {
     /// that had it a moment ago.
     pub fn of_native(&self, protocol: Protocol, native: SocketAddr) -> Option<Entry> {
         let address = native_v4(native.ip())?;
-        let rows = self.state.socket_rows.load(Acquire) as usize;
-        let all = (0..rows.min(Rows::Sockets.count())).filter_map(|at| self.entry_at(at));
+        let all = self.rows().filter_map(|at| self.entry_at(at));
         let all = all.filter(|entry| {
             let bound = entry.native;
             entry.protocol == protocol
@@ -391,34 +402,53 @@ impl Table {
         let standing = |at: usize| self.standing_of(at, protocol, &native);
         let (last, seen) = self.looked_at(native.port());
         if last.and_then(standing) == Some(Standing::Here) {
-            return Some(match now.0.wrapping_sub(seen) < FRESH {
+            return Some(match now.is_within(FRESH, seen) {
                 true => Standing::Seen,
                 false => Standing::Here,
             });
         }
-        let rows = self.state.socket_rows.load(Acquire) as usize;
-        let rows = 0..rows.min(Rows::Sockets.count());
-        let all = rows.filter_map(standing);
+        let all = self.rows().filter_map(standing);
         all.min_by_key(|standing| *standing == Standing::Ended)
+    }
+
+    /// Has a socket of the net this native name, or had it a moment ago?
+    pub fn has_name(&self, protocol: Protocol, native: SocketAddr) -> bool {
+        let standing = |at: usize| self.standing_of(at, protocol, &native);
+        self.rows().any(|at| standing(at).is_some())
     }
 
     /// Says that the socket with this native name was seen now.
     pub fn saw(&self, protocol: Protocol, native: SocketAddr, now: Moment) {
-        let rows = self.state.socket_rows.load(Acquire) as usize;
-        let mut rows = 0..rows.min(Rows::Sockets.count());
-        let here = |at: &usize| self.standing_of(*at, protocol, &native) == Some(Standing::Here);
-        if let Some(at) = rows.find(here) {
+        let standing = |at: usize| self.standing_of(at, protocol, &native);
+        if let Some(at) = self.rows().find(|at| standing(*at) == Some(Standing::Here)) {
             let word = (at as u64 + 1) << 32 | u64::from(now.0);
             self.place(native.port()).store(word, Relaxed);
         }
     }
 
+    /// Says that nobody has answered now who could have seen.
+    pub fn was_deaf(&self, now: Moment) {
+        self.deaf.store(u64::from(now.0) | 1 << 32, Relaxed);
+    }
+
+    /// Has nobody answered a moment ago?
+    pub fn is_deaf(&self, now: Moment) -> bool {
+        let deaf = self.deaf.load(Relaxed);
+        deaf != 0 && now.is_within(DEAF, deaf as u32)
+    }
+
+    fn rows(&self) -> std::ops::Range<usize> {
+        let rows = self.state.socket_rows.load(Acquire) as usize;
+        0..rows.min(Rows::Sockets.count())
+    }
+
     fn standing_of(&self, at: usize, protocol: Protocol, native: &SocketAddr) -> Option<Standing> {
         let entry = self.entry_at(at)?;
         let bound = entry.native;
+        let is_same = || native_v4(bound.ip()).is_some_and(|v4| native_v4(native.ip()) == Some(v4));
         let is_it = entry.protocol == protocol
             && bound.port() == native.port()
-            && (bound.ip().is_unspecified() || native_v4(bound.ip()) == native_v4(native.ip()));
+            && (bound.ip().is_unspecified() || is_same());
         is_it.then_some(match entry.flags & flag::ENDED {
             0 => Standing::Here,
             _ => Standing::Ended,

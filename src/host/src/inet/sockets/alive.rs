@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::diag::{Native, LISTEN};
-use super::names::native_protocol;
+use super::names::{native_protocol, plain};
 use super::open::Open;
 use super::writer::Known;
 use super::Sockets;
@@ -22,8 +22,12 @@ pub const FRESH: Duration = Duration::from_millis(20);
 impl Sockets {
     /// Is what came from this native name to a socket from a socket of the net?
     pub fn speaks(&mut self, hearer: &SocketQuestion, speaker: SocketAddr) -> bool {
-        let open = self.open.as_mut();
-        open.is_some_and(|open| open.speaks(speaker, hearer.native, hearer.protocol))
+        let Some(open) = self.open.as_mut() else {
+            return false;
+        };
+        let unknown = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let own = hearer.native.map_or(unknown, plain);
+        open.speaks(hearer.protocol, plain(speaker), own)
     }
 }
 
@@ -96,35 +100,40 @@ impl Open {
 
     /// Who has the name now says it. Where nobody has it, what came was left by the one that had it
     /// last.
-    fn speaks(
-        &mut self,
-        speaker: SocketAddr,
-        hearer: Option<SocketAddr>,
-        protocol: Protocol,
-    ) -> bool {
+    fn speaks(&mut self, protocol: Protocol, speaker: SocketAddr, hearer: SocketAddr) -> bool {
+        self.writer.forget_late();
+        let rows = self.writer.all().filter(|(_, known)| {
+            known.entry.protocol == protocol && is_within(speaker, known.entry.native)
+        });
+        let rows: Vec<usize> = rows.map(|(row, _)| row).collect();
         let protocol = native_protocol(protocol);
-        let plain = |name: SocketAddr| match native_v4(name.ip()) {
-            Some(address) => SocketAddr::new(address.into(), name.port()),
-            None => name,
-        };
-        let (speaker, hearer) = (plain(speaker), hearer.map(plain));
-        let hearer = hearer.filter(|hearer| !hearer.ip().is_unspecified());
-        let other = hearer.unwrap_or(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0));
-        if let Some(found) = self.diag.exact(protocol, speaker, other) {
-            // What listens there has not connected; what no process has any more is left over.
-            if found.state != LISTEN && found.inode != 0 {
-                return self.is_of_net(&found);
-            }
-        }
         if protocol == Protocol::Tcp {
-            return true;
+            return match self.diag.exact(protocol, speaker, hearer) {
+                // What no process has any more has its cookie still.
+                Some(found) if found.state != LISTEN && (found.inode, found.cookie) != (0, 0) => {
+                    self.is_of_net(&found) || self.writer.had(found.cookie)
+                }
+                // It was reset.
+                _ => self.writer.table().has_name(Protocol::Tcp, speaker),
+            };
+        }
+        // An end that nobody has noticed is noticed with this, so that it is forgotten in time.
+        for row in &rows {
+            self.is_alive(*row, FRESH);
         }
         let natives = self.diag.of_port(protocol, speaker.port());
-        let mut holders = natives.iter().filter(|native| {
-            let address = plain(native.own).ip();
-            address.is_unspecified() || address == speaker.ip()
-        });
-        holders.all(|holder| self.is_of_net(holder))
+        let (mut named, mut wild): (Vec<&Native>, Vec<&Native>) = (Vec::new(), Vec::new());
+        for native in &natives {
+            match plain(native.own).ip() {
+                address if address.is_unspecified() => wild.push(native),
+                address if address == speaker.ip() => named.push(native),
+                _ => {}
+            }
+        }
+        // Several may share a name, and each may have spoken.
+        let holders = if named.is_empty() { wild } else { named };
+        holders.iter().all(|holder| self.is_of_net(holder))
+            && self.writer.table().has_name(protocol, speaker)
     }
 
     /// Is this native socket one of the net's?
@@ -158,6 +167,12 @@ impl Open {
             self.writer.remove(row);
         }
     }
+}
+
+/// Is a native name this one, or one that contains it?
+fn is_within(name: SocketAddr, native: SocketAddr) -> bool {
+    let native = plain(native);
+    native.port() == name.port() && (native.ip().is_unspecified() || native.ip() == name.ip())
 }
 
 /// Is this the native socket of an entry?

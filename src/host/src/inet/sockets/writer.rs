@@ -332,7 +332,7 @@ impl Writer {
         }
         let most = match self.rows.len() < Rows::Sockets.count() {
             true => ENDED,
-            false if self.free.is_empty() => 0,
+            false if self.free.is_empty() => self.ended.len().saturating_sub(1),
             false => ENDED,
         };
         self.let_go(most);
@@ -412,6 +412,18 @@ impl Writer {
         if let Some(alias) = known.entry.flow {
             self.end_flow(alias);
         }
+    }
+
+    /// Forgets the sockets that have been gone for long.
+    pub fn forget_late(&mut self) {
+        self.let_go(ENDED);
+    }
+
+    /// Was this the cookie of a socket that has ended a moment ago?
+    pub fn had(&self, cookie: u64) -> bool {
+        let rows = self.ended.iter().map(|(_, row)| *row);
+        let mut entries = rows.filter_map(|row| self.table.entry_at(row));
+        cookie != 0 && entries.any(|entry| entry.cookie == cookie)
     }
 
     /// Makes rows free of sockets that have been gone for long, and others where there are more

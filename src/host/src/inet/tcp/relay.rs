@@ -292,7 +292,7 @@ impl Live {
             }
         }
         let hold = said.held(leg.came).map(|held| Hold {
-            bytes: u32::try_from(held.bytes).unwrap_or(u32::MAX >> 1),
+            bytes: held.bytes.min(u64::from(u32::MAX >> 1)) as u32,
             corked: held.corked,
             more: held.more,
         });
