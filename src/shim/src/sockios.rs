@@ -313,7 +313,7 @@ fn option(
                 socket: (of_socket(libc::SO_DOMAIN), of_socket(libc::SO_TYPE)),
                 option,
                 towards: &|group| link_towards(&OwnHost, group),
-                joined: &|joining| inet::calls::joined(fd, joining),
+                joined: &|joining| inet::membership::joined(fd, joining),
             })
         })
     });

@@ -121,8 +121,8 @@ impl Output<'_, '_> {
     }
 
     fn report(&mut self, index: u32, group: IpAddr, message: Message, sources: &[IpAddr]) {
-        // What excludes sources is cut, because a second record would take back the first (RFC 3376,
-        // 4.2.16).
+        // What excludes sources is cut, because a second record would take back the first
+        // (RFC 3376, 4.2.16).
         let excludes = [Record::IsExclude, Record::ToExclude].map(Message::Version3);
         if sources.len() <= group::MOST_SOURCES || excludes.contains(&message) {
             return self.report_once(index, group, message, sources);

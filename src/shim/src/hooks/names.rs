@@ -69,10 +69,12 @@ hooks! {
             return packets::set_option(fd, level, option, value, length).unwrap_or_else(host);
         }
         if may_name_interface(level, option) {
+            if let Some(answer) = inet::membership::refuse_membership(level, option) { return answer; }
             if let Some(answer) = sockios::set_option(fd, level, option, value, length) {
                 if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
                 return answer;
             }
+            if let Some(answer) = inet::membership::refuse_unasked(level, option) { return answer; }
             let answer = host();
             if answer == 0 {
                 sockios::option_replaced(fd, level, option);

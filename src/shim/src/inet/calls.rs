@@ -20,7 +20,6 @@ use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
 use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
-use memtun_calls::socket::Joining;
 use memtun_calls::Memory;
 use memtun_stack::sockets::Protocol;
 use memtun_sys::inet::{self, SocketName};
@@ -631,17 +630,4 @@ extern "C" fn tell_too(fd: c_int, option: c_int) {
         call.tell_too(option);
         Some(())
     });
-}
-
-/// Called when a socket joins a group at an interface of the net, or leaves it. Returns whether it
-/// has left the group.
-///
-/// # Errors
-///
-/// What is wrong with a source, and what asking fails with.
-pub fn joined(fd: c_int, joining: &Joining) -> Result<bool, Errno> {
-    match known::get() {
-        Some(known) => call(known, &Descriptor(fd)).joined(joining),
-        None => Ok(!joining.joins),
-    }
 }

@@ -7,6 +7,7 @@
 pub mod calls;
 pub mod errors;
 pub mod known;
+pub mod membership;
 pub mod notes;
 pub mod parts;
 pub mod pushing;

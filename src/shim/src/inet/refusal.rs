@@ -39,6 +39,15 @@ pub fn of_listener(socket: &impl Native, why: Errno) -> Option<Errno> {
     (is_alone() && heard()).then(|| errno(How::Binds, why))
 }
 
+/// Returns what joining a group fails with; None where the machine is seen.
+pub fn of_membership(why: Errno) -> Option<Errno> {
+    let errno = |why| match errno(How::Sends, why) {
+        Errno(libc::ENOBUFS) => Errno(libc::ENOBUFS),
+        _ => Errno(libc::ENODEV),
+    };
+    is_alone().then(|| errno(why))
+}
+
 /// Has the program no other network than the net?
 fn is_alone() -> bool {
     OwnHost.is_isolated()

@@ -5,8 +5,6 @@ use super::diag::{Native, LISTEN};
 use super::names::{native_protocol, plain};
 use super::open::Open;
 use super::writer::Known;
-use super::Sockets;
-use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{flag, Entry, Protocol};
 use memtun_sys as sys;
@@ -18,18 +16,6 @@ use std::time::Duration;
 const BIRTH: Duration = Duration::from_secs(2);
 /// For so long a socket that was seen is taken to be there.
 pub const FRESH: Duration = Duration::from_millis(20);
-
-impl Sockets {
-    /// Is what came from this native name to a socket from a socket of the net?
-    pub fn speaks(&mut self, hearer: &SocketQuestion, speaker: SocketAddr) -> bool {
-        let Some(open) = self.open.as_mut() else {
-            return false;
-        };
-        let unknown = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
-        let own = hearer.native.map_or(unknown, plain);
-        open.speaks(hearer.protocol, plain(speaker), own)
-    }
-}
 
 impl Open {
     /// Is the socket of a row there? One that is gone is removed.
@@ -98,9 +84,11 @@ impl Open {
             && is_held(known.asker, entry.inode)
     }
 
+    /// Is what came from this native name to that one from a socket of the net?
+    ///
     /// Who has the name now says it. Where nobody has it, what came was left by the one that had it
     /// last.
-    fn speaks(&mut self, protocol: Protocol, speaker: SocketAddr, hearer: SocketAddr) -> bool {
+    pub fn speaks(&mut self, protocol: Protocol, speaker: SocketAddr, hearer: SocketAddr) -> bool {
         self.writer.forget_late();
         let rows = self.writer.all().filter(|(_, known)| {
             known.entry.protocol == protocol && is_within(speaker, known.entry.native)

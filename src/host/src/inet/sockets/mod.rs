@@ -43,6 +43,7 @@ use diag::{Native, LISTEN};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::pushing::Pushing;
+use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::row::PortKind;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{Entry, Flow, Own, Ports, Protocol, Table};
@@ -134,6 +135,16 @@ impl Sockets {
             self.active = active;
             open.writer.set_active(active);
         }
+    }
+
+    /// Is what came from this native name to a socket from a socket of the net?
+    pub fn speaks(&mut self, hearer: &SocketQuestion, speaker: SocketAddr) -> bool {
+        let Some(open) = self.open.as_mut() else {
+            return false;
+        };
+        let unknown = SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0);
+        let own = hearer.native.map_or(unknown, names::plain);
+        open.speaks(hearer.protocol, names::plain(speaker), own)
     }
 
     /// Has the net an address?

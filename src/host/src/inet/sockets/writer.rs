@@ -328,23 +328,14 @@ impl Writer {
             }
             let raised = self.row(at).map_or(0, |row| row[RAISED].load(Relaxed));
             self.write(at, entry, asker, raised);
+            if let Some(before) = before.filter(|before| before.native != entry.native) {
+                self.keep_name(&before);
+            }
             return Ok(());
         }
-        let most = match self.rows.len() < Rows::Sockets.count() {
-            true => ENDED,
-            false if self.free.is_empty() => self.ended.len().saturating_sub(1),
-            false => ENDED,
-        };
-        self.let_go(most);
-        let at = self.free.last().copied().unwrap_or(self.rows.len());
-        self.table.mapped().reserve_row(Rows::Sockets, at)?;
+        let at = self.next_row()?;
         let place = self.place(entry.cookie).ok_or(Errno(libc::ENOBUFS))?;
-        match self.free.pop() {
-            Some(_) => self.rows[at] = None,
-            None => self.rows.push(None),
-        }
-        let state = self.table.mapped();
-        state.socket_rows.fetch_max(at as u32 + 1, Release);
+        self.take_row(at);
         if let Some(row) = self.row(at) {
             row[TAKEN].store(0, Relaxed);
         }
@@ -354,6 +345,51 @@ impl Writer {
             index.store(word, Release);
         }
         Ok(())
+    }
+
+    /// Returns the row that is taken next.
+    fn next_row(&mut self) -> Result<usize, Errno> {
+        let most = match self.rows.len() < Rows::Sockets.count() {
+            true => ENDED,
+            false if self.free.is_empty() => self.ended.len().saturating_sub(1),
+            false => ENDED,
+        };
+        self.let_go(most);
+        let at = self.free.last().copied().unwrap_or(self.rows.len());
+        self.table.mapped().reserve_row(Rows::Sockets, at)?;
+        Ok(at)
+    }
+
+    fn take_row(&mut self, at: usize) {
+        match self.free.pop() {
+            Some(_) => self.rows[at] = None,
+            None => self.rows.push(None),
+        }
+        let state = self.table.mapped();
+        state.socket_rows.fetch_max(at as u32 + 1, Release);
+    }
+
+    /// A socket has another native name than this now. What it has sent from there may wait.
+    fn keep_name(&mut self, before: &Entry) {
+        if before.native.port() == 0 {
+            return;
+        }
+        if let Ok(at) = self.next_row() {
+            self.take_row(at);
+            self.end_row(at, before);
+        }
+    }
+
+    /// Notes what had a name that it has no more.
+    fn end_row(&mut self, at: usize, entry: &Entry) {
+        let ended = Entry {
+            flags: entry.flags | flag::ENDED,
+            ..*entry
+        };
+        if let Some(row) = self.row(at) {
+            row::write(row, &ended.to_words(0));
+        }
+        self.ended.push_back((Instant::now(), at));
     }
 
     fn row(&self, at: usize) -> Option<&[std::sync::atomic::AtomicU64; SOCKET_WORDS]> {
@@ -400,14 +436,7 @@ impl Writer {
                 word.store(REMOVED, Release);
             }
         }
-        let ended = Entry {
-            flags: known.entry.flags | flag::ENDED,
-            ..known.entry
-        };
-        if let Some(row) = self.row(at) {
-            row::write(row, &ended.to_words(0));
-        }
-        self.ended.push_back((Instant::now(), at));
+        self.end_row(at, &known.entry);
         self.let_go(ENDED);
         if let Some(alias) = known.entry.flow {
             self.end_flow(alias);

@@ -1,0 +1,82 @@
+//! Groups that a socket of the program joins.
+#![forbid(unsafe_code)]
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
+
+use super::calls::{call, Descriptor};
+use super::known::{self, Side};
+use super::refusal;
+use crate::asking::OwnHost;
+use crate::errno::{self, fence};
+use libc::c_int;
+use memtun_abi::Errno;
+use memtun_calls::host::{link_towards, Host as _};
+use memtun_calls::socket::Joining;
+use std::net::Ipv4Addr;
+
+/// Called before setsockopt(2) with an option that may name an interface: joining a group makes the
+/// machine say so on its networks. `None` says that it is none, or is looked at.
+#[cold]
+#[inline(never)]
+pub extern "C" fn refuse_membership(level: c_int, option: c_int) -> Option<c_int> {
+    if !joins_group(level, option) || !known::may_concern() {
+        return None;
+    }
+    let Side::Nobody(why) = known::side() else {
+        return None;
+    };
+    let Errno(e) = refusal::of_membership(why)?;
+    errno::set(e);
+    Some(-1)
+}
+
+/// Called before the machine joins a group for a program, because no interface of the net was named.
+/// In an isolated net the host process must be there, so that it was asked.
+#[cold]
+#[inline(never)]
+pub extern "C" fn refuse_unasked(level: c_int, option: c_int) -> Option<c_int> {
+    if !joins_group(level, option) || !OwnHost.is_isolated() || !known::is_active() {
+        return None;
+    }
+    let asked = || Ok(link_towards(&OwnHost, Ipv4Addr::LOCALHOST.into())?.is_some());
+    if errno::keep(|| fence(asked)).is_ok_and(|asked| asked) {
+        return None;
+    }
+    errno::set(libc::ENODEV);
+    Some(-1)
+}
+
+/// Is this an option that joins a group?
+fn joins_group(level: c_int, option: c_int) -> bool {
+    const IPV6_JOIN_ANYCAST: c_int = 27;
+    const MCAST_JOIN_GROUP: c_int = 42;
+    const MCAST_JOIN_SOURCE_GROUP: c_int = 46;
+    matches!(
+        (level, option),
+        (
+            libc::IPPROTO_IP,
+            libc::IP_ADD_MEMBERSHIP | libc::IP_ADD_SOURCE_MEMBERSHIP
+        ) | (
+            libc::IPPROTO_IPV6,
+            libc::IPV6_ADD_MEMBERSHIP | IPV6_JOIN_ANYCAST
+        ) | (
+            libc::IPPROTO_IP | libc::IPPROTO_IPV6,
+            MCAST_JOIN_GROUP | MCAST_JOIN_SOURCE_GROUP
+        )
+    )
+}
+
+/// Called when a socket joins a group at an interface of the net, or leaves it. Returns whether it
+/// has left the group.
+///
+/// # Errors
+///
+/// What is wrong with a source, and what asking fails with.
+pub fn joined(fd: c_int, joining: &Joining) -> Result<bool, Errno> {
+    match known::get() {
+        Some(known) => call(known, &Descriptor(fd)).joined(joining),
+        None => Ok(!joining.joins),
+    }
+}
