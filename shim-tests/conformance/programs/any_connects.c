@@ -54,10 +54,34 @@ static void show_connection(const char *where, const char *to, int no_port)
     close(listening);
 }
 
+/* What was sent before the socket got its name is heard with what is sent afterwards. */
+static void show_before(const char *where, const char *to)
+{
+    int hears = MUST(socket(FAMILY, SOCK_DGRAM, 0)), sock = MUST(socket(FAMILY, SOCK_DGRAM, 0));
+    MUST(bind_to(hears, to, 0));
+    name there = own_name(hears);
+    SHOW(label("%s, sent before", where), sendto(sock, "before", 6, 0, &there.sa, there.len));
+    SHOW(label("%s, connected then", where), connect(sock, &there.sa, there.len));
+    SHOW(label("%s, sent then", where), send(sock, "then", 4, 0));
+    for (int i = 0; i < 2; i++) {
+        char text[8] = "";
+        struct pollfd p = { .fd = hears, .events = POLLIN };
+        name from = { .len = sizeof from.room }, own = own_name(sock);
+        ssize_t n = poll(&p, 1, SOON) == 1 ? recvfrom(hears, text, sizeof text, MSG_DONTWAIT, &from.sa, &from.len) : -2;
+        show_data(label("%s, heard %d", where, i), n, text);
+        if (n > 0)
+            say(label("%s, heard %d from", where, i), "%s", memcmp(&own.sa, &from.sa, own.len) ? "another" : "itself");
+    }
+    close(sock);
+    close(hears);
+}
+
 int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
     static const struct { const char *name, *address; } WHERE[] = { { "loopback", LOOP }, { "own", OWN }, { "other own", OWN2 } };
+    for (int i = 0; i < 3; i++)
+        show_before(WHERE[i].name, WHERE[i].address);
     for (int i = 0; i < 3; i++)
         for (int no_port = 0; no_port < 2; no_port++) {
             show_connection(WHERE[i].name, WHERE[i].address, no_port);

@@ -32,8 +32,8 @@ pub extern "C" fn refuse_membership(level: c_int, option: c_int) -> Option<c_int
     Some(-1)
 }
 
-/// Called before the machine joins a group for a program, because no interface of the net was named.
-/// In an isolated net the host process must be there, so that it was asked.
+/// Called before the machine joins a group for a program, because no interface of the net was
+/// named. In an isolated net the host process must be there, so that it was asked.
 #[cold]
 #[inline(never)]
 pub extern "C" fn refuse_unasked(level: c_int, option: c_int) -> Option<c_int> {
