@@ -299,18 +299,6 @@ static long listens(int fd, const struct sockaddr *to, socklen_t length)
     return getsockname(fd, (void *)&own, &room);
 }
 
-/* Joins a group at the interface that a route says. The kernel tells the network of it after a
- * random time, so what counts is whether it has joined. */
-static long joins(int fd, const struct sockaddr *to, socklen_t length)
-{
-    struct ip_mreqn four = {.imr_multiaddr.s_addr = htonl(0xe0090001)};
-    struct ipv6_mreq six = {.ipv6mr_multiaddr.s6_addr = {0xff, 0x02, [15] = 0x99}};
-    (void)length;
-    if (to->sa_family == AF_INET6)
-        return setsockopt(fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &six, sizeof six);
-    return setsockopt(fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &four, sizeof four);
-}
-
 static const struct call CALLS[] = {
     {"tcp", SOCK_STREAM, 0, 0, 0, tcp},
     {"tcp-number", SOCK_STREAM, 0, 0, 0, tcp_by_number},
@@ -332,8 +320,6 @@ static const struct call CALLS[] = {
     {"name-later", SOCK_DGRAM, 0, 0, 0, name_later},
     {"serve", SOCK_STREAM, 0, 0, 0, serve},
     {"listen", SOCK_STREAM, 0, 0, 0, listens},
-    {"join", SOCK_DGRAM, 0, 0, 0, joins},
-    {"join6", SOCK_DGRAM, 0, 1, 1, joins},
 };
 enum { NUMBER_OF_CALLS = sizeof CALLS / sizeof *CALLS };
 
@@ -671,8 +657,6 @@ static void attempt(int watcher, const char *situation, const char *call)
      * has sent counts for nothing. */
     if (visits)
         count = before + (!strcmp(call, "serve") && !strncmp(text, "done", 4));
-    if (!merged && !strncmp(call, "join", 4))
-        count = strstr(text, "done") != NULL;
     printf("%s %s %d %d %s", situation, call, count, lines, text);
     if (!WIFEXITED(status))
         printf("signal-%d", WTERMSIG(status));
