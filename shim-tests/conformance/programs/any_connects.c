@@ -76,12 +76,30 @@ static void show_before(const char *where, const char *to)
     close(hears);
 }
 
+/* Datagrams are connected to a port that nobody has. */
+static void show_nobody(const char *where, const char *to)
+{
+    int sock = MUST(socket(FAMILY, SOCK_DGRAM, 0));
+    name there = any_name(to, 45123);
+    MUST(bind_to(sock, ANY, 0));
+    SHOW(label("%s, connect to nobody", where), connect(sock, &there.sa, there.len));
+    show_own(label("%s, nobody, its name", where), sock);
+    show_peer(label("%s, nobody, its peer", where), sock);
+    SHOW(label("%s, nobody, send", where), send(sock, "hello", 5, 0));
+    struct pollfd p = { .fd = sock, .events = POLLIN };
+    SHOW(label("%s, nobody, poll", where), poll(&p, 1, SOON));
+    SHOW(label("%s, nobody, send again", where), send(sock, "hello", 5, 0));
+    close(sock);
+}
+
 int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
     static const struct { const char *name, *address; } WHERE[] = { { "loopback", LOOP }, { "own", OWN }, { "other own", OWN2 } };
     for (int i = 0; i < 3; i++)
         show_before(WHERE[i].name, WHERE[i].address);
+    for (int i = 0; i < 3; i++)
+        show_nobody(WHERE[i].name, WHERE[i].address);
     for (int i = 0; i < 3; i++)
         for (int no_port = 0; no_port < 2; no_port++) {
             show_connection(WHERE[i].name, WHERE[i].address, no_port);

@@ -286,8 +286,12 @@ impl Sockets {
         let Some(target) = target else {
             let alias = open.writer.own_alias(own_of(to.ip(), index))?;
             let shut = open.natives.ports.shut;
-            let to = native(alias, shut, v6);
-            return Ok(Connected::Answer(SocketAnswer::Local(bind, to)));
+            let native_to = native(alias, shut, v6);
+            if question.protocol != Protocol::Tcp {
+                // It is connected, though nobody hears it.
+                put_connected(open, asker, (local, to), (entry, bind))?;
+            }
+            return Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)));
         };
         let reach = target.native;
         let native_to = match (v6, reach.ip()) {
@@ -319,18 +323,29 @@ impl Sockets {
             }
         }
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
-        let native_name = match (bind, entry) {
-            (Some(bind), _) => bind,
-            (None, Some(entry)) => connected_name(entry.native),
-            (None, None) => question.native.unwrap_or(local),
-        };
-        let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
-        (entry.local, entry.native) = (local, native_name);
-        entry.remote = Some(to);
-        // By this the other end knows that the connection is not another user's.
-        open.put(&entry, asker.pid)?;
+        put_connected(open, asker, (local, to), (entry, bind))?;
         Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)))
     }
+}
+
+/// Notes a socket that connects to another one of this net, by its ends, what was known of it, and
+/// what it is bound to natively before. By this the other end knows that what comes is not another
+/// user's.
+fn put_connected(
+    open: &mut Open,
+    asker: &Asker<'_>,
+    (local, to): (SocketAddr, SocketAddr),
+    (entry, bind): (Option<Entry>, Option<SocketAddr>),
+) -> Result<(), Errno> {
+    let native_name = match (bind, entry) {
+        (Some(bind), _) => bind,
+        (None, Some(entry)) => connected_name(entry.native),
+        (None, None) => asker.question.native.unwrap_or(local),
+    };
+    let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
+    (entry.local, entry.native) = (local, native_name);
+    entry.remote = Some(to);
+    open.put(&entry, asker.pid)
 }
 
 /// Returns the native name that a bound socket has once it is connected to an alias: the kernel
