@@ -116,7 +116,8 @@ pub fn ioctl(
 ///
 /// # Errors
 ///
-/// - ENODEV where there is no route, or nobody who can tell, and the machine is not seen.
+/// - ENODEV where there is no route, and the machine is not seen; there also what asking fails
+///   with.
 /// - What making the net of an isolated program fails with.
 pub fn link_towards(host: &impl Host, address: IpAddr) -> Result<Option<u32>, Errno> {
     let Some(net) = asked(host)? else {
@@ -157,7 +158,7 @@ pub fn link_towards(host: &impl Host, address: IpAddr) -> Result<Option<u32>, Er
         (Ok(()), Ok(index)) => Ok(Some(index)),
         (Ok(()), Err(e)) if host.is_isolated() => Err(e),
         // Nobody says that it is not one of the machine's networks.
-        (Err(_), _) if host.is_isolated() => Err(Errno(libc::ENODEV)),
+        (Err(e), _) if host.is_isolated() => Err(e),
         _ => Ok(None),
     }
 }

@@ -312,7 +312,7 @@ fn option(
                 inode: st.st_ino,
                 socket: (of_socket(libc::SO_DOMAIN), of_socket(libc::SO_TYPE)),
                 option,
-                towards: &|group| link_towards(&OwnHost, group),
+                towards: &|group| link_towards(&OwnHost, group).map_err(|_| Errno(libc::ENODEV)),
                 joined: &|joining| inet::membership::joined(fd, joining),
             })
         })

@@ -40,8 +40,12 @@ pub extern "C" fn refuse_unasked(level: c_int, option: c_int) -> Option<c_int> {
     if !joins_group(level, option) || !OwnHost.is_isolated() || !known::is_active() {
         return None;
     }
-    let asked = || Ok(link_towards(&OwnHost, Ipv4Addr::LOCALHOST.into())?.is_some());
-    if errno::keep(|| fence(asked)).is_ok_and(|asked| asked) {
+    let asked = || link_towards(&OwnHost, Ipv4Addr::LOCALHOST.into());
+    // That there is no such route is an answer.
+    if matches!(
+        errno::keep(|| fence(asked)),
+        Ok(Some(_)) | Err(Errno(libc::ENODEV))
+    ) {
         return None;
     }
     errno::set(libc::ENODEV);
