@@ -173,43 +173,12 @@ pub fn bytes_written(fd: i32) -> Result<u64, Errno> {
     Ok(sent.wrapping_add(words[144 / 4].into()))
 }
 
-/// Returns how many bytes of options of IPv4 stand on a socket (IP_OPTIONS), which are stored in
-/// `room`.
-///
-/// # Errors
-///
-/// What getsockopt(2) fails with.
-pub fn ip_options(fd: i32, room: &mut [u8; 40]) -> Result<usize, Errno> {
-    let mut length = room.len() as u32;
-    let args = [
-        fd as usize,
-        libc::IPPROTO_IP as usize,
-        libc::IP_OPTIONS as usize,
-        room.as_mut_ptr() as usize,
-        &raw mut length as usize,
-        0,
-    ];
-    // SAFETY: the kernel stores at most the length that stands there, which is that of the room.
-    check(unsafe { syscall(libc::SYS_getsockopt, args) })?;
-    Ok((length as usize).min(room.len()))
-}
-
 /// Returns so many words of TCP_INFO.
 fn tcp_words<const WORDS: usize>(fd: i32) -> Result<[u32; WORDS], Errno> {
-    let (mut words, mut length) = ([0u32; WORDS], (WORDS * 4) as u32);
-    let args = [
-        fd as usize,
-        libc::IPPROTO_TCP as usize,
-        libc::TCP_INFO as usize,
-        words.as_mut_ptr() as usize,
-        &raw mut length as usize,
-        0,
-    ];
-    // SAFETY: the kernel stores at most the length that stands there, which is that of the words;
-    // both are locals of this function.
-    check(unsafe { syscall(libc::SYS_getsockopt, args) })?;
-    match length as usize >= WORDS * 4 {
-        true => Ok(words),
+    let mut words = [[0; 4]; WORDS];
+    let room = words.as_flattened_mut();
+    match option_bytes(fd, libc::IPPROTO_TCP, libc::TCP_INFO, room)? >= WORDS * 4 {
+        true => Ok(words.map(u32::from_ne_bytes)),
         false => Err(Errno(libc::ENOPROTOOPT)),
     }
 }

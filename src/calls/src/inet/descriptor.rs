@@ -33,7 +33,7 @@ impl Native for BorrowedFd<'_> {
         inet::bytes_written(self.as_raw_fd())
     }
     fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
-        inet::ip_options(self.as_raw_fd(), room)
+        inet::option_bytes(self.as_raw_fd(), libc::IPPROTO_IP, libc::IP_OPTIONS, room)
     }
     fn is_nonblocking(&self) -> bool {
         let flags = sys::status_flags(self.as_raw_fd());

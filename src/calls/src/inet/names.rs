@@ -160,9 +160,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             return unasked;
         }
         let question = SocketQuestion {
-            protocol,
             native: self.socket.own_name().ok(),
-            ..SocketQuestion::about(*native)
+            ..SocketQuestion::about(protocol, *native)
         };
         match self.ask(What::Speaks, &question) {
             Ok(SocketAnswer::Done) => {

@@ -25,25 +25,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if is_any(&name) || !self.table.is_active() {
             return None;
         }
-        let question = SocketQuestion {
-            // Of a socket that is not known.
-            cookie: 0,
-            inode: 0,
-            family: libc::AF_INET as u16,
-            kind: libc::SOCK_DGRAM as u16,
-            protocol: Protocol::Udp,
-            tos: 0,
-            hops: 0,
-            flags: 0,
-            device: 0,
-            out: 0,
-            mark: 0,
-            failed: 0,
-            source: None,
-            tuning: Default::default(),
-            native: None,
-            name: Some(name),
-        };
+        let question = SocketQuestion::about(Protocol::Udp, name);
         match self.ask(What::Path, &question) {
             Ok(SocketAnswer::Carried(_, to)) => Some(to),
             Err(Errno(libc::ENETUNREACH | libc::EHOSTUNREACH)) => Some(NOWHERE),

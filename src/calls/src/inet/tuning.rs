@@ -90,13 +90,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ///
     /// What asking fails with.
     pub fn deliver(&self, end: SocketAddr) -> Result<(), Errno> {
-        self.ask_info(&SocketQuestion::about(end).to_bytes(), &mut |_| {})
+        self.ask_info(
+            &SocketQuestion::about(Protocol::Tcp, end).to_bytes(),
+            &mut |_| {},
+        )
     }
 
     /// Returns how much of `info` is filled with what TCP_INFO says of the connection in the net;
     /// None for what the machine's kernel says.
     pub fn info(&self, info: &mut [u8]) -> Option<usize> {
-        let question = SocketQuestion::about(self.far_end()?);
+        let question = SocketQuestion::about(Protocol::Tcp, self.far_end()?);
         let mut length = 0;
         self.ask_info(&question.to_bytes(), &mut |answer| {
             let some = answer.len().min(info.len() - length);

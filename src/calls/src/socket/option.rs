@@ -137,10 +137,10 @@ impl<M: Memory> OptionCall<'_, M> {
             Named::Ours(index, address) => {
                 drop(lock);
                 self.check_group(bytes)?;
-                if let Some(joins) = self.joins() {
+                if let Some(joins) = joins(self.option.level, self.option.number) {
                     return self.join(bytes, index, joins).map(|()| true);
                 }
-                if let Some(of) = self.of_source() {
+                if let Some(of) = of_source(self.option.level, self.option.number) {
                     return self.join_source(bytes, index, of).map(|()| true);
                 }
                 if matches!(kept, Some(Kept::Device)) {
@@ -227,39 +227,13 @@ impl<M: Memory> OptionCall<'_, M> {
         Ok(true)
     }
 
-    /// Does this option join a group, or leave one? None for others.
-    fn joins(&self) -> Option<bool> {
-        match (self.option.level, self.option.number) {
-            (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP)
-            | (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP)
-            | (_, MCAST_JOIN_GROUP) => Some(true),
-            (libc::IPPROTO_IP, libc::IP_DROP_MEMBERSHIP)
-            | (libc::IPPROTO_IPV6, libc::IPV6_DROP_MEMBERSHIP)
-            | (_, MCAST_LEAVE_GROUP) => Some(false),
-            _ => None,
-        }
-    }
-
-    /// Is this option about one source of a group? Says whether that is to be blocked, and whether
-    /// the source is put to the others.
-    fn of_source(&self) -> Option<(bool, bool)> {
-        match (self.option.level, self.option.number) {
-            (libc::IPPROTO_IP, libc::IP_ADD_SOURCE_MEMBERSHIP) => Some((false, true)),
-            (libc::IPPROTO_IP, libc::IP_DROP_SOURCE_MEMBERSHIP) => Some((false, false)),
-            (libc::IPPROTO_IP, IP_BLOCK_SOURCE) => Some((true, true)),
-            (libc::IPPROTO_IP, IP_UNBLOCK_SOURCE) => Some((true, false)),
-            (libc::SOL_SOCKET, _) => None,
-            (_, MCAST_JOIN_SOURCE_GROUP) => Some((false, true)),
-            (_, MCAST_LEAVE_SOURCE_GROUP) => Some((false, false)),
-            (_, MCAST_BLOCK_SOURCE) => Some((true, true)),
-            (_, MCAST_UNBLOCK_SOURCE) => Some((true, false)),
-            _ => None,
-        }
-    }
-
     /// Returns the group that is joined or left where the value names no interface for that.
     fn group_without_interface(&self, bytes: &[u8]) -> Option<IpAddr> {
-        self.joins().or(self.of_source().map(|(_, adds)| adds))?;
+        joins(self.option.level, self.option.number).or(of_source(
+            self.option.level,
+            self.option.number,
+        )
+        .map(|(_, adds)| adds))?;
         let is_zero = |at: usize| {
             bytes
                 .get(at..)
@@ -573,4 +547,40 @@ impl<M: Memory> OptionCall<'_, M> {
             Err(EINVAL)
         }
     }
+}
+
+/// Does this option join a group, or leave one? None for others.
+fn joins(level: i32, number: i32) -> Option<bool> {
+    match (level, number) {
+        (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP)
+        | (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP)
+        | (_, MCAST_JOIN_GROUP) => Some(true),
+        (libc::IPPROTO_IP, libc::IP_DROP_MEMBERSHIP)
+        | (libc::IPPROTO_IPV6, libc::IPV6_DROP_MEMBERSHIP)
+        | (_, MCAST_LEAVE_GROUP) => Some(false),
+        _ => None,
+    }
+}
+
+/// Is this option about one source of a group? Says whether that is to be blocked, and whether the
+/// source is put to the others.
+fn of_source(level: i32, number: i32) -> Option<(bool, bool)> {
+    match (level, number) {
+        (libc::IPPROTO_IP, libc::IP_ADD_SOURCE_MEMBERSHIP) => Some((false, true)),
+        (libc::IPPROTO_IP, libc::IP_DROP_SOURCE_MEMBERSHIP) => Some((false, false)),
+        (libc::IPPROTO_IP, IP_BLOCK_SOURCE) => Some((true, true)),
+        (libc::IPPROTO_IP, IP_UNBLOCK_SOURCE) => Some((true, false)),
+        (libc::SOL_SOCKET, _) => None,
+        (_, MCAST_JOIN_SOURCE_GROUP) => Some((false, true)),
+        (_, MCAST_LEAVE_SOURCE_GROUP) => Some((false, false)),
+        (_, MCAST_BLOCK_SOURCE) => Some((true, true)),
+        (_, MCAST_UNBLOCK_SOURCE) => Some((true, false)),
+        _ => None,
+    }
+}
+
+/// Does a socket join a group by this option?
+pub fn joins_group(level: i32, number: i32) -> bool {
+    level != libc::SOL_SOCKET
+        && (joins(level, number) == Some(true) || of_source(level, number) == Some((false, true)))
 }

@@ -5,7 +5,6 @@ use memtun::{ifreq, uapi, Address, IoSystem, MemoryIoSystem, Net, TunnelClass};
 use memtun_abi::Errno;
 use memtun_stack::ask::{ask, What};
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
-use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{Protocol, Table};
 use memtun_sys::{self as sys, inet, Fd};
 use std::net::{IpAddr, SocketAddr};
@@ -119,26 +118,17 @@ impl Socket {
     pub fn new(family: i32, kind: i32) -> Socket {
         let fd = sys::socket(family, kind, 0).expect("a socket");
         let inode = sys::fstat(fd.raw()).expect("there").st_ino;
+        let protocol = match kind {
+            libc::SOCK_STREAM => Protocol::Tcp,
+            _ => Protocol::Udp,
+        };
         let asked = SocketQuestion {
             cookie: inet::cookie(fd.raw()).expect("a cookie"),
             inode,
             family: family as u16,
             kind: kind as u16,
-            protocol: match kind {
-                libc::SOCK_STREAM => Protocol::Tcp,
-                _ => Protocol::Udp,
-            },
-            tos: 0,
-            hops: 0,
-            flags: 0,
-            device: 0,
-            out: 0,
-            mark: 0,
-            failed: 0,
-            source: None,
-            native: None,
             name: None,
-            tuning: Tuning::default(),
+            ..SocketQuestion::about(protocol, SocketAddr::from(([0; 4], 0)))
         };
         Socket { fd, asked }
     }

@@ -104,15 +104,15 @@ pub struct Group {
 impl Group {
     /// Returns what the interface hears of it.
     pub(super) fn filter(&self) -> Filter {
-        let members = || self.members.values().map(|member| &member.filter);
-        let included = members().filter(|filter| !filter.excludes);
-        let included: BTreeSet<IpAddr> = included.flat_map(|it| it.sources.clone()).collect();
         if self.all > 0 {
             return Filter {
                 excludes: true,
                 sources: BTreeSet::new(),
             };
         }
+        let members = || self.members.values().map(|member| &member.filter);
+        let included = members().filter(|filter| !filter.excludes);
+        let included: BTreeSet<IpAddr> = included.flat_map(|it| it.sources.clone()).collect();
         let mut excluding = members().filter(|filter| filter.excludes);
         let Some(first) = excluding.next() else {
             return Filter {
@@ -127,6 +127,12 @@ impl Group {
             excludes: true,
             sources,
         }
+    }
+
+    /// Does the interface hear the source, as its [`filter`](Group::filter) says?
+    fn lets(&self, source: IpAddr) -> bool {
+        let mut members = self.members.values();
+        self.all > 0 || members.any(|member| member.filter.lets(source))
     }
 
     /// Is there nobody?
@@ -240,7 +246,7 @@ impl Groups {
     /// Does a packet from a source to the group that comes by the interface reach this host?
     pub(super) fn has(&self, view: &View, index: u32, group: IpAddr, source: IpAddr) -> bool {
         if let Some(joined) = self.0.get(&(index, group)) {
-            return joined.filter().lets(source);
+            return joined.lets(source);
         }
         let mut own = view.addresses.iter().filter(|own| own.index == index);
         match group {

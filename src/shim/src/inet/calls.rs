@@ -73,7 +73,7 @@ impl Native for Descriptor {
         inet::bytes_written(self.0)
     }
     fn ip_options(&self, room: &mut [u8; 40]) -> Result<usize, Errno> {
-        inet::ip_options(self.0, room)
+        inet::option_bytes(self.0, libc::IPPROTO_IP, libc::IP_OPTIONS, room)
     }
     fn is_nonblocking(&self) -> bool {
         sys::status_flags(self.0).is_ok_and(|flags| flags & libc::O_NONBLOCK != 0)

@@ -13,7 +13,7 @@ use crate::errno::{self, fence};
 use libc::c_int;
 use memtun_abi::Errno;
 use memtun_calls::host::{link_towards, Host as _};
-use memtun_calls::socket::Joining;
+use memtun_calls::socket::{joins_group, Joining};
 use std::net::Ipv4Addr;
 
 /// Called before setsockopt(2) with an option that may name an interface: joining a group makes the
@@ -50,26 +50,6 @@ pub extern "C" fn refuse_unasked(level: c_int, option: c_int) -> Option<c_int> {
     }
     errno::set(libc::ENODEV);
     Some(-1)
-}
-
-/// Is this an option that joins a group?
-fn joins_group(level: c_int, option: c_int) -> bool {
-    const IPV6_JOIN_ANYCAST: c_int = 27;
-    const MCAST_JOIN_GROUP: c_int = 42;
-    const MCAST_JOIN_SOURCE_GROUP: c_int = 46;
-    matches!(
-        (level, option),
-        (
-            libc::IPPROTO_IP,
-            libc::IP_ADD_MEMBERSHIP | libc::IP_ADD_SOURCE_MEMBERSHIP
-        ) | (
-            libc::IPPROTO_IPV6,
-            libc::IPV6_ADD_MEMBERSHIP | IPV6_JOIN_ANYCAST
-        ) | (
-            libc::IPPROTO_IP | libc::IPPROTO_IPV6,
-            MCAST_JOIN_GROUP | MCAST_JOIN_SOURCE_GROUP
-        )
-    )
 }
 
 /// Called when a socket joins a group at an interface of the net, or leaves it. Returns whether it

@@ -81,15 +81,17 @@ pub struct SocketQuestion {
 }
 
 impl SocketQuestion {
-    /// A question about a connection of TCP, or of a protocol that is put in its place, by the
-    /// native name of its other end.
-    pub fn about(end: SocketAddr) -> SocketQuestion {
+    /// A question about what has this name, of a socket of IPv4 of which nothing is known.
+    pub fn about(protocol: Protocol, name: SocketAddr) -> SocketQuestion {
         SocketQuestion {
             cookie: 0,
             inode: 0,
             family: libc::AF_INET as u16,
-            kind: libc::SOCK_STREAM as u16,
-            protocol: Protocol::Tcp,
+            kind: match protocol {
+                Protocol::Tcp => libc::SOCK_STREAM as u16,
+                _ => libc::SOCK_DGRAM as u16,
+            },
+            protocol,
             tos: 0,
             hops: 0,
             flags: 0,
@@ -99,7 +101,7 @@ impl SocketQuestion {
             failed: 0,
             source: None,
             native: None,
-            name: Some(end),
+            name: Some(name),
             tuning: Tuning::default(),
         }
     }

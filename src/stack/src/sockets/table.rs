@@ -29,7 +29,7 @@ pub struct Table {
 }
 
 /// For so many milliseconds a socket that was seen is taken to be there.
-const FRESH: u32 = 20;
+pub const FRESH: u32 = 20;
 
 /// For so many milliseconds nobody is asked again after nobody has answered.
 const DEAF: u32 = 1000;

@@ -5,7 +5,7 @@ use super::diag::{Native, LISTEN};
 use super::names::{native_protocol, plain};
 use super::open::Open;
 use super::writer::Known;
-use memtun_stack::sockets::table::native_v4;
+use memtun_stack::sockets::table::{self, native_v4};
 use memtun_stack::sockets::{flag, Entry, Protocol};
 use memtun_sys as sys;
 use std::collections::HashSet;
@@ -15,7 +15,7 @@ use std::time::Duration;
 /// For so long a socket that was asked for may not be bound yet.
 const BIRTH: Duration = Duration::from_secs(2);
 /// For so long a socket that was seen is taken to be there.
-pub const FRESH: Duration = Duration::from_millis(20);
+pub const FRESH: Duration = Duration::from_millis(table::FRESH as u64);
 
 impl Open {
     /// Is the socket of a row there? One that is gone is removed.
