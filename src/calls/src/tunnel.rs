@@ -237,6 +237,8 @@ pub fn changes_link(request: u32) -> bool {
 
 /// A descriptor of the program, as fcntl(2) knows it.
 pub trait Descriptor {
+    /// Returns its number.
+    fn number(&self) -> i32;
     /// Returns the status flags (F_GETFL).
     ///
     /// # Errors
@@ -276,7 +278,7 @@ pub fn status_flags_changed<N: Deref<Target = NetDir>>(
     if flags & libc::O_ASYNC != 0 && descriptor.owner() == Ok(0) {
         descriptor.own();
     }
-    tunnel.set_signals(flags & libc::O_ASYNC != 0);
+    tunnel.set_signals(flags & libc::O_ASYNC != 0, descriptor.number());
 }
 
 /// Returns what F_GETFL gives. The flags are those of the bell (`of_bell`), which is open for both

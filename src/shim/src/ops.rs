@@ -6,7 +6,7 @@ use crate::closing::closed;
 use crate::errno::{self, fence};
 use crate::table::{self, Held, OwnTunnels};
 use crate::uaccess::OwnMemory;
-use crate::waiting::epoll;
+use crate::waiting::{epoll, stale};
 use crate::{config, foreign, inet, net, process};
 use memtun_abi::Errno;
 use memtun_calls::host::links_changed;
@@ -86,7 +86,12 @@ pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
         }
         let read = calls::read(&tunnel, fd, &mut sink);
         match read.or_else(|e| foreign::check(fd, &tunnel).and(Err(e)))? {
-            Found::Done(n) => Ok(n),
+            Found::Done(n) => {
+                if tunnel.is_bell_stale() {
+                    stale::note(fd);
+                }
+                Ok(n)
+            }
             Found::Wait(pause) => {
                 let held = tunnel.suspend();
                 suspended = Some(Waiting { held, pause });
@@ -140,7 +145,10 @@ pub fn after_wait(
             closed(&tunnel);
         }
         match answer? {
-            Found::Done(n) => Ok(n),
+            Found::Done(n) => {
+                stale::note(fd);
+                Ok(n)
+            }
             Found::Wait(pause) => {
                 let held = tunnel.suspend();
                 again = Some(Waiting { held, pause });
@@ -228,6 +236,9 @@ pub fn no_terminal(fd: c_int) -> c_int {
 struct Number(c_int);
 
 impl Descriptor for Number {
+    fn number(&self) -> i32 {
+        self.0
+    }
     fn status_flags(&self) -> Result<i32, Errno> {
         sys::status_flags(self.0)
     }

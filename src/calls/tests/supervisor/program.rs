@@ -138,6 +138,9 @@ pub struct Open {
 }
 
 impl Descriptor for Open {
+    fn number(&self) -> i32 {
+        self.bell.raw()
+    }
     fn status_flags(&self) -> Result<i32, Errno> {
         Ok(self.flags.get())
     }

@@ -1,5 +1,11 @@
-//! The bell of a tunnel: the FIFO behind its descriptor, which is readable exactly while the
-//! inbound queue is not empty.
+//! The bell of a tunnel: the FIFO behind its descriptor, which is readable while the inbound queue
+//! is not empty.
+//!
+//! A read that takes the last packet leaves the byte where it is, so that the next packet finds it
+//! there and needs no system call. Such a byte is *stale*. It is taken out by whoever is about to
+//! wait, or to say that there is nothing to read: a byte that is left can wake somebody once too
+//! often, and never once too seldom. Where each packet has to be an edge or a signal, and where a
+//! program waits in a way that this library does not see, nothing is left ([`is_exact`]).
 //!
 //! Every function here needs the tunnel's lock held. The number of bytes in the FIFO stands in the
 //! tunnel's shared state. After a process died with the lock, [`repair`] counts them anew.
@@ -52,9 +58,22 @@ fn add_byte(tunnel: &TunnelState, fd: i32, inside: u32) {
 /// Silences the bell after packets have been taken, if none is left.
 #[inline]
 pub fn packets_taken(tunnel: &TunnelState, fd: i32, never_blocks: bool) {
-    if tunnel.ring.queued() == 0 && tunnel.bell.load(Relaxed) != 0 {
+    if is_stale(tunnel) {
         silence(tunnel, fd, never_blocks);
     }
+}
+
+/// Does the bell ring although there is no packet? Needs no lock: the answer is of this moment.
+#[inline]
+pub fn is_stale(tunnel: &TunnelState) -> bool {
+    tunnel.bell.load(Relaxed) != 0 && tunnel.ring.queued() == 0
+}
+
+/// Must the bell be silent as soon as the queue is empty? Edges and signals come from bytes that go
+/// in and out, so that is so where [`TunnelState::ring_always`] is set.
+#[inline]
+pub fn is_exact(tunnel: &TunnelState) -> bool {
+    tunnel.ring_always.load(Relaxed) | tunnel.exact_bell.load(Relaxed) != 0
 }
 
 /// Empties the bell. `never_blocks` says that the descriptor is known to have O_NONBLOCK; the flags

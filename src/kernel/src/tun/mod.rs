@@ -215,11 +215,15 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .queue()
             .pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
         let Some(given) = read else {
-            // The interface may have been deleted since it was borrowed above.
+            // The interface may have been deleted since it was borrowed above; then the bell has to
+            // go on ringing.
             self.interface()?;
+            bell::packets_taken(&self.state, fd, self.never_blocks());
             return Ok(Read::Empty(deletions));
         };
-        bell::packets_taken(&self.state, fd, self.never_blocks());
+        if bell::is_stale(&self.state) && self.is_bell_exact() {
+            bell::silence(&self.state, fd, self.never_blocks());
+        }
         if self.state.room_waiters.load(SeqCst) != 0 {
             self.state.room_event.fetch_add(1, SeqCst);
             sys::futex_wake_all(&self.state.room_event);
@@ -231,6 +235,49 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         count(&interface.stats.tx_bytes, whole as u64, alone);
         self.state.last_read.store(n as u32, Relaxed);
         Ok(Read::Done(n))
+    }
+
+    /// Must the bell fall silent with the last packet, because somebody may wait for the tunnel in
+    /// a way that takes no stale byte out?
+    fn is_bell_exact(&self) -> bool {
+        bell::is_exact(&self.state) || self.net.exact_bell.load(Relaxed) != 0
+    }
+
+    /// Does the bell ring although nothing is queued? Whoever waits for the tunnel next calls
+    /// [`Tunnel::settle`] before.
+    #[inline]
+    pub fn is_bell_stale(&self) -> bool {
+        bell::is_stale(&self.state)
+    }
+
+    /// Silences the bell if nothing is queued. A thread that is in a call on this tunnel already,
+    /// below a signal handler, leaves it as it is, and so does one that finds no interface: the bell
+    /// of a tunnel whose interface was deleted has to ring.
+    #[inline]
+    pub fn settle(&self, fd: i32) {
+        if bell::is_stale(&self.state) {
+            self.settle_now(fd);
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn settle_now(&self, fd: i32) {
+        let Ok(_lock) = self
+            .net
+            .lock_tunnel(self.inode, &self.state, Patience::Program)
+        else {
+            return;
+        };
+        if self.attachment() != Attachment::None {
+            bell::packets_taken(&self.state, fd, self.never_blocks());
+        }
+    }
+
+    /// Makes the bell of this tunnel fall silent with each last packet from now on.
+    pub fn be_exact(&self, fd: i32) {
+        self.state.exact_bell.store(1, Relaxed);
+        self.settle(fd);
     }
 
     /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to
@@ -406,9 +453,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Makes every packet ring from now on, not only the first of a burst. Edge-triggered epoll and
-    /// O_ASYNC need that.
-    pub fn ring_always(&self) {
+    /// O_ASYNC need that. A byte that is left over is taken out before, because it would be an edge.
+    pub fn ring_always(&self, fd: i32) {
         self.state.ring_always.store(1, Relaxed);
+        self.settle(fd);
     }
 
     /// Does the descriptor have O_NONBLOCK? Another process may have changed that, which shared
@@ -455,10 +503,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Notes whether O_ASYNC is in force.
-    pub fn set_signals(&self, on: bool) {
+    pub fn set_signals(&self, on: bool, fd: i32) {
         if on {
+            // A byte that is taken out while O_ASYNC is in force would be a signal.
+            self.ring_always(fd);
             self.state.signals.fetch_or(bell::SIGNALS, SeqCst);
-            self.ring_always();
         } else {
             self.state.signals.fetch_and(!bell::SIGNALS, SeqCst);
         }

@@ -84,6 +84,8 @@ fn before_exec() {
         before_spawn();
     }
     crate::watch::before_exec();
+    // The next image may wait in a way that this library does not see.
+    crate::waiting::stale::settle();
     if crate::process::owns_memory() {
         crate::waiting::epoll::before_exec();
         if let Some(net) = crate::net::current() {

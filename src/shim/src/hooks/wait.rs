@@ -9,10 +9,11 @@ use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
 use crate::waiting::deadline::{milliseconds, Deadline};
 use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
-use crate::waiting::select::{select as select_with_care, sets_need_care};
+use crate::waiting::select::{select as select_with_care, sets_need_care, Asked};
 use crate::waiting::sleepers::{self, Asleep};
-use crate::waiting::{epoll, news};
-use crate::{foreign, inet, listening, lost, view};
+use crate::waiting::state::State;
+use crate::waiting::{epoll, news, stale};
+use crate::{foreign, inet, listening, lost, table, view};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
@@ -118,21 +119,22 @@ fn careful_poll(
     let (asleep, needs) = before(fds, n);
     let answer = match needs {
         Needs::Nothing => return host(),
-        Needs::Care => polled(fds, n, deadline(), mask),
-        Needs::Correction => {
-            let answer = host();
-            if answer > 0 {
-                corrected(fds, n);
-            }
-            answer
+        Needs::Answered(ready) if mask.is_null() => {
+            // SAFETY: the call has no arguments. It is a cancellation point, as poll(2) is, and no
+            // frame of this library above it has anything to clean up.
+            unsafe { pthread_testcancel() };
+            return ready;
         }
-        Needs::Watch => {
+        Needs::Care => polled(fds, n, deadline(), mask),
+        Needs::Watch | Needs::Answered(_) => {
             let deadline = deadline();
             let answer = host();
-            if answer > 0 && corrected(fds, n) == 0 {
-                polled(fds, n, deadline, mask)
-            } else {
-                answer
+            match answer > 0 {
+                true => match corrected(fds, n) {
+                    0 => polled(fds, n, deadline, mask),
+                    ready => ready,
+                },
+                false => answer,
             }
         }
     };
@@ -217,7 +219,14 @@ fn select_all(
         let answer = if selecting(n, r, w, x) {
             select_carefully(n, r, w, x, time)
         } else {
-            real!(select(n, r, w, x, time))
+            let asked = asked_of(n, r, w, x);
+            match selected_truly(n, r, real!(select(n, r, w, x, time)), &asked) {
+                Some(answer) => answer,
+                None => {
+                    ask_again(&asked, r, w, x);
+                    select_carefully(n, r, w, x, time)
+                }
+            }
         };
         awake(asleep);
         answer
@@ -229,9 +238,10 @@ fn select_all(
 /// What a poll needs beside the kernel's answer.
 enum Needs {
     Nothing,
-    Correction,
-    /// The answer needs a correction, and an epoll instance may become ready for an event that is
-    /// none.
+    /// All descriptors are tunnels, and so many of them are ready, as the array says now.
+    Answered(c_int),
+    /// The answer needs a correction, because a packet may be taken by another reader, or an epoll
+    /// instance may become ready for an event that is none.
     Watch,
     Care,
 }
@@ -255,8 +265,16 @@ extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
     let Some(array) = readable(fds, n) else {
         return (Asleep::default(), Needs::Nothing);
     };
-    if !array.iter().any(|p| epoll::is_target(p.fd)) {
-        return (Asleep::default(), Needs::Nothing);
+    match Seen::in_array(array) {
+        Seen { targets: 0, .. } => return (Asleep::default(), Needs::Nothing),
+        Seen { care: true, .. } => {}
+        seen => {
+            let ready = seen.answer(fds, array);
+            return (
+                Asleep::default(),
+                ready.map_or(Needs::Watch, Needs::Answered),
+            );
+        }
     }
     // This thread is counted as a sleeper before the states are looked at, so that no change
     // between the two goes unnoticed.
@@ -282,14 +300,90 @@ fn needs(array: &[pollfd]) -> Needs {
             return Needs::Care;
         }
     }
-    if array
-        .iter()
-        .all(|p| is_tunnel(p.fd) || !epoll::is_target(p.fd))
-    {
-        Needs::Correction
-    } else {
-        Needs::Watch
+    Needs::Watch
+}
+
+/// What one look at the descriptors of a poll has found.
+struct Seen {
+    /// Number of those that are tunnels, or epoll instances that may have some.
+    targets: usize,
+    /// Number of those that have something that was asked for.
+    ready: c_int,
+    /// Is there one of which the table alone does not know whether it is ready?
+    others: bool,
+    /// Is there one in a state in which the bell alone does not tell the truth, or one with
+    /// O_ASYNC?
+    care: bool,
+}
+
+impl Seen {
+    /// Looks at the descriptors, and silences the bells that ring for nothing.
+    fn in_array(array: &[pollfd]) -> Seen {
+        let mut seen = Seen {
+            targets: 0,
+            ready: 0,
+            others: false,
+            care: false,
+        };
+        for p in array {
+            if is_tunnel(p.fd) {
+                seen.targets += 1;
+                match ready_events(p) {
+                    Some(events) => seen.ready += c_int::from(events != 0),
+                    None => seen.care = true,
+                }
+            } else if p.fd >= 0 {
+                seen.others = true;
+                if epoll::is_target(p.fd) {
+                    seen.targets += 1;
+                    seen.care |= epoll::concerns_truly(p.fd);
+                }
+            }
+        }
+        if seen.others {
+            stale::settle();
+        }
+        seen
     }
+
+    /// Answers for the kernel if all are tunnels and one is ready: the kernel would not wait
+    /// either. Returns how many are ready; `None` leaves the call to the kernel.
+    fn answer(&self, fds: *mut pollfd, array: &[pollfd]) -> Option<c_int> {
+        if self.others || self.ready == 0 {
+            return None;
+        }
+        let mut ready = 0;
+        for (at, p) in array.iter().enumerate() {
+            let revents = if p.fd < 0 { 0 } else { ready_events(p)? };
+            let told = pollfd { revents, ..*p };
+            crate::uaccess::write(fds.wrapping_add(at), &told).ok()?;
+            ready += c_int::from(revents != 0);
+        }
+        (ready > 0).then_some(ready)
+    }
+}
+
+/// What a FIFO reports when it can be read, and when it can be written.
+const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
+const WRITABLE: i16 = libc::POLLOUT | libc::POLLWRNORM;
+
+/// The events of this question that a tunnel has now; `None` where the bell alone does not tell the
+/// truth, or is more than a bell. A bell that rings for nothing is silenced.
+#[inline]
+fn ready_events(p: &pollfd) -> Option<i16> {
+    let tunnel = table::hold(p.fd)?;
+    if tunnel.has_signals() || tunnel.is_due() && foreign::check(p.fd, &tunnel).is_err() {
+        return None;
+    }
+    tunnel.settle(p.fd);
+    let now = tunnel.readiness();
+    let plain = State::of(now) == State::Plain;
+    let readable = if now.readable { READABLE } else { 0 };
+    plain.then_some(p.events & (readable | WRITABLE))
+}
+
+extern "C" {
+    fn pthread_testcancel();
 }
 
 #[inline(never)]
@@ -326,8 +420,34 @@ fn time_of(time: *const timespec) -> Option<timespec> {
 }
 
 #[inline(never)]
+extern "C" fn asked_of(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> Asked {
+    // SAFETY: the sets are the caller's and have `n` bits.
+    unsafe { Asked::of(n, [r, w, x]) }
+}
+
+/// Takes out of the answer of select(2) what is not true. `None` says that nothing is left.
+#[inline(never)]
+extern "C" fn selected_truly(
+    n: c_int,
+    r: *mut fd_set,
+    answer: c_int,
+    asked: &Asked,
+) -> Option<c_int> {
+    // SAFETY: the set is the caller's and has `n` bits.
+    let left = answer - unsafe { asked.false_in(n, r, answer) };
+    (left > 0 || left == answer).then_some(left)
+}
+
+#[inline(never)]
+extern "C" fn ask_again(asked: &Asked, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) {
+    // SAFETY: the sets are those that were looked at before the call.
+    unsafe { asked.put_back([r, w, x]) }
+}
+
+#[inline(never)]
 extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
     let sets = [r, w, x];
+    stale::settle();
     // SAFETY: the sets are the caller's and have `n` bits.
     n > 0 && unsafe { sets_need_care(n, sets) } && {
         foreign::look_at(0, n - 1);
@@ -553,7 +673,15 @@ hooks! {
                 // SAFETY: the sets are the caller's and have `n` bits.
                 unsafe { selected(n, r, w, x, after(time), mask) }
             } else {
-                real!(pselect(n, r, w, x, time, mask))
+                let (asked, deadline) = (asked_of(n, r, w, x), after(time));
+                match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
+                    Some(answer) => answer,
+                    None => {
+                        ask_again(&asked, r, w, x);
+                        // SAFETY: the sets are the caller's and have `n` bits.
+                        unsafe { selected(n, r, w, x, deadline, mask) }
+                    }
+                }
             };
             awake(asleep);
             answer

@@ -14,6 +14,9 @@ impl Deadline {
     /// The deadline after a relative time; with `None` the wait lasts for ever.
     pub fn after(time: Option<timespec>) -> Deadline {
         Deadline(time.map(|t| {
+            if t.tv_sec == 0 && t.tv_nsec == 0 {
+                return 0;
+            }
             let ns = (t.tv_sec.max(0) as u64)
                 .saturating_mul(1_000_000_000)
                 .saturating_add(t.tv_nsec.max(0) as u64);

@@ -8,6 +8,7 @@
 //! |---|---|
 //! | [`deadline`] | until when a wait lasts |
 //! | [`state`] | how a descriptor of this process must be asked about |
+//! | [`stale`] | tunnels whose bells ring for nothing |
 //! | [`epoll`] | what is registered in epoll instances, and epoll_wait |
 //! | [`poll`], [`select`] | waits for descriptors |
 //! | [`news`] | files of the view that say that something has changed |
@@ -19,4 +20,5 @@ pub mod news;
 pub mod poll;
 pub mod select;
 pub mod sleepers;
+pub mod stale;
 pub mod state;

@@ -5,6 +5,7 @@
 
 use super::deadline::{host_ppoll, Deadline, NOW};
 use super::epoll;
+use super::stale;
 use super::state::{link_bell, state, LinkBell, State, Why, GLANCE, MOMENT};
 use crate::errno;
 use libc::{c_int, pollfd, sigset_t};
@@ -25,6 +26,8 @@ pub fn correct(fds: &mut [pollfd]) -> usize {
         if p.revents != 0 && p.revents & libc::POLLNVAL == 0 {
             if state(p.fd) == State::Error {
                 p.revents = libc::POLLERR;
+            } else if p.revents & IN != 0 && stale::was_told_falsely(p.fd) {
+                p.revents &= !IN;
             } else if epoll::concerns_truly(p.fd) && !epoll::is_ready(p.fd) {
                 p.revents &= !IN;
             }
@@ -40,6 +43,7 @@ pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_
     let mut asked: Vec<pollfd> = Vec::with_capacity(fds.len() + 4);
     let mut links: Vec<LinkBell> = Vec::new();
     loop {
+        stale::settle();
         asked.clear();
         links.clear();
         let mut errors = 0;

@@ -3,6 +3,7 @@
 use super::deadline::Deadline;
 use super::epoll;
 use super::poll::poll;
+use super::stale;
 use super::state::{state, State};
 use crate::{errno, table};
 use libc::{c_int, fd_set, pollfd, sigset_t};
@@ -66,11 +67,92 @@ pub unsafe fn sets_need_care(n: c_int, sets: [*mut fd_set; 3]) -> bool {
     // SAFETY: the bound descriptors below `n` are bits of the sets.
     let asked = |fd: c_int, set: &*mut fd_set| !set.is_null() && unsafe { bit(*set, fd) };
     let in_sets = |fd: c_int| sets.iter().any(|set| asked(fd, set));
+    // More bits than are kept for a second question are asked for by poll(2).
+    let too_many = n as usize > KEPT;
+    let in_reads = |fd: c_int| too_many && asked(fd, &sets[0]);
     // Who asks for the state of a tunnel is woken later as if the program had been told of it, so
     // only the tunnels that the program asks about are looked at.
-    table::bound_in(0, n.max(1) as u32 - 1).any(|fd| in_sets(fd) && state(fd) != State::Plain)
+    table::bound_in(0, n.max(1) as u32 - 1)
+        .any(|fd| in_reads(fd) || in_sets(fd) && state(fd) != State::Plain)
         // An epoll instance may become ready for an event that is none while the call sleeps.
         || epoll::numbers_below(n).any(in_sets)
+}
+
+/// Number of descriptors whose sets are kept for a second question.
+const KEPT: usize = 1024;
+
+/// What a call of select(2) asked, for a second question: the answer stands in the same sets. It is
+/// kept where a tunnel is among those that are to become readable, because another reader may be
+/// quicker than the call.
+pub struct Asked {
+    words: usize,
+    sets: [[usize; KEPT / WORD]; 3],
+}
+
+impl Asked {
+    /// # Safety
+    /// The sets are NULL or hold at least `n` bits.
+    pub unsafe fn of(n: c_int, sets: [*mut fd_set; 3]) -> Asked {
+        let mut asked = Asked {
+            words: 0,
+            sets: [[0; KEPT / WORD]; 3],
+        };
+        let reads = sets[0];
+        if n <= 0 || n as usize > KEPT || reads.is_null() {
+            return asked;
+        }
+        // SAFETY: the bound descriptors below `n` are bits of the set.
+        let concerned = |fd: c_int| unsafe { bit(reads, fd) };
+        if !table::bound_in(0, n as u32 - 1).any(concerned) {
+            return asked;
+        }
+        asked.words = (n as usize).div_ceil(WORD);
+        for (kept, set) in asked.sets.iter_mut().zip(sets) {
+            for (at, word) in kept[..asked.words].iter_mut().enumerate() {
+                if !set.is_null() {
+                    // SAFETY: the caller's sets have `n` bits, and so the words that hold them.
+                    *word = unsafe { *set.cast::<usize>().add(at) };
+                }
+            }
+        }
+        asked
+    }
+
+    /// Takes the tunnels out of the set of those that can be read of which that is not true. Returns
+    /// how many there were. `answer` is what the call returned.
+    ///
+    /// # Safety
+    /// The set is NULL or holds at least `n` bits.
+    pub unsafe fn false_in(&self, n: c_int, reads: *mut fd_set, answer: c_int) -> c_int {
+        if answer <= 0 || self.words == 0 {
+            return 0;
+        }
+        let mut count = 0;
+        for fd in table::bound_in(0, n as u32 - 1) {
+            // SAFETY: the caller promises that the set holds this bit.
+            if unsafe { bit(reads, fd) } && stale::was_told_falsely(fd) {
+                // SAFETY: as above.
+                unsafe { set_bit(reads, fd, false) };
+                count += 1;
+            }
+        }
+        count
+    }
+
+    /// Asks again what was asked.
+    ///
+    /// # Safety
+    /// The sets are those that [`Asked::of`] has looked at.
+    pub unsafe fn put_back(&self, sets: [*mut fd_set; 3]) {
+        for (kept, set) in self.sets.iter().zip(sets) {
+            for (at, word) in kept[..self.words].iter().enumerate() {
+                if !set.is_null() {
+                    // SAFETY: the word was read at the same place before the call.
+                    unsafe { *set.cast::<usize>().add(at) = *word };
+                }
+            }
+        }
+    }
 }
 
 const WORD: usize = usize::BITS as usize;

@@ -90,6 +90,9 @@ pub struct NetState {
     /// 1 once a program has set something on a socket about an interface, see `NetDir::kept_of`:
     /// until then nobody opens a file for it.
     pub kept: AtomicU32,
+    /// 1 when the bells of all tunnels are as [`TunnelState::exact_bell`](super::TunnelState) says.
+    pub exact_bell: AtomicU32,
+    _pad_exact: AtomicU32,
     /// Ports whose datagrams drivers receive: the process id in the upper half, and twice the port
     /// and one below; 0 for a free place.
     pub received: [AtomicU64; RECEIVED],
@@ -101,7 +104,7 @@ pub struct NetState {
 }
 
 /// Number of processes of a net that are followed from one image into the next at the same moment.
-pub const BETWEEN_IMAGES: usize = 34;
+pub const BETWEEN_IMAGES: usize = 33;
 
 /// Number of ports whose receivers are known at once.
 pub const RECEIVED: usize = 8;

@@ -39,7 +39,7 @@ pub struct TunnelState {
     pub requested_flags: AtomicU32,
     /// Index that TUNSETIFINDEX asked for, 0 for the next free one.
     pub wanted_ifindex: AtomicU32,
-    /// Number of bytes in the bell.
+    /// Number of bytes in the bell. One may be there although nothing is queued.
     pub bell: AtomicU32,
     /// 1 when every packet rings, for edge-triggered epoll and SIGIO.
     pub ring_always: AtomicU32,
@@ -62,7 +62,9 @@ pub struct TunnelState {
     pub filter: AtomicU64,
     /// Bytes that the kernel would need for that program.
     pub filter_charge: AtomicU32,
-    _pad_filter: AtomicU32,
+    /// 1 when the bell falls silent with the last packet, because a program waits for the tunnel by
+    /// calls that are not seen; see `memtun_kernel::tun::bell`.
+    pub exact_bell: AtomicU32,
     /// Name that the program gave TUNSETIFF.
     pub requested_name: [AtomicU8; 16],
     /// Name of the interface; it follows a rename.

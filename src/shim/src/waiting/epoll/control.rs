@@ -158,7 +158,7 @@ fn control_known(
         told.events = told_to_others(event.events);
     }
     if event.events & EDGE != 0 {
-        tunnel.ring_always();
+        tunnel.ring_always(fd);
     }
     let target = Target::Tunnel(tunnel.inode());
     // The registration is entered before the call, because the call wakes a thread that sleeps in

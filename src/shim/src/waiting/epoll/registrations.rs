@@ -474,8 +474,10 @@ fn ring_always(instance: u32, depth: usize) {
             Target::Epoll(inner) if depth < DEEPEST => ring_always(inner, depth + 1),
             Target::Epoll(_) => {}
             Target::Tunnel(_) => {
-                if let Some(tunnel) = registration.descriptor().and_then(table::hold) {
-                    tunnel.ring_always();
+                if let Some(fd) = registration.descriptor() {
+                    if let Some(tunnel) = table::hold(fd) {
+                        tunnel.ring_always(fd);
+                    }
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::registrations::{
 use super::{adopt, sharing};
 use crate::errno;
 use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
+use crate::waiting::stale;
 use crate::waiting::state::{LinkBell, State};
 use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
 
@@ -187,6 +188,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
             }
             sift_out(epoll, registration, events, bits & !OUT)
         }
+        _ if is_told_falsely(registration, bits) => bits & !IN,
         _ => bits,
     };
     if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
@@ -199,6 +201,16 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
         }
     }
     left
+}
+
+/// Does the kernel report something to read although nothing is queued? A registration that waits
+/// for edges, or once, is the kernel's own to judge.
+fn is_told_falsely(registration: &Registration, bits: u32) -> bool {
+    bits & IN != 0
+        && registration.events() & EDGE == 0
+        && registration
+            .descriptor()
+            .is_some_and(stale::was_told_falsely)
 }
 
 /// Brings a registration in line after the kernel has reported its tunnel as writable, which it is
@@ -291,6 +303,7 @@ pub fn wait(
     host: impl Fn(&mut [epoll_event], Option<timespec>) -> c_int,
 ) -> c_int {
     loop {
+        stale::settle();
         let found = look(epoll);
         let listed = take_listed(epoll);
         let ours = listed.len().min(events.len());
