@@ -8,5 +8,5 @@ pub mod send;
 pub mod shown;
 pub mod ways;
 
-pub use send::{Given, Sent, Transmits};
+pub use send::{Given, Natively, Sent, Transmits};
 pub use ways::Ways;
