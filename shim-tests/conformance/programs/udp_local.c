@@ -1,5 +1,5 @@
-/* Datagrams between two sockets of the net: what the receiver is told of a header that the sender has chosen, by
- * options and by control messages, for one datagram or for all. */
+/* Datagrams between two sockets of the net: what the receiver is told of a header that the sender
+ * has chosen, by options and by control messages, for one datagram or for all. */
 #include "far.h"
 #include <sys/uio.h>
 
