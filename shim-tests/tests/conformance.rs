@@ -170,6 +170,8 @@ programs! {
     udp_gone
     udp_hosts
     udp_hosts6
+    udp_local
+    udp_local6
     udp_names
     udp_names6
     udp_options
