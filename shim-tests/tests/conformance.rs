@@ -80,6 +80,8 @@ programs! {
     link_ioctl
     link_local
     link_wakes
+    mixed_names
+    mixed_names6
     multiqueue
     multiqueue_flows
     net_admin
@@ -172,6 +174,8 @@ programs! {
     udp_hosts6
     udp_local
     udp_local6
+    udp_later
+    udp_later6
     udp_names
     udp_names6
     udp_options

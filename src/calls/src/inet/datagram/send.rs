@@ -99,7 +99,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if connected.is_none() && (is_any(&to) || to.port() == 0 || !self.table.is_active()) {
             return Ok(Sent::Machine);
         }
-        if is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port()) {
+        if connected.is_none() && is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port())
+        {
+            self.is_of_family(&to)?;
             return Ok(Sent::Machine);
         }
         let from = From {
