@@ -96,7 +96,7 @@ pub fn assert_kernel_is_as_recorded(program: &str) {
 /// kernel each namespace has one of its own.
 fn turn(program: &str) -> Option<MutexGuard<'static, ()>> {
     static TURN: Mutex<()> = Mutex::new(());
-    let uses_loopback = ["tcp_", "udp_"]
+    let uses_loopback = ["mixed_", "tcp_", "udp_"]
         .iter()
         .any(|begin| program.starts_with(begin));
     uses_loopback.then(|| TURN.lock().unwrap_or_else(PoisonError::into_inner))

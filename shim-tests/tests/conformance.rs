@@ -80,6 +80,8 @@ programs! {
     link_ioctl
     link_local
     link_wakes
+    mixed_names
+    mixed_names6
     multiqueue
     multiqueue_flows
     net_admin
@@ -170,6 +172,10 @@ programs! {
     udp_gone
     udp_hosts
     udp_hosts6
+    udp_local
+    udp_local6
+    udp_later
+    udp_later6
     udp_names
     udp_names6
     udp_options

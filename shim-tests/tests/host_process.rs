@@ -207,7 +207,7 @@ fn a_wrong_word_for_the_host_keeps_nobody_waiting() {
     let said = stage.said();
     assert_eq!(status.code(), Some(0), "{said}");
     assert!(
-        said.contains("say merged, isolated or off; taking merged"),
+        said.contains("say merged, isolated or off; taking isolated"),
         "{said}"
     );
     assert_eq!(addresses(&net), [address(1)]);

@@ -5,7 +5,7 @@
 //! packet.
 
 use shim_tests::build;
-use shim_tests::hostile::Stage;
+use shim_tests::hostile::{Process, Stage};
 use shim_tests::not_run::not_run;
 use shim_tests::sides::TempDir;
 use shim_tests::watchdog;
@@ -160,4 +160,50 @@ fn what_a_nets_routes_lead_to_does_not_reach_a_machine_that_is_seen() {
     let all = attempts.iter().filter(concerns);
     let wrong: Vec<&str> = all.filter(|a| a.arrived > 0).map(|a| a.line).collect();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// Sends a datagram, connects and listens, all of which leaves the loopback, and says what comes.
+const USES_SOCKETS: &str = "
+import errno, socket
+def said(call):
+    try: call()
+    except OSError as e: print(errno.errorcode[e.errno])
+    else: print('done')
+far = ('192.0.2.7', 9)
+udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+tcp = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+tcp.setblocking(False)
+server = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+said(lambda: udp.sendto(b'x', far))
+said(lambda: tcp.connect(far))
+said(lambda: server.bind(('0.0.0.0', 0)) or server.listen())
+";
+
+#[test]
+fn an_isolated_program_whose_net_cannot_be_made_has_no_network() {
+    let stage = Stage::new("leaks-unmade");
+    let file = stage.path().join("file");
+    fs::write(&file, "").expect("a file");
+    let nets = ["/proc/none", "/none/net", file.to_str().expect("a path")];
+    for net in nets {
+        let mut command = stage.shimmed(net.as_ref(), "env");
+        command.args([
+            "MEMTUN_HOST=isolated",
+            "/usr/bin/python3",
+            "-c",
+            USES_SOCKETS,
+        ]);
+        let heard = stage.path().join("heard");
+        command.stdout(fs::File::create(&heard).expect("a file"));
+        let status = Process::start(&mut command).ended(Duration::from_secs(20));
+        let (heard, said) = (fs::read_to_string(heard).expect("read"), stage.said());
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert_eq!(
+            heard, "ENETUNREACH\nENETUNREACH\nEADDRNOTAVAIL\n",
+            "{net}: {said}"
+        );
+        let line = "sockets of this program are refused";
+        assert_eq!(said.matches(line).count(), 1, "{net}: {said}");
+        assert!(said.contains(net), "{said}");
+    }
 }

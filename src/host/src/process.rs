@@ -33,6 +33,9 @@ const TICK: Duration = Duration::from_secs(1);
 /// How long a child of fork(2) may take until it is a member of the net.
 const BIRTH: Duration = Duration::from_millis(50);
 
+/// How long the end of a process that is killed may take, in a machine that is busy.
+const DEATH: Duration = Duration::from_millis(500);
+
 /// How soon what is due is tried again.
 const AGAIN: Duration = Duration::from_millis(5);
 
@@ -101,7 +104,10 @@ fn end_stopped(net: &NetDir, epoch: u64) {
     let is_host = words.split(|byte| *byte == 0).nth(1) == Some(b"host");
     if is_host && stopped(net, epoch) == Some(pid.as_raw_pid()) {
         log::warn!("the host process of the net ({pid}) was stopped; it is ended and replaced");
-        let _ = pidfd_send_signal(process, Signal::KILL);
+        if pidfd_send_signal(&process, Signal::KILL).is_ok() {
+            // Its ports are free when it has ended, which takes some milliseconds.
+            let _ = sys::poll(&mut [wait_for(process.as_raw_fd())], Some(DEATH));
+        }
     }
 }
 

@@ -38,8 +38,6 @@ pub struct Config {
     pub own: Option<CString>,
     /// MEMTUN_HOST: what is seen of the machine.
     pub host: settings::Host,
-    /// MEMTUN_HOST as it was given.
-    pub host_setting: Option<Vec<u8>>,
     /// MEMTUN_LOG, which a host process is given.
     pub log_setting: Option<Vec<u8>>,
     /// MEMTUN_COMMAND: the command by which a host process is started.
@@ -132,12 +130,13 @@ pub fn init(own: Option<&CStr>) {
     let host = host_setting.as_deref().unwrap_or_default();
     let host = settings::host(host).unwrap_or_else(|| {
         log::error!(
-            "{}={:?}: {}; taking merged",
+            "{}={:?}: {}; taking isolated",
             settings::HOST,
             String::from_utf8_lossy(host),
             settings::HOST_REMEDY
         );
-        settings::Host::Merged
+        // Whoever meant that must not reach the machine's network by a slip of the pen.
+        settings::Host::Isolated
     });
     let devices = devices(variable(settings::DEVICES).filter(|d| !d.is_empty()));
     let environment = settings::INHERITED
@@ -156,7 +155,6 @@ pub fn init(own: Option<&CStr>) {
         library,
         own: own.map(CStr::to_owned),
         host,
-        host_setting,
         log_setting: variable(settings::LOG),
         command: variable(settings::COMMAND),
         path: variable("PATH"),

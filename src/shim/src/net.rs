@@ -2,12 +2,12 @@
 
 use crate::config::{self, Config};
 use crate::gate;
-use memtun_abi::{Errno, Error};
+use memtun_abi::{Decimal, Errno, Error};
 use memtun_kernel::net::{self as netdir, temporary, Create, Join, NetDir};
-use memtun_kernel::settings::Host as Setting;
+use memtun_kernel::settings::{self, Host as Setting};
 use memtun_sys as sys;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64};
 
 /// The net that this process is in; null until the process has used it.
 static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
@@ -96,9 +96,29 @@ pub fn join() -> Result<&'static NetDir, Errno> {
         }
         Err(e) => {
             log::error!("{e}");
+            UNMADE.store(e.errno().0, Relaxed);
             Err(e.errno())
         }
     }
+}
+
+/// Errno with which the net could not be made, or 0. An isolated program without a net has no
+/// network: see [`look`].
+static UNMADE: AtomicI32 = AtomicI32::new(0);
+
+/// Can a directory not be made where the net is to be? Then this returns why. It is tried, under
+/// another name, because no permission tells of a file system that takes none.
+fn obstacle(config: &Config) -> Option<Errno> {
+    let name = sys::PathBuf::concat(&[
+        &config.net,
+        b".tried-by-",
+        Decimal::new(sys::random()).as_bytes(),
+    ]);
+    let tried = name.and_then(|name| {
+        sys::mkdir(name.cstr(), 0o700)?;
+        sys::unlinkat(libc::AT_FDCWD, name.cstr(), libc::AT_REMOVEDIR)
+    });
+    tried.err()
 }
 
 /// Warns once if the net is not the one in which the program was started. A sandbox that has a
@@ -172,6 +192,20 @@ pub fn look() -> Result<Option<&'static NetDir>, Error> {
             .map(Some)
             .map_err(|e| Error::new(e.0, format!("net {}: no memory to keep it", shown()))),
         Err(e) if e.errno() != Errno(libc::ENOENT) => Err(e),
+        Err(_) if config.host == Setting::Isolated && UNMADE.load(Relaxed) != 0 => {
+            // No remedy for a sandbox follows this.
+            Err(Error::new(
+                libc::ENODEV,
+                format!(
+                    "{}={}: there is no such net, and none can be made there ({}), while {}=isolated leaves this program \
+                     no other network: name a directory that can be made, or free room for it",
+                    settings::NET,
+                    shown(),
+                    Errno(UNMADE.load(Relaxed)),
+                    settings::HOST
+                ),
+            ))
+        }
         Err(_) if !is_hidden(config) => Ok(None),
         Err(e) => Err(Error::new(
             e.errno().0,
@@ -207,6 +241,9 @@ pub fn attend() {
     };
     if config.host == Setting::Isolated {
         if matches!(look(), Ok(None)) {
+            if let Some(why) = obstacle(config) {
+                UNMADE.store(why.0, Relaxed);
+            }
             let places = ROOT.iter().zip(root().unwrap_or_default());
             places.for_each(|(place, word)| place.store(word, Relaxed));
         }

@@ -5,6 +5,7 @@
 use crate::{config, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_kernel::settings;
 use memtun_stack::ask::{Command, Start};
 use memtun_sys::quiet::{self, may, Extra};
 use memtun_sys::{Fd, PathBuf};
@@ -19,7 +20,7 @@ impl Starter {
             given: config.command.as_deref(),
             library: config.own.as_ref().map(|path| path.to_bytes()),
             path: config.path.as_deref(),
-            host: config.host_setting.as_deref(),
+            host: Some(settings::host_word(config.host).as_bytes()),
             log: config.log_setting.as_deref(),
         })
     }

@@ -231,26 +231,47 @@ pub struct Datagram {
     pub tos: Option<u8>,
 }
 
-/// Room for control messages, aligned as they have to be.
+/// Control messages (cmsg(3)), aligned as they have to be.
 #[repr(align(8))]
-struct Control([u8; 256]);
+pub struct Control {
+    room: [u8; 256],
+    used: usize,
+}
 
 impl Control {
-    /// Appends a control message.
-    fn put(&mut self, used: &mut usize, level: i32, kind: i32, data: &[u8]) {
+    /// Returns none yet.
+    #[allow(clippy::new_without_default, reason = "there is one way to make one")]
+    pub fn new() -> Control {
+        Control {
+            room: [0; 256],
+            used: 0,
+        }
+    }
+    /// Appends one. What the room does not hold is left out.
+    pub fn put(&mut self, level: i32, kind: i32, data: &[u8]) {
         let length = 16 + data.len();
-        let room = &mut self.0[*used..];
+        let Some(room) = self.room.get_mut(self.used..self.used + length) else {
+            return;
+        };
         room[..8].copy_from_slice(&length.to_ne_bytes());
         room[8..12].copy_from_slice(&level.to_ne_bytes());
         room[12..16].copy_from_slice(&kind.to_ne_bytes());
-        room[16..length].copy_from_slice(data);
-        *used += length.next_multiple_of(8);
+        room[16..].copy_from_slice(data);
+        self.used += length.next_multiple_of(8);
+    }
+    /// Returns how many bytes those are that were appended.
+    pub fn used(&self) -> usize {
+        self.used
+    }
+    /// Returns where they stand, for a call of the kernel's.
+    pub fn as_mut_ptr(&mut self) -> *mut u8 {
+        self.room.as_mut_ptr()
     }
 
     /// Calls `each` with the level, the kind and the data of each message of the first `used`
     /// bytes.
     fn each(&self, used: usize, mut each: impl FnMut(i32, i32, &[u8])) {
-        let mut rest = &self.0[..used.min(self.0.len())];
+        let mut rest = &self.room[..used.min(self.room.len())];
         while let Some((head, _)) = rest.split_at_checked(16) {
             let int = |at: usize| {
                 i32::from_ne_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]])
@@ -288,20 +309,20 @@ pub fn send_datagram(
         to.iov_base = part.as_ptr() as *mut libc::c_void;
         to.iov_len = part.len();
     }
-    let (mut control, mut used) = (Control([0; 256]), 0);
+    let mut control = Control::new();
     if let Some(from) = datagram.from {
         // struct in_pktinfo: the interface, the source address, and a field for receivers.
         let mut info = [0; 12];
         info[4..8].copy_from_slice(&from.octets());
-        control.put(&mut used, libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
+        control.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &info);
     }
     if datagram.hops != 0 {
         let hops = i32::from(datagram.hops).to_ne_bytes();
-        control.put(&mut used, libc::IPPROTO_IP, libc::IP_TTL, &hops);
+        control.put(libc::IPPROTO_IP, libc::IP_TTL, &hops);
     }
     if let Some(tos) = datagram.tos {
         let tos = i32::from(tos).to_ne_bytes();
-        control.put(&mut used, libc::IPPROTO_IP, libc::IP_TOS, &tos);
+        control.put(libc::IPPROTO_IP, libc::IP_TOS, &tos);
     }
     // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
     let mut message: libc::msghdr = unsafe { zeroed() };
@@ -309,9 +330,9 @@ pub fn send_datagram(
     message.msg_namelen = raw.length;
     message.msg_iov = vector.as_mut_ptr();
     message.msg_iovlen = parts.len() as _;
-    if used > 0 {
-        message.msg_control = control.0.as_mut_ptr().cast();
-        message.msg_controllen = used as _;
+    if control.used > 0 {
+        message.msg_controllen = control.used as _;
+        message.msg_control = control.as_mut_ptr().cast();
     }
     let flags = libc::MSG_NOSIGNAL | libc::MSG_DONTWAIT;
     let args = [
@@ -355,15 +376,15 @@ pub fn receive_datagram(
         iov_base: room.as_mut_ptr().cast(),
         iov_len: room.len(),
     };
-    let mut control = Control([0; 256]);
+    let mut control = Control::new();
     // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
     let mut message: libc::msghdr = unsafe { zeroed() };
     message.msg_name = raw.bytes.as_mut_ptr().cast();
     message.msg_namelen = raw.length;
     message.msg_iov = &raw mut vector;
     message.msg_iovlen = 1;
-    message.msg_control = control.0.as_mut_ptr().cast();
-    message.msg_controllen = control.0.len() as _;
+    message.msg_control = control.room.as_mut_ptr().cast();
+    message.msg_controllen = control.room.len() as _;
     let flags = flags | libc::MSG_DONTWAIT | libc::MSG_TRUNC;
     let args = [
         fd.as_raw_fd() as usize,

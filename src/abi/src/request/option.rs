@@ -103,6 +103,10 @@ options! {
     IPPROTO_IPV6 IPV6_ADD_MEMBERSHIP => Index(16);
     /// Leaves a group.
     IPPROTO_IPV6 IPV6_DROP_MEMBERSHIP => Index(16);
+    /// Takes an address that several hosts have; refused in the net.
+    IPPROTO_IPV6 IPV6_JOIN_ANYCAST = 27 => Index(16);
+    /// Gives such an address back.
+    IPPROTO_IPV6 IPV6_LEAVE_ANYCAST = 28 => Index(16);
     /// The interface from which packets go out.
     IPPROTO_IPV6 IPV6_UNICAST_IF = 76 => NetworkIndex;
     /// Joins a group.

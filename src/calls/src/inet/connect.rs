@@ -82,6 +82,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let Some(kind) = self.told_kind()? else {
             return self.uncarried(&name).map(|()| Step::Machine);
         };
+        self.is_of_family(&name)?;
         if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {
             return Ok(Step::Machine);
         }
@@ -125,6 +126,24 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
         }
         Err(Errno(libc::EADDRNOTAVAIL))
+    }
+
+    /// Can the socket send to this address of the loopback: is it bound to none of IPv6 where that
+    /// is one of IPv4, which is mapped?
+    ///
+    /// # Errors
+    ///
+    /// ENETUNREACH where it cannot.
+    pub(super) fn is_of_family(&self, name: &SocketAddr) -> Result<(), Errno> {
+        let is_mapped = name.is_ipv6() && name.ip().to_canonical().is_ipv4();
+        let bound = || self.entry().map(|entry| entry.local.ip());
+        match is_mapped
+            && is_loopback(name)
+            && bound().is_some_and(|own| own.is_ipv6() && !own.is_unspecified())
+        {
+            true => Err(Errno(libc::ENETUNREACH)),
+            false => Ok(()),
+        }
     }
 
     /// Called after connect(2) with AF_UNSPEC has ended the connection of a socket, or shutdown(2)

@@ -139,7 +139,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         native: SocketAddr,
     ) -> Option<SocketAddr> {
         let entry = self.table.of_native(protocol, native)?;
-        let named = entry.remote.is_some() && !is_any(&entry.local);
+        let from_loopback = is_loopback(&entry.local);
+        let named = from_loopback || entry.remote.is_some() && !is_any(&entry.local);
         named.then_some(entry.local)
     }
 

@@ -14,5 +14,5 @@ mod stack;
 mod verdict;
 
 pub use call::{Socket, SocketCall};
-pub use option::{joins_group, Joining, OptionCall};
+pub use option::{is_anycast, joins_group, Joining, OptionCall};
 pub use verdict::{After, Verdict};

@@ -21,6 +21,8 @@ const MCAST_BLOCK_SOURCE: i32 = 43;
 const MCAST_UNBLOCK_SOURCE: i32 = 44;
 const MCAST_JOIN_SOURCE_GROUP: i32 = 46;
 const MCAST_LEAVE_SOURCE_GROUP: i32 = 47;
+const IPV6_JOIN_ANYCAST: i32 = 27;
+const IPV6_LEAVE_ANYCAST: i32 = 28;
 const IP_UNBLOCK_SOURCE: i32 = 37;
 const IP_BLOCK_SOURCE: i32 = 38;
 /// Bytes of `struct group_req`, and of `struct group_source_req`.
@@ -136,6 +138,13 @@ impl<M: Memory> OptionCall<'_, M> {
             Named::Gone => Err(NO_DEVICE),
             Named::Ours(index, address) => {
                 drop(lock);
+                if is_anycast(self.option.level, self.option.number) {
+                    // As for one that may not, and for one that never has.
+                    return Err(match self.option.number {
+                        IPV6_JOIN_ANYCAST => Errno(libc::EPERM),
+                        _ => Errno(libc::ENOENT),
+                    });
+                }
                 self.check_group(bytes)?;
                 if let Some(joins) = joins(self.option.level, self.option.number) {
                     return self.join(bytes, index, joins).map(|()| true);
@@ -579,8 +588,16 @@ fn of_source(level: i32, number: i32) -> Option<(bool, bool)> {
     }
 }
 
-/// Does a socket join a group by this option?
+/// Does the machine tell its networks of this option, because a socket joins a group by it, or
+/// takes an anycast address, to which a group belongs?
 pub fn joins_group(level: i32, number: i32) -> bool {
     level != libc::SOL_SOCKET
-        && (joins(level, number) == Some(true) || of_source(level, number) == Some((false, true)))
+        && (joins(level, number) == Some(true)
+            || of_source(level, number) == Some((false, true))
+            || (level, number) == (libc::IPPROTO_IPV6, IPV6_JOIN_ANYCAST))
+}
+
+/// Is the option about an anycast address?
+pub fn is_anycast(level: i32, number: i32) -> bool {
+    level == libc::IPPROTO_IPV6 && matches!(number, IPV6_JOIN_ANYCAST | IPV6_LEAVE_ANYCAST)
 }

@@ -86,16 +86,19 @@ pub fn stand_by(args: &StandByArgs) -> Outcome {
     while is_pipe() {
         let began = Instant::now();
         let end = wait(watch);
+        // Whoever is followed: a program that asks may start another one at any moment from here
+        // on, whose place must not be taken.
+        let before = dir.host_epoch.load(Acquire);
         let follows = match (end, host.take()) {
             (End::Ended, Some(mut host)) => {
                 let killed = host.wait().is_ok_and(|status| status.signal().is_some());
                 // A program may have asked meanwhile.
                 killed && !is_answering(dir)
             }
-            (End::Ended, None) => dir.is_hosts_turn(args.after),
+            (End::Ended, None) => before == args.after && dir.is_hosts_turn(before),
             (End::Stopped, host) => {
                 left.extend(host);
-                watch.is_some() && stopped(dir, dir.host_epoch.load(Acquire)) == watch
+                watch.is_some() && stopped(dir, before) == watch
             }
         };
         if !follows || dir.is_gone() {
@@ -108,7 +111,7 @@ pub fn stand_by(args: &StandByArgs) -> Outcome {
         } else {
             pause = FOLLOWED[0];
         }
-        let next = start(args, dir).map_err(|e| Failure::io("the next host process", &e))?;
+        let next = start(args, before).map_err(|e| Failure::io("the next host process", &e))?;
         watch = i32::try_from(next.id()).ok();
         host = Some(next);
         left.retain_mut(|host| matches!(host.try_wait(), Ok(None)));
@@ -146,12 +149,12 @@ fn wait(watch: Option<i32>) -> End {
     }
 }
 
-/// Starts a host process that this one is the parent of, and stands by for.
-fn start(args: &StandByArgs, dir: &NetDir) -> std::io::Result<Child> {
+/// Starts a host process after the one of epoch `after`, which this one is the parent of and stands
+/// by for.
+fn start(args: &StandByArgs, after: u64) -> std::io::Result<Child> {
     let (reading, writing) = std::io::pipe()?;
     let mut command = Command::new(OWN);
     command.arg0("memtun").args(["host", "--stood-by"]);
-    let after = dir.host_epoch.load(Acquire);
     command.args(["--after", &after.to_string()]);
     if let Some(net) = args.net.dir() {
         command.arg("--net").arg(net);

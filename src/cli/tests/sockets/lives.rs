@@ -61,17 +61,126 @@ fn sockets_outlive_host_processes_that_are_killed_at_any_moment() {
     // The next one goes on with what there was.
     let mut asked = kept.asked;
     asked.name = Some("10.1.0.9:77".parse().unwrap());
-    // Who asks and who stands by may both have started one, of which one stays.
-    until("one host process stays", || {
-        place.ask(What::Path, &asked).expect("a way");
-        hosts(place.net.path()).len() == 1 && standbys(place.net.path()).len() == 1
-    });
+    place.ask(What::Path, &asked).expect("a way");
     let table = place.table();
     assert_eq!(table.mapped().slices[0].load(SeqCst), slice);
     let entry = table.socket(kept.asked.cookie).expect("an entry");
     assert_eq!(Some(entry.native), native);
     place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"still"));
     assert_eq!(kept.receive().0, b"still");
+}
+
+/// Kills the host process and who stands by for it, so that nobody starts another one.
+fn kill_both(place: &Place) {
+    let path = place.net.path();
+    until("somebody stands by", || standbys(path).len() == 1);
+    let all = hosts(path);
+    for pid in &all {
+        kill(*pid, libc::SIGSTOP);
+    }
+    for pid in standbys(path) {
+        kill(pid, libc::SIGKILL);
+    }
+    until("nobody stands by", || standbys(path).is_empty());
+    for pid in all {
+        kill(pid, libc::SIGKILL);
+    }
+    until("there is none", || hosts(path).is_empty());
+}
+
+#[test]
+fn what_is_written_while_there_is_no_host_process_is_taken_by_the_next() {
+    let place = Place::new(&["10.1.0.1/24"]);
+    let socket = Socket::udp();
+    socket.bind(&place, "10.1.0.1:4000").expect("bound");
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"before"));
+    assert_eq!(socket.receive().0, b"before");
+    for round in 0..3u8 {
+        kill_both(&place);
+        for number in 0..10 {
+            let text = [round, number];
+            place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", &text));
+        }
+        // Whoever asks starts one.
+        Socket::udp()
+            .bind(&place, "10.1.0.1:4001")
+            .expect("by the next");
+        for number in 0..10 {
+            assert_eq!(socket.receive().0, [round, number], "once, and in order");
+        }
+    }
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"after"));
+    assert_eq!(socket.receive().0, b"after");
+}
+
+#[test]
+fn what_a_killed_host_process_has_given_to_a_socket_counts() {
+    let place = Place::new(&["10.1.0.1/24"]);
+    let socket = Socket::udp();
+    socket.bind(&place, "10.1.0.1:4000").expect("bound");
+    let secret = place.table().secret();
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"given"));
+    let (text, from) = socket.receive();
+    assert_eq!(text, b"given");
+    kill_both(&place);
+    Socket::udp()
+        .bind(&place, "10.1.0.1:4001")
+        .expect("by the next");
+    // A program reads it only now, and looks whose the port is and whether it is a report.
+    assert_eq!(from.port(), place.table().ports().datagram);
+    assert_eq!(secret, place.table().secret());
+    // The same where the one before is stopped, and killed by the next.
+    let stopped = hosts(place.net.path());
+    for pid in &stopped {
+        kill(*pid, libc::SIGSTOP);
+    }
+    Socket::udp()
+        .bind(&place, "10.1.0.1:4002")
+        .expect("by another one");
+    assert!(hosts(place.net.path())
+        .iter()
+        .all(|pid| !stopped.contains(pid)));
+    assert_eq!(from.port(), place.table().ports().datagram);
+}
+
+#[test]
+fn of_each_killed_host_process_at_most_one_datagram_is_lost() {
+    const KILLS: usize = 40;
+    let place = Place::new(&["10.1.0.1/24"]);
+    let socket = Socket::udp();
+    socket.bind(&place, "10.1.0.1:4000").expect("bound");
+    let (mut kills, mut sent, mut heard) = (0, 0u32, Vec::new());
+    let mut seed = sys::random();
+    let begin = Instant::now();
+    while kills < KILLS && begin.elapsed() < Duration::from_secs(60) {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1);
+        for _ in 0..seed >> 32 & 0x3f {
+            let text = sent.to_be_bytes();
+            place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", &text));
+            sent += 1;
+        }
+        // Most of it is read, so that no buffer is full.
+        const WAITING: usize = 100;
+        while sent as usize - heard.len() > kills + WAITING {
+            heard.push(socket.receive().0);
+        }
+        for pid in hosts(place.net.path()) {
+            kill(pid, libc::SIGKILL);
+            kills += 1;
+        }
+    }
+    place.write(&datagram("10.1.0.9:77", "10.1.0.1:4000", b"last"));
+    while heard.last().is_none_or(|text| text != b"last") {
+        heard.push(socket.receive().0);
+    }
+    heard.pop();
+    let numbers = heard
+        .iter()
+        .map(|text| text[..].try_into().expect("four bytes"));
+    let numbers: Vec<u32> = numbers.map(u32::from_be_bytes).collect();
+    assert!(numbers.is_sorted_by(|a, b| a < b), "twice, or not in order");
+    let lost = sent as usize - numbers.len();
+    assert!(lost <= kills, "{lost} of {sent} are lost, by {kills} kills");
 }
 
 #[test]

@@ -35,10 +35,15 @@ impl All<'_> {
             let mut addresses = view.addresses.iter();
             addresses.any(|own| own.index == index)
         };
+        let is_turn = self.service.turn().is_ok();
         readers.active.retain(|index, reading| {
             let stays = wanted(*index) && !reading.is_over();
             if !stays {
                 reading.end();
+            }
+            if is_turn && !wanted(*index) {
+                // What is written without an address is nobody's.
+                reading.interface.taken.end();
             }
             stays
         });
@@ -55,7 +60,11 @@ impl All<'_> {
                 readers.seen = None;
                 continue;
             };
-            let cursor = skip(&interface);
+            let cursor = interface.taken.cursor().unwrap_or_else(|| {
+                let end = skip(&interface);
+                interface.taken.begin(&end);
+                end
+            });
             let reading = Arc::new(Reading {
                 index,
                 interface,
@@ -72,7 +81,8 @@ impl All<'_> {
     }
 }
 
-/// Returns a position behind all that was written before there was an address.
+/// Returns a position behind all that was written before there was an address. A host process that
+/// takes over goes on where the one before has ended ([`Taken`](memtun_shm::log::Taken)).
 fn skip(interface: &Mapped<InterfaceState>) -> Cursor {
     let end = interface.log.next().number();
     let mut cursor = interface.log().cursor(false);
@@ -107,11 +117,14 @@ impl Reading {
         let log = self.interface.log();
         all.service.train(true);
         for _ in 0..most {
-            if self.is_over() {
+            // Who takes over goes on with what is not taken yet. One that was stopped and goes on
+            // must not answer what another one has answered.
+            if self.is_over() || !self.may_take(all) {
                 break;
             }
             match log.read(cursor, packet) {
-                Entry::Packet(_) => self.take(all, packet),
+                Entry::Packet(_) if self.is_mine(cursor) => self.take(all, packet),
+                Entry::Packet(_) => {}
                 Entry::Lost(count) => log::debug!("{count} packets came too fast"),
                 Entry::Empty => break,
             }
@@ -124,6 +137,20 @@ impl Reading {
             log::error!("packets found a mistake in memtun");
         }
         all.service.train(false);
+    }
+
+    /// Takes the packet behind which the cursor stands, unless another host process has it.
+    fn is_mine(&self, cursor: &Cursor) -> bool {
+        self.interface.taken.take(&self.interface.log, cursor)
+    }
+
+    /// Is it the turn of this host process? If it is not, there is nothing to read for it.
+    fn may_take(&self, all: &All<'_>) -> bool {
+        let may = all.service.turn().is_ok();
+        if !may {
+            self.over.store(true, SeqCst);
+        }
+        may
     }
 
     /// Takes one packet. One that finds a mistake here is lost, and nothing more.

@@ -72,7 +72,9 @@ pub(super) fn failed(
         return;
     };
     let view = out.view();
-    if !view.owns(of.local.ip(), meta.ifindex) {
+    let is_own = view.owns(of.local.ip(), meta.ifindex)
+        || meta.ifindex == LOOPBACK && of.local.ip().is_loopback();
+    if !is_own {
         return;
     }
     if let Some(mtu) = error.mtu() {

@@ -13,6 +13,7 @@ use super::sockets::manner::Manner;
 use super::sockets::names::plain;
 use super::sockets::ports::Range;
 use super::{All, Ends, Local};
+use crate::engine::route::lookup::LOOPBACK;
 use crate::reply::Reply;
 use crate::service::Replaced;
 use memtun_abi::Errno;
@@ -231,6 +232,15 @@ impl All<'_> {
         let (question, bytes) = PacketQuestion::of_bytes(payload).ok_or(wrong)?;
         let packet = Packet::parse(bytes).map_err(|_| wrong)?;
         let (mut out, ends) = self.parts();
+        if question.ifindex == LOOPBACK {
+            let way = Way {
+                kind: libc::RTN_LOCAL,
+                ..Way::on_link(LOOPBACK, packet.source, packet.destination)
+            };
+            let sent = send(&mut out, bytes, &way);
+            self.settle();
+            return sent.map(|()| SocketAnswer::Done);
+        }
         let view = out.view();
         let interface = view.interface(question.ifindex);
         let interface = interface.ok_or(Errno(libc::ENETUNREACH))?;

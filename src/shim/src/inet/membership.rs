@@ -13,7 +13,7 @@ use crate::errno::{self, fence};
 use libc::c_int;
 use memtun_abi::Errno;
 use memtun_calls::host::{link_towards, Host as _};
-use memtun_calls::socket::{joins_group, Joining};
+use memtun_calls::socket::{is_anycast, joins_group, Joining};
 use std::net::Ipv4Addr;
 
 /// Called before setsockopt(2) with an option that may name an interface: joining a group makes the
@@ -39,6 +39,11 @@ pub extern "C" fn refuse_membership(level: c_int, option: c_int) -> Option<c_int
 pub extern "C" fn refuse_unasked(level: c_int, option: c_int) -> Option<c_int> {
     if !joins_group(level, option) || !OwnHost.is_isolated() || !known::is_active() {
         return None;
+    }
+    if is_anycast(level, option) {
+        // No address of the machine's is taken for an isolated program.
+        errno::set(libc::EPERM);
+        return Some(-1);
     }
     let asked = || link_towards(&OwnHost, Ipv4Addr::LOCALHOST.into());
     // That there is no such route is an answer.

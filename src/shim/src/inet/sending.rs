@@ -15,16 +15,19 @@ use crate::uaccess::OwnMemory;
 use libc::{c_int, iovec, msghdr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
-use memtun_calls::inet::datagram::{control, Given, Sent, Transmits, Ways};
+use memtun_calls::inet::datagram::{control, Given, Natively, Sent, Transmits, Ways};
 use memtun_calls::inet::{name, Native};
 use memtun_kernel::link::transmit::{Few, FewLinks, Transmit};
 use memtun_kernel::tun::room::Wait;
 use memtun_stack::sockets::Protocol;
-use memtun_sys::inet::SocketName;
+use memtun_sys::inet::{Control, SocketName};
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::{self as sys};
 use std::mem::zeroed;
 use std::net::{IpAddr, SocketAddr};
+
+/// UDP_SEGMENT of linux/udp.h.
+const UDP_SEGMENT: i32 = 103;
 
 static QUEUES: Few = Few::new();
 static LINKS: FewLinks = FewLinks::new();
@@ -183,19 +186,13 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
     match sent? {
         Sent::Machine => Ok(None),
         Sent::Done(length) => Ok(Some(length)),
-        Sent::Natively(to, source) => send_natively(fd, data, flags, &to, source).map(Some),
+        Sent::Natively(natively) => send_natively(fd, data, flags, &natively).map(Some),
     }
 }
 
 /// Sends a datagram to a socket of this net, from the alias of an own address.
-fn send_natively(
-    fd: c_int,
-    data: Data,
-    flags: c_int,
-    to: &SocketAddr,
-    source: Option<IpAddr>,
-) -> Result<usize, Errno> {
-    let to = SocketName::new(to);
+fn send_natively(fd: c_int, data: Data, flags: c_int, natively: &Natively) -> Result<usize, Errno> {
+    let to = natively.to.map(|to| SocketName::new(&to));
     let mut one = match data {
         Data::Buffer(at, length) => iovec {
             iov_base: at.cast_mut(),
@@ -208,38 +205,19 @@ fn send_natively(
     };
     // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
     let mut message: msghdr = unsafe { zeroed() };
-    message.msg_name = to.bytes().as_ptr().cast_mut().cast();
-    message.msg_namelen = to.bytes().len() as socklen_t;
+    if let Some(to) = &to {
+        message.msg_name = to.bytes().as_ptr().cast_mut().cast();
+        message.msg_namelen = to.bytes().len() as socklen_t;
+    }
     (message.msg_iov, message.msg_iovlen) = match data {
         Data::Buffer(..) => (&raw mut one, 1),
         Data::Vector(array, count) => (array.cast_mut(), count as _),
     };
-    // One control message, aligned as it has to be.
-    let mut control = [0u64; 5];
-    if let Some(source) = source {
-        let of_v6 = to.bytes().len() > 16;
-        let (level, kind, length) = match of_v6 {
-            true => (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, 20),
-            false => (libc::IPPROTO_IP, libc::IP_PKTINFO, 12),
-        };
-        let mut data = [0u8; 24];
-        match (source, of_v6) {
-            (IpAddr::V4(v4), false) => data[4..8].copy_from_slice(&v4.octets()),
-            (IpAddr::V4(v4), true) => data[..16].copy_from_slice(&v4.to_ipv6_mapped().octets()),
-            (IpAddr::V6(v6), _) => data[..16].copy_from_slice(&v6.octets()),
-        }
-        control[0] = 16 + length;
-        let words = [level, kind].map(i32::to_ne_bytes);
-        let mut word = [0; 8];
-        word.copy_from_slice(words.as_flattened());
-        control[1] = u64::from_ne_bytes(word);
-        for (to, from) in control[2..].iter_mut().zip(data.chunks_exact(8)) {
-            let mut word = [0; 8];
-            word.copy_from_slice(from);
-            *to = u64::from_ne_bytes(word);
-        }
-        message.msg_control = (&raw mut control).cast();
-        message.msg_controllen = (16 + length as usize).next_multiple_of(8) as _;
+    let mut control = control_of(natively);
+    let used = control.used();
+    if used > 0 {
+        message.msg_control = control.as_mut_ptr().cast();
+        message.msg_controllen = used as _;
     }
     let args = [
         fd as usize,
@@ -255,4 +233,40 @@ fn send_natively(
         failed @ -4095..=-1 => Err(Errno(-failed as c_int)),
         sent => Ok(sent as usize),
     }
+}
+
+/// Returns the control messages that go with a datagram, which is natively nearly always one of
+/// IPv4.
+fn control_of(natively: &Natively) -> Control {
+    let mut control = Control::new();
+    let of_v6 = natively.to.is_some_and(|to| to.is_ipv6());
+    if let Some(source) = natively.source {
+        // struct in_pktinfo and struct in6_pktinfo; the interface stays 0.
+        let mut data = [0u8; 20];
+        match (source, of_v6) {
+            (IpAddr::V4(v4), false) => data[4..8].copy_from_slice(&v4.octets()),
+            (IpAddr::V4(v4), true) => data[..16].copy_from_slice(&v4.to_ipv6_mapped().octets()),
+            (IpAddr::V6(v6), _) => data[..16].copy_from_slice(&v6.octets()),
+        }
+        match of_v6 {
+            true => control.put(libc::IPPROTO_IPV6, libc::IPV6_PKTINFO, &data),
+            false => control.put(libc::IPPROTO_IP, libc::IP_PKTINFO, &data[..12]),
+        }
+    }
+    let by_v6 = natively
+        .to
+        .is_some_and(|to| to.ip().to_canonical().is_ipv6());
+    let (level, hops, class) = match by_v6 {
+        true => (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT, libc::IPV6_TCLASS),
+        false => (libc::IPPROTO_IP, libc::IP_TTL, libc::IP_TOS),
+    };
+    for (kind, value) in [(hops, natively.hops), (class, natively.class)] {
+        if let Some(value) = value {
+            control.put(level, kind, &i32::from(value).to_ne_bytes());
+        }
+    }
+    if let Some(segment) = natively.segment {
+        control.put(libc::IPPROTO_UDP, UDP_SEGMENT, &segment.to_ne_bytes());
+    }
+    control
 }

@@ -2,7 +2,7 @@
 
 use super::{state, Header, Kind, State};
 use crate::lock::Lock;
-use crate::log::Log;
+use crate::log::{Log, Taken};
 use memtun_abi::uapi::{IFF_PERSIST, IFF_TUN};
 use memtun_sys::PAGE;
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -114,6 +114,8 @@ pub struct InterfaceState {
     pub stats: Stats,
     /// The outbound log.
     pub log: Log,
+    /// How far host processes have taken the log.
+    pub taken: Taken,
     /// Number of the first record that the capturer has not read; `u64::MAX` when nobody reads
     /// this log. Counts only while [`NetState::capturing`](super::NetState::capturing) is 1.
     pub capture_cursor: AtomicU64,

@@ -21,9 +21,11 @@
 #![forbid(unsafe_code)]
 
 mod reader;
+mod taken;
 mod writer;
 
 pub use reader::Reader;
+pub use taken::Taken;
 pub use writer::Writer;
 
 use crate::sync::{AtomicU32, AtomicU64};

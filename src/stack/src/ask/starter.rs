@@ -20,7 +20,7 @@ pub struct Command<'a> {
     /// Value of PATH.
     pub path: Option<&'a [u8]>,
     /// Value of MEMTUN_HOST, which the first host process of a net follows. What is no value is
-    /// taken as none, as by the program.
+    /// taken as isolated, as by the program.
     pub host: Option<&'a [u8]>,
     /// Value of MEMTUN_LOG. Where it says something, the host process's log goes to the caller's
     /// standard error, unless that is a pipe or a socket, whose reader would wait for the end of a
@@ -144,7 +144,7 @@ impl Command<'_> {
     ) -> Result<Option<sys::Fd>, Errno> {
         let host = match settings::host(self.host.unwrap_or_default()) {
             Some(Host::Off) => return Err(Errno(libc::ENOSYS)),
-            said => said.map_or("", settings::host_word),
+            said => settings::host_word(said.unwrap_or(Host::Isolated)),
         };
         let Some(command) = self.find() else {
             self.say_missing();

@@ -448,7 +448,7 @@ impl Table {
         let is_same = || native_v4(bound.ip()).is_some_and(|v4| native_v4(native.ip()) == Some(v4));
         let is_it = entry.protocol == protocol
             && bound.port() == native.port()
-            && (bound.ip().is_unspecified() || is_same());
+            && (bound.ip().to_canonical().is_unspecified() || is_same());
         is_it.then_some(match entry.flags & flag::ENDED {
             0 => Standing::Here,
             _ => Standing::Ended,

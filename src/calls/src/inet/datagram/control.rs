@@ -1,7 +1,7 @@
 //! Control messages that a program sends with a datagram (`struct cmsghdr`).
 #![forbid(unsafe_code)]
 
-use super::send::Given;
+use super::local::Given;
 use crate::ancillary::HEAD;
 use crate::memory::Memory;
 use memtun_abi::Errno;

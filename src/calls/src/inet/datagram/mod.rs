@@ -3,10 +3,12 @@
 #![forbid(unsafe_code)]
 
 pub mod control;
+pub mod local;
 pub mod receive;
 pub mod send;
 pub mod shown;
 pub mod ways;
 
-pub use send::{Given, Sent, Transmits};
+pub use local::{Given, Natively, Sent};
+pub use send::Transmits;
 pub use ways::Ways;

@@ -1,6 +1,7 @@
 //! send(2) and its relatives on a socket of UDP.
 #![forbid(unsafe_code)]
 
+use super::local::{of_header, Given, Natively, Sent};
 use super::ways::{From, Pieces, Way, Ways};
 use crate::host::{self, Host};
 use crate::inet::call::{Inet, Native};
@@ -51,34 +52,6 @@ pub trait Transmits {
     fn ways(&self) -> &Ways;
 }
 
-/// What the program says with one datagram.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct Given {
-    /// The source address (IP_PKTINFO).
-    pub source: Option<IpAddr>,
-    /// The interface (IP_PKTINFO), 0 for any.
-    pub out: u32,
-    /// Hop limit (IP_TTL).
-    pub hops: Option<u8>,
-    /// Type of service (IP_TOS).
-    pub class: Option<u8>,
-    /// Length in bytes of each datagram (UDP_SEGMENT).
-    pub segment: Option<u16>,
-    /// Another part of the datagram follows (MSG_MORE).
-    pub more: bool,
-}
-
-/// What has become of a datagram.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Sent {
-    /// It is not the net's: the program's call is made.
-    Machine,
-    /// The call is made with this name and, if there is one, this source address.
-    Natively(SocketAddr, Option<IpAddr>),
-    /// It was sent.
-    Done(usize),
-}
-
 /// What a repeated attempt may help.
 enum Trouble {
     /// The way may have changed.
@@ -119,14 +92,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 };
                 match self.flow_at(Protocol::Udp, &peer) {
                     Some(flow) if flow.protocol == Protocol::Udp => (flow.remote, Some(flow.local)),
-                    _ => return Ok(Sent::Machine),
+                    _ => return self.send_to_own_peer(&peer, given, by.ways()),
                 }
             }
         };
         if connected.is_none() && (is_any(&to) || to.port() == 0 || !self.table.is_active()) {
             return Ok(Sent::Machine);
         }
-        if is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port()) {
+        if connected.is_none() && is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port())
+        {
+            self.is_of_family(&to)?;
             return Ok(Sent::Machine);
         }
         let from = From {
@@ -157,7 +132,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             };
             let path = match way.answer {
                 SocketAnswer::Local(from, to) => {
-                    return Ok(Sent::Natively(to, from.map(|from| from.ip())));
+                    return Ok(Sent::Natively(Natively {
+                        to: Some(to),
+                        source: from.map(|from| from.ip()),
+                        ..of_header(&way, given)
+                    }));
                 }
                 SocketAnswer::Path(path) => path,
                 _ => return Ok(Sent::Machine),
@@ -199,7 +178,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         match self.ask(What::Path, &asked)? {
             SocketAnswer::Path(Path {
                 alias: Some(alias), ..
-            }) => Ok(Sent::Natively(alias, None)),
+            }) => Ok(Sent::Natively(Natively {
+                to: Some(alias),
+                ..Natively::default()
+            })),
             _ => Ok(Sent::Machine),
         }
     }

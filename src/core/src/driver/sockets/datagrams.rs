@@ -8,7 +8,7 @@ use crate::driver::outward::Sender;
 use crate::{sys, Errno};
 use memtun_abi::error::Result;
 use memtun_calls::inet::datagram::receive::Heard;
-use memtun_calls::inet::datagram::{Given, Sent};
+use memtun_calls::inet::datagram::{Given, Natively, Sent};
 use memtun_calls::inet::Native;
 use memtun_stack::sockets::report::HEAD;
 use memtun_stack::sockets::table::native_v4;
@@ -51,16 +51,16 @@ impl Sockets {
     ) -> Result<usize> {
         let socket = socket.as_fd();
         self.run(socket, why::send(to), |inet| {
-            let (native, from) = match self.carried(inet, data, Some(to))? {
+            let (native, said) = match self.carried(inet, data, Some(to))? {
                 Sent::Done(sent) => return Ok(sent),
-                Sent::Natively(native, from) => (native, from.and_then(native_v4)),
-                Sent::Machine => machine(inet, &to).map(|()| (to, None))?,
+                Sent::Natively(said) => (said.to.unwrap_or(to), said),
+                Sent::Machine => machine(inet, &to).map(|()| (to, Natively::default()))?,
             };
             let datagram = Datagram {
                 to: native,
-                from,
-                hops: 0,
-                tos: None,
+                from: said.source.and_then(native_v4),
+                hops: said.hops.unwrap_or(0),
+                tos: said.class,
             };
             loop {
                 match sys::inet::send_datagram(socket, &datagram, &[data]) {

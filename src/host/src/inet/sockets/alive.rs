@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::diag::{Native, LISTEN};
-use super::names::{native_protocol, plain};
+use super::names::{is_any, native_protocol, plain};
 use super::open::Open;
 use super::writer::Known;
 use memtun_stack::sockets::table::{self, native_v4};
@@ -41,7 +41,7 @@ impl Open {
         if protocol == Protocol::Tcp && !listens {
             return false;
         }
-        let any = entry.native.ip().is_unspecified();
+        let any = is_any(entry.native.ip());
         let address: IpAddr = match (any, native_v4(entry.native.ip())) {
             (false, Some(address)) => address.into(),
             (_, _) if entry.native.is_ipv6() => Ipv6Addr::LOCALHOST.into(),

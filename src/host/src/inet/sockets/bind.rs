@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asker::{flags_of, Asker};
-use super::names::{own_of, plain, with_port};
+use super::names::{is_any, own_of, plain, with_port};
 use super::open::Open;
 use super::ports::Range;
 use super::rules::{says, Name, Says};
@@ -117,7 +117,7 @@ impl Sockets {
         let net = with_port(name, port, device);
         let native = open.native_name(&own, net, (uid, question.cookie), failed && given)?;
         let given_address = !name.ip().is_unspecified();
-        let fallback = !given_address && !native.ip().is_unspecified();
+        let fallback = !given_address && !is_any(native.ip());
         let flags = flags_of(question)
             | if given_address {
                 flag::ADDRESS_GIVEN
@@ -276,7 +276,7 @@ impl Sockets {
 
 impl Open {
     /// Forgets a socket that has not got its name.
-    fn forget(&mut self, cookie: u64) {
+    pub(super) fn forget(&mut self, cookie: u64) {
         if let Some(row) = self.writer.row_of(cookie) {
             self.writer.remove(row);
         }

@@ -3,9 +3,10 @@
 
 use super::asker::Asker;
 use super::manner::Manner;
-use super::names::{native, own_of, plain, talks_by, with_port};
+use super::names::{is_any, native, own_of, plain, talks_by, with_port};
 use super::open::Open;
 use super::ports::Range;
+use super::target::Listener;
 use super::verdict::Verdict;
 use super::Sockets;
 use memtun_abi::Errno;
@@ -68,10 +69,11 @@ pub struct Ports<'p> {
 impl Sockets {
     /// Returns the name from which a socket connects or sends, as far as it has one: its address,
     /// where that is given, and its port.
-    pub(super) fn own_end(&self, cookie: u64) -> (Option<Entry>, Option<IpAddr>) {
+    pub(super) fn own_end(&self, asker: &Asker<'_>) -> (Option<Entry>, Option<IpAddr>) {
         let open = self.open.as_ref();
-        let known = open.and_then(|open| open.writer.socket(cookie));
+        let known = open.and_then(|open| open.writer.socket(asker.question.cookie));
         let entry = known.map(|known| known.entry);
+        let entry = entry.or_else(|| self.of_machine(asker));
         // A socket that is connected keeps its address when it connects anew.
         let has = |entry: &Entry| {
             entry.flags & flag::ADDRESS_GIVEN != 0
@@ -83,7 +85,7 @@ impl Sockets {
 
     /// Ends the connection of a socket of datagrams (connect(2) with AF_UNSPEC).
     pub fn disconnect(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
-        let (entry, _) = self.own_end(asker.question.cookie);
+        let (entry, _) = self.own_end(asker);
         let Some(open) = &mut self.open else {
             return Ok(SocketAnswer::Machine);
         };
@@ -93,6 +95,11 @@ impl Sockets {
         entry.remote = None;
         if let Some(alias) = entry.flow.take() {
             open.writer.end_flow(alias);
+        }
+        if entry.local.ip().is_loopback() && asker.question.native.is_none() {
+            // Its name was one that the machine's kernel had chosen for the connection.
+            open.forget(asker.question.cookie);
+            return Ok(SocketAnswer::Done);
         }
         if entry.flags & flag::ADDRESS_GIVEN == 0 {
             let any: IpAddr = match entry.family as i32 == libc::AF_INET6 {
@@ -134,7 +141,7 @@ impl Sockets {
         if way.broadcast && question.flags & set::BROADCAST == 0 {
             return Err(Errno(libc::EACCES));
         }
-        let (entry, _) = self.own_end(question.cookie);
+        let (entry, _) = self.own_end(asker);
         // A connection that was refused at once may have left the socket another native name than
         // it was to have for that, or none.
         let ported = |entry: &Entry| {
@@ -155,24 +162,12 @@ impl Sockets {
         if tcp {
             open.natives.fill()?;
         }
+        if !tcp {
+            let answer = open.connect_by_flow(asker, &flow, entry, bind);
+            return answer.map(Connected::Answer);
+        }
         let alias = open.new_flow(&flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
         let v6 = asker.is_v6();
-        if !tcp {
-            let native_name = match (bind, entry) {
-                (Some(bind), _) => bind,
-                (None, Some(entry)) => connected_name(entry.native),
-                (None, None) => connected_name(question.native.ok_or(Errno(libc::EINVAL))?),
-            };
-            let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
-            if let Some(old) = entry.flow.filter(|old| *old != alias) {
-                open.writer.end_flow(old);
-            }
-            (entry.local, entry.native) = (local, native_name);
-            (entry.remote, entry.flow) = (Some(flow.remote), Some(alias));
-            open.put(&entry, asker.pid)?;
-            let to = native(alias, open.natives.ports.datagram, v6);
-            return Ok(Connected::Answer(SocketAnswer::Carried(bind, to)));
-        }
         let from = match (bind, entry) {
             (Some(bind), _) => bind,
             (None, Some(entry)) => connected_name(entry.native),
@@ -278,19 +273,27 @@ impl Sockets {
         let question = asker.question;
         let index = talks_by(question.device, to);
         let to = with_port(to, to.port(), index);
-        let (entry, _) = self.own_end(question.cookie);
+        let (entry, _) = self.own_end(asker);
         let (local, bind) = self.own_name(asker, entry, source, index, to, ports)?;
         let target = self.target(question.protocol, to, local, index);
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        if question.protocol == Protocol::Udp && is_by_host(target.as_ref(), entry.as_ref(), bind) {
+            let flow = Flow {
+                protocol: question.protocol,
+                local,
+                remote: to,
+                ifindex: question.device,
+                mss: 0,
+                error: 0,
+            };
+            let answer = open.connect_by_flow(asker, &flow, entry, bind);
+            return answer.map(Connected::Answer);
+        }
         let Some(target) = target else {
             let alias = open.writer.own_alias(own_of(to.ip(), index))?;
             let shut = open.natives.ports.shut;
             let native_to = native(alias, shut, v6);
-            if question.protocol != Protocol::Tcp {
-                // It is connected, though nobody hears it.
-                put_connected(open, asker, (local, to), (entry, bind))?;
-            }
             return Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)));
         };
         let reach = target.native;
@@ -328,6 +331,52 @@ impl Sockets {
     }
 }
 
+/// Do datagrams to a socket of this net go through the host process, as they do to another host?
+/// They do where nobody is there yet, because who comes later is to hear them, and where one of
+/// both has its end there; natively a connected socket hears nobody but the other end.
+pub(super) fn is_by_host(
+    target: Option<&Listener>,
+    own: Option<&Entry>,
+    bind: Option<SocketAddr>,
+) -> bool {
+    let Some(target) = target else { return true };
+    // What is bound to an address of IPv4, and be it mapped, does not reach ::1, and the other way
+    // round.
+    let own = bind.or(own.map(|own| own.native));
+    let apart = own.filter(|own| !is_any(own.ip())).is_some_and(|own| {
+        native_v4(own.ip()).is_some() != native_v4(target.native.ip()).is_some()
+    });
+    apart || target.entry.flow.is_some()
+}
+
+impl Open {
+    /// Connects a socket of datagrams to the alias of a flow, by what was known of it, and what it
+    /// is bound to natively before.
+    fn connect_by_flow(
+        &mut self,
+        asker: &Asker<'_>,
+        flow: &Flow,
+        entry: Option<Entry>,
+        bind: Option<SocketAddr>,
+    ) -> Result<SocketAnswer, Errno> {
+        let alias = self.new_flow(flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
+        let native_name = match (bind, entry) {
+            (Some(bind), _) => bind,
+            (None, Some(entry)) => connected_name(entry.native),
+            (None, None) => connected_name(asker.question.native.ok_or(Errno(libc::EINVAL))?),
+        };
+        let mut entry = entry.unwrap_or_else(|| asker.entry(flow.local, native_name));
+        if let Some(old) = entry.flow.filter(|old| *old != alias) {
+            self.writer.end_flow(old);
+        }
+        (entry.local, entry.native) = (flow.local, native_name);
+        (entry.remote, entry.flow) = (Some(flow.remote), Some(alias));
+        self.put(&entry, asker.pid)?;
+        let to = native(alias, self.natives.ports.datagram, asker.is_v6());
+        Ok(SocketAnswer::Carried(bind, to))
+    }
+}
+
 /// Notes a socket that connects to another one of this net, by its ends, what was known of it, and
 /// what it is bound to natively before. By this the other end knows that what comes is not another
 /// user's.
@@ -343,6 +392,9 @@ fn put_connected(
         (None, None) => asker.question.native.unwrap_or(local),
     };
     let mut entry = entry.unwrap_or_else(|| asker.entry(local, native_name));
+    if let Some(old) = entry.flow.take() {
+        open.writer.end_flow(old);
+    }
     (entry.local, entry.native) = (local, native_name);
     entry.remote = Some(to);
     open.put(&entry, asker.pid)
@@ -352,7 +404,7 @@ fn put_connected(
 /// gives one of any address that of the loopback.
 fn connected_name(name: SocketAddr) -> SocketAddr {
     let port = name.port();
-    match name.ip().is_unspecified() {
+    match is_any(name.ip()) {
         true => native(Ipv4Addr::LOCALHOST, port, name.is_ipv6()),
         false => name,
     }

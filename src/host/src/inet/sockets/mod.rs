@@ -289,9 +289,9 @@ impl Sockets {
         };
         let found = open.diag.of_port(Protocol::Tcp, name.port());
         let same = |own: &Native| native_v4(own.own.ip()).map(IpAddr::V4) == Some(name.ip());
-        found
-            .iter()
-            .any(|own| own.inode != 0 && (same(own) || own.own.ip().is_unspecified()))
+        found.iter().any(|own| {
+            own.inode != 0 && (same(own) || own.own.ip().to_canonical().is_unspecified())
+        })
     }
 
     /// Has the process a descriptor of the socket with this inode?

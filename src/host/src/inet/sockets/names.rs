@@ -53,6 +53,11 @@ pub fn plain(name: SocketAddr) -> SocketAddr {
     }
 }
 
+/// Does a native address stand for any?
+pub fn is_any(address: IpAddr) -> bool {
+    address.to_canonical().is_unspecified()
+}
+
 /// Returns a name with another port, and the interface of an IPv6 address of a link.
 pub fn with_port(name: SocketAddr, port: u16, device: u32) -> SocketAddr {
     match name.ip() {

@@ -26,20 +26,21 @@ pub struct Natives {
     fillers: Vec<Fd>,
 }
 
-/// Binds a socket to a port of the kernel's choice on the loopback, for itself alone.
-fn bind(socket: &Fd) -> Result<u16, Errno> {
+/// Binds a socket to a port on the loopback, for itself alone: to `wished` if that is free, else,
+/// and for 0, to one of the kernel's choice.
+fn bind(socket: &Fd, wished: u16) -> Result<u16, Errno> {
     inet::set_option(
         socket.as_fd(),
         libc::SOL_SOCKET,
         libc::SO_BINDTODEVICE,
         b"lo\0",
     )?;
-    inet::bind_name(socket.as_fd(), &any())?;
+    let bind = |port: u16| {
+        let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, port));
+        inet::bind_name(socket.as_fd(), &any)
+    };
+    bind(wished).or_else(|_| bind(0))?;
     Ok(inet::own_name(socket.raw())?.port())
-}
-
-fn any() -> SocketAddr {
-    (Ipv4Addr::UNSPECIFIED, 0).into()
 }
 
 fn tcp() -> Result<Fd, Errno> {
@@ -47,21 +48,23 @@ fn tcp() -> Result<Fd, Errno> {
 }
 
 impl Natives {
-    /// Opens all of them.
+    /// Opens all of them. `datagram` is the port of the host process before, 0 for none: what it
+    /// has sent may wait in the buffers of programs, and sockets are connected to it.
     ///
     /// # Errors
     ///
     /// What a system call fails with.
-    pub fn open() -> Result<Natives, Errno> {
+    pub fn open(datagram: u16) -> Result<Natives, Errno> {
         let plug = tcp()?;
         sys::set_int_option(plug.raw(), libc::SOL_SOCKET, libc::SO_REUSEPORT, 1)?;
-        let plug_port = bind(&plug)?;
+        let plug_port = bind(&plug, 0)?;
         sys::listen(plug.as_fd(), 0)?;
         let open = tcp()?;
-        let open_port = bind(&open)?;
+        let open_port = bind(&open, 0)?;
         sys::listen(open.as_fd(), BACKLOG)?;
         let shut = tcp()?;
-        let shut_port = bind(&shut)?;
+        let shut_port = bind(&shut, 0)?;
+        let before = datagram;
         let datagram = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0)?;
         let on = |level, name| sys::set_int_option(datagram.raw(), level, name, 1);
         on(libc::IPPROTO_IP, libc::IP_RECVERR)?;
@@ -70,7 +73,7 @@ impl Natives {
         for name in [libc::SO_RCVBUF, libc::SO_SNDBUF] {
             sys::set_int_option(datagram.raw(), libc::SOL_SOCKET, name, BUFFER)?;
         }
-        let datagram_port = bind(&datagram)?;
+        let datagram_port = bind(&datagram, before)?;
         Ok(Natives {
             ports: Ports {
                 plug: plug_port,

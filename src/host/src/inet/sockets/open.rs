@@ -42,9 +42,10 @@ impl Open {
     /// What making the table or the native sockets fails with.
     pub fn new(net: &NetDir) -> Result<Open, Errno> {
         let owner = net.open_dir()?.id().uid;
-        let natives = Natives::open()?;
         let table = net.make_inet()?;
         let writer = Writer::new(Table::of(table));
+        let before = writer.table().ports().datagram;
+        let natives = Natives::open(before)?;
         let mut open = Open {
             writer,
             natives,
@@ -58,8 +59,11 @@ impl Open {
         let shut = open.natives.ports.shut;
         open.tells_all = !open.diag.of_port(Protocol::Tcp, shut).is_empty();
         open.claim_again()?;
-        let secret = [sys::random(), sys::random()];
-        open.writer.set_ports(&open.natives.ports, secret);
+        // Reports of the host process before may wait beside its datagrams.
+        if before == 0 || open.natives.ports.datagram != before {
+            open.writer.set_secret([sys::random(), sys::random()]);
+        }
+        open.writer.set_ports(&open.natives.ports);
         Ok(open)
     }
 

@@ -2,16 +2,21 @@
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;
+use super::connect::is_by_host;
 use super::names::{native, native_protocol, own_of, plain, score, talks_by, with_port};
+use super::target::Listener;
 use super::verdict::{Out, Verdict};
 use super::Sockets;
-use crate::engine::route::lookup::Flow as Query;
+use crate::engine::route::lookup::{Flow as Query, LOOPBACK};
 use crate::inet::output::Output;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, Path, SocketAnswer, SocketQuestion, Wire};
 use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
 use memtun_stack::state::View;
 use std::net::{IpAddr, SocketAddr};
+
+/// Longest packet that goes through the host process: the MTU of a loopback.
+const LONGEST: u32 = 65_536;
 
 /// Returns what is looked up for a socket.
 fn query(question: &SocketQuestion, to: SocketAddr, from: Option<IpAddr>, uid: u32) -> Query {
@@ -48,19 +53,24 @@ impl Sockets {
             return Ok(Verdict::Machine);
         }
         let question = asker.question;
-        if to.ip().is_loopback() {
-            return Ok(match self.is_apart(question.protocol, to) {
-                true => Verdict::Local(to.ip()),
-                false => Verdict::Machine,
-            });
-        }
         let of_link = matches!(to, SocketAddr::V6(to) if to.ip().is_unicast_link_local());
-        let (_, given) = self.own_end(question.cookie);
+        let (entry, given) = self.own_end(asker);
         let from = question.source.map(|source| source.to_canonical());
         let from = from.filter(|source| !source.is_unspecified()).or(given);
         let same = from.filter(|from| from.is_ipv4() == to.is_ipv4());
-        if from.is_some() && same.is_none() {
-            return Err(Errno(libc::EAFNOSUPPORT));
+        // One that is bound to any address of IPv4 is not one of IPv6.
+        let of_v4 = entry.is_some_and(|entry| asker.is_v6() && entry.local.is_ipv4());
+        match from {
+            Some(IpAddr::V6(_)) if to.is_ipv4() => return Err(Errno(libc::ENETUNREACH)),
+            Some(IpAddr::V4(_)) if to.is_ipv6() => return Err(Errno(libc::EAFNOSUPPORT)),
+            None if of_v4 && to.is_ipv6() => return Err(Errno(libc::EAFNOSUPPORT)),
+            _ => {}
+        }
+        if to.ip().is_loopback() {
+            return Ok(match self.is_apart(question.protocol, to) {
+                true => Verdict::Local(same.unwrap_or(to.ip())),
+                false => Verdict::Machine,
+            });
         }
         let query = query(question, to, same, asker.uid);
         if connects && of_link && query.oif == 0 {
@@ -69,7 +79,9 @@ impl Sockets {
         let way = match out.find(&query) {
             Ok(way) => way,
             // The machine says the same, or knows a way that the net does not.
-            Err(_) if view == View::Merged && from.is_none() => return Ok(Verdict::Machine),
+            Err(_) if view == View::Merged && from.is_none_or(|from| from.is_loopback()) => {
+                return Ok(Verdict::Machine)
+            }
             Err(e) => return Err(e),
         };
         let is_own = |index: u32| out_has(&self.own, index);
@@ -86,6 +98,9 @@ impl Sockets {
         let sends = out.view().interface(way.ifindex).is_some();
         if !sends && !is_own(way.ifindex) {
             return Ok(Verdict::Machine);
+        }
+        if matches!(from, Some(IpAddr::V4(from)) if from.is_loopback()) {
+            return Err(Errno(libc::EINVAL));
         }
         Ok(Verdict::Away(Out {
             index: way.ifindex,
@@ -130,7 +145,7 @@ impl Sockets {
         if question.cookie == 0 {
             return Ok(self.unseen_path(asker, to, verdict));
         }
-        let (entry, _) = self.own_end(question.cookie);
+        let (entry, _) = self.own_end(asker);
         // One of TCP that is connected only wants to know about its way.
         let unnamed = || match (question.protocol, question.native) {
             (Protocol::Tcp, Some(native)) => Some(asker.entry(native, native)),
@@ -139,7 +154,7 @@ impl Sockets {
         let entry = entry.or_else(unnamed).ok_or(Errno(libc::EDESTADDRREQ))?;
         let way = match verdict {
             Verdict::Machine => return Ok(SocketAnswer::Machine),
-            Verdict::Local(source) => return self.path_here(asker, &entry, source, to),
+            Verdict::Local(source) => return self.path_here(asker, &entry, source, to, generation),
             Verdict::Away(way) => way,
         };
         if way.broadcast && question.flags & set::BROADCAST == 0 {
@@ -212,6 +227,7 @@ impl Sockets {
         entry: &Entry,
         source: IpAddr,
         to: SocketAddr,
+        generation: u32,
     ) -> Result<SocketAnswer, Errno> {
         let question = asker.question;
         let from = SocketAddr::new(source, entry.local.port());
@@ -219,17 +235,57 @@ impl Sockets {
         let target = self.target(question.protocol, to, from, index);
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        if open.writer.row_of(entry.cookie).is_none() {
+            // Who hears it finds by that whose it is.
+            open.put(entry, asker.pid)?;
+        }
+        let by_host = match &target {
+            None => entry.flow.is_some(),
+            Some(_) => entry.flow.is_some() || is_by_host(target.as_ref(), Some(entry), None),
+        };
+        if question.protocol == Protocol::Udp && by_host {
+            return Ok(SocketAnswer::Path(Path {
+                ifindex: LOOPBACK,
+                source,
+                next_hop: to.ip(),
+                wire: Wire::Unknown,
+                mtu: LONGEST,
+                hops: 64,
+                broadcast: false,
+                copy: false,
+                generation,
+                alias: None,
+            }));
+        }
+        if entry.local.ip().is_loopback() {
+            return Ok(SocketAnswer::Local(
+                None,
+                self.native_of(target, to, index, v6)?,
+            ));
+        }
         let from = open.writer.own_alias(own_of(source, index))?;
         let from = native(from, entry.native.port(), v6);
-        let there = match target.map(|target| target.native) {
+        let there = self.native_of(target, to, index, v6)?;
+        Ok(SocketAnswer::Local(Some(from), there))
+    }
+
+    /// Returns the native name to which a socket sends to reach another one, or nobody.
+    fn native_of(
+        &mut self,
+        target: Option<Listener>,
+        to: SocketAddr,
+        index: u32,
+        v6: bool,
+    ) -> Result<SocketAddr, Errno> {
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        Ok(match target.map(|target| target.native) {
             Some(SocketAddr::V4(name)) => native(*name.ip(), name.port(), v6),
             Some(name) => name,
             None => {
                 let alias = open.writer.own_alias(own_of(to.ip(), index))?;
                 native(alias, open.natives.ports.shut, v6)
             }
-        };
-        Ok(SocketAnswer::Local(Some(from), there))
+        })
     }
 }
 

@@ -10,7 +10,7 @@ use memtun_stack::sockets::table::{native_v4, Alias};
 use memtun_stack::sockets::Protocol;
 use memtun_stack::State;
 use memtun_sys::{self as sys, inet};
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::AsFd;
 use std::time::Duration;
 
@@ -200,8 +200,10 @@ impl Open {
         let shares = self.shares(name, net.port(), cookie);
         let stays = any && !failed && !shares && !self.is_foreign(name, net.port());
         let address: IpAddr = match (any, stays) {
-            (true, true) if v6 => Ipv6Addr::UNSPECIFIED.into(),
-            (true, true) => net.ip(),
+            (true, true) => match net.ip() {
+                IpAddr::V4(any) => mapped(any),
+                any => any,
+            },
             (true, false) => {
                 let alias = match net.is_ipv6() {
                     true => Alias::AnyV6,

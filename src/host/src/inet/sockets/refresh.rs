@@ -3,12 +3,12 @@
 #![forbid(unsafe_code)]
 
 use super::asker::{flags_of, Asker};
+use super::names::{is_any, plain};
 use super::Sockets;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::native_v4;
 use memtun_stack::sockets::{flag, Entry};
-use std::net::SocketAddr;
 
 /// Flags of an entry that say how it got its name.
 const OF_NAME: u32 = flag::LISTENS | flag::FALLBACK | flag::ADDRESS_GIVEN | flag::PORT_GIVEN;
@@ -21,7 +21,7 @@ impl Sockets {
     /// ENOBUFS, or what else keeps the table from having it.
     pub fn refresh(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
         let question = asker.question;
-        let Some(open) = &mut self.open else {
+        let Some(open) = &self.open else {
             return Ok(SocketAnswer::Machine);
         };
         let known = open.writer.socket(question.cookie).map(|known| known.entry);
@@ -33,23 +33,38 @@ impl Sockets {
                 ..known
             },
             // A name that stands for any address is the net's as well.
-            (None, Some(native)) if is_any(&native) => {
+            (None, Some(native)) if is_any(native.ip()) => {
                 let entry = asker.entry(native, native);
                 Entry {
                     flags: flags | flag::PORT_GIVEN,
                     ..entry
                 }
             }
+            // It talks to sockets of the net, from the machine's loopback.
+            (None, Some(_)) => match self.of_machine(asker) {
+                Some(entry) => entry,
+                None => return Ok(SocketAnswer::Machine),
+            },
             _ => return Ok(SocketAnswer::Machine),
         };
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         open.put(&entry, asker.pid)?;
         Ok(SocketAnswer::Done)
     }
-}
 
-fn is_any(native: &SocketAddr) -> bool {
-    match native_v4(native.ip()) {
-        Some(v4) => v4.is_unspecified(),
-        None => native.ip().is_unspecified(),
+    /// Returns what is known of a socket that the table does not have, and that is bound to an
+    /// address of the machine's loopback.
+    pub(super) fn of_machine(&self, asker: &Asker<'_>) -> Option<Entry> {
+        let table = self.open.as_ref()?.writer.table();
+        let native = asker.question.native?;
+        let is_alias = native_v4(native.ip()).is_some_and(|v4| table.is_alias(v4));
+        if is_alias || !native.ip().to_canonical().is_loopback() {
+            return None;
+        }
+        let entry = asker.entry(plain(native), native);
+        Some(Entry {
+            flags: entry.flags | flag::ADDRESS_GIVEN | flag::PORT_GIVEN,
+            ..entry
+        })
     }
 }

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::alive::{is_of, FRESH};
-use super::names::{own_of, score};
+use super::names::{is_any, own_of, score};
 use super::open::Open;
 use super::Sockets;
 use memtun_stack::sockets::table::native_v4;
@@ -172,7 +172,7 @@ fn chosen(mut rows: impl Iterator<Item = usize> + Clone, number: u64) -> Option<
 impl Open {
     /// Returns where a leg connects to, to reach a socket by one of the net's addresses.
     pub fn reach(&mut self, entry: &Entry, to: SocketAddr, ifindex: u32) -> Option<Listener> {
-        let any = entry.native.ip().is_unspecified();
+        let any = is_any(entry.native.ip());
         let from_loopback = any && entry.native.is_ipv6() && entry.flags & flag::V6ONLY != 0;
         let port = entry.native.port();
         let native = match (any, from_loopback) {

@@ -145,12 +145,17 @@ impl Writer {
         self.table.mapped().active.store(active.into(), Release);
     }
 
-    /// Tells the native ports and the secret of this host process.
-    pub fn set_ports(&self, ports: &Ports, secret: [u64; 2]) {
-        let state = self.table.mapped();
-        for (to, word) in state.secret.iter().zip(secret) {
+    /// Tells the secret by which programs know what is no datagram. It counts once the ports are
+    /// told.
+    pub fn set_secret(&self, secret: [u64; 2]) {
+        for (to, word) in self.table.mapped().secret.iter().zip(secret) {
             to.store(word, Relaxed);
         }
+    }
+
+    /// Tells the native ports of this host process.
+    pub fn set_ports(&self, ports: &Ports) {
+        let state = self.table.mapped();
         let Ports {
             plug,
             open,

@@ -1,0 +1,153 @@
+//! Datagrams to sockets of this net, which the machine's kernel carries: what goes with the call.
+#![forbid(unsafe_code)]
+
+use super::ways::{From, Pieces, Way, Ways};
+use crate::host::Host;
+use crate::inet::call::{Inet, Kind, Native};
+use memtun_abi::Errno;
+use memtun_stack::sockets::question::SocketAnswer;
+use memtun_stack::sockets::Protocol;
+use std::net::{IpAddr, SocketAddr};
+
+/// What the program says with one datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Given {
+    /// The source address (IP_PKTINFO).
+    pub source: Option<IpAddr>,
+    /// The interface (IP_PKTINFO), 0 for any.
+    pub out: u32,
+    /// Hop limit (IP_TTL).
+    pub hops: Option<u8>,
+    /// Type of service (IP_TOS).
+    pub class: Option<u8>,
+    /// Length in bytes of each datagram (UDP_SEGMENT).
+    pub segment: Option<u16>,
+    /// Another part of the datagram follows (MSG_MORE).
+    pub more: bool,
+}
+
+/// What has become of a datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Sent {
+    /// It is not the net's: the program's call is made.
+    Machine,
+    /// The call is made natively, with this name and what goes with it.
+    Natively(Natively),
+    /// It was sent.
+    Done(usize),
+}
+
+/// A datagram to a socket of this net. The receiver's control messages say what the native packet
+/// had, so what the program has said goes with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Natively {
+    /// The native name; None for a connected socket's other end.
+    pub to: Option<SocketAddr>,
+    /// The source address.
+    pub source: Option<IpAddr>,
+    /// Hop limit; None for the native socket's.
+    pub hops: Option<u8>,
+    /// Type of service; None for the native socket's.
+    pub class: Option<u8>,
+    /// Length in bytes of each datagram (UDP_SEGMENT).
+    pub segment: Option<u16>,
+}
+
+/// Returns what the header of a datagram to a socket of this net says.
+pub(super) fn of_header(way: &Way, given: &Given) -> Natively {
+    // IPv6 is carried by IPv4, and the kernel does not look at options of IPv6 for that.
+    let is_v6 = way.from.to.ip().to_canonical().is_ipv6();
+    let of_socket = |value: u8| (is_v6 && value != 0).then_some(value);
+    Natively {
+        hops: given.hops.or(of_socket(way.hops)),
+        class: given.class.or(of_socket(way.class)),
+        segment: given.segment,
+        ..Natively::default()
+    }
+}
+
+impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Says how a connected socket sends to its other end, which is a socket of this net, `peer`
+    /// natively. A call that says nothing of the header is the machine's as it is.
+    pub(super) fn send_to_own_peer(
+        &self,
+        peer: &SocketAddr,
+        given: &Given,
+        ways: &Ways,
+    ) -> Result<Sent, Errno> {
+        // A socket of IPv4 has these options natively, too, and so has one that is natively
+        // connected by IPv6.
+        if !peer.is_ipv6() || peer.ip().to_canonical().is_ipv6() {
+            return Ok(Sent::Machine);
+        }
+        let from = From {
+            cookie: self.socket.cookie()?,
+            to: *peer,
+            source: None,
+            out: 0,
+        };
+        let generation = self.table.generation(self.net);
+        let way = match ways.find(&from, generation) {
+            Some(way) => way,
+            None => match self.own_peer_way(&from, generation, ways)? {
+                Some(way) => way,
+                None => return Ok(Sent::Machine),
+            },
+        };
+        let natively = Natively {
+            segment: given.segment,
+            hops: given.hops.or((way.hops != 0).then_some(way.hops)),
+            class: given.class.or((way.class != 0).then_some(way.class)),
+            ..Natively::default()
+        };
+        Ok(match natively {
+            // The program's call says how long a segment is.
+            Natively {
+                hops: None,
+                class: None,
+                ..
+            } => Sent::Machine,
+            natively => Sent::Natively(natively),
+        })
+    }
+
+    /// Looks what the options of a socket of IPv6 say of the header, and keeps it. None where it is
+    /// not carried.
+    fn own_peer_way(
+        &self,
+        from: &From,
+        generation: u32,
+        ways: &Ways,
+    ) -> Result<Option<Way>, Errno> {
+        let options = ways.options();
+        let carried = |kind: &Kind| kind.protocol == Protocol::Udp;
+        let Some(kind) = self.told_kind()?.filter(carried) else {
+            return Ok(None);
+        };
+        let peer = self.peer_name(&from.to).map(|name| name.ip());
+        let about = match peer.is_some_and(|peer| peer.to_canonical().is_ipv6()) {
+            true => Some(self.question(kind, None)?),
+            // IPv4 by a socket of IPv6 has the options of IPv4, natively too.
+            false => None,
+        };
+        let way = Way {
+            from: *from,
+            answer: SocketAnswer::Local(None, from.to),
+            port: 0,
+            class: about.as_ref().map_or(0, |about| about.tos),
+            hops: about.as_ref().map_or(0, |about| about.hops),
+            pieces: Pieces::BySender,
+            may_broadcast: false,
+            segment: 0,
+            corked: false,
+            unchecked: false,
+            has_ip_options: false,
+            buffer: 0,
+            connected: true,
+            generation,
+            options,
+        };
+        ways.keep(way);
+        Ok(Some(way))
+    }
+}
