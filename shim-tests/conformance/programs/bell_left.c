@@ -5,6 +5,8 @@
 
 #include <sys/wait.h>
 
+#pragma weak memtun_net_set_exact_bell
+
 #define TUN (IFF_TUN | IFF_NO_PI)
 
 static unsigned char buf[2048];
@@ -238,6 +240,22 @@ static void in_another_image(int fd, const char *bell, const char *label)
     say(label, "%d", WIFEXITED(status) ? WEXITSTATUS(status) : -1);
 }
 
+/* The net says that bells are exact, and then that they are not. */
+static void exact_in_the_net(int fd)
+{
+    memtun_net *net = under_shim() ? memtun_net_open(NULL) : NULL;
+    empty_it(fd);
+    if (net && memtun_net_set_exact_bell(net, 1))
+        die("memtun_net_set_exact_bell");
+    SHOW("the net's bells become exact, unseen", unseen(fd));
+    empty_it(fd);
+    SHOW("exact in the net, unseen", unseen(fd));
+    if (net)
+        memtun_net_set_exact_bell(net, 0);
+    empty_it(fd);
+    SHOW("lazy again, poll", by_poll(fd, 0));
+}
+
 static int next_image(int fd)
 {
     int seen = unseen(fd);
@@ -260,6 +278,7 @@ int main(int argc, char **argv)
     other_number(fd);
     for (size_t i = 0; i < 5; i++)
         in_two_processes(fd, &WAYS[i]);
+    exact_in_the_net(fd);
     in_another_image(fd, NULL, "the next image, unseen");
     in_another_image(fd, "exact", "an exact bell in the next image, unseen");
     edges_and_signals();
