@@ -302,7 +302,8 @@ MEMTUN_API int memtun_net_set_send_buffer_size(memtun_net *net, uint32_t bytes);
 /*
  Says whether the bells of the net's tunnels are exact (1) or lazy (0): with exact ones a
  descriptor is readable for the machine's kernel only while a packet is queued, which a program
- sees that waits by raw system calls or io_uring. -EAGAIN: the net's lock is not released in time.
+ sees that waits by raw system calls or io_uring. -EAGAIN: the net's lock is not released in
+ time.
  */
 MEMTUN_API int memtun_net_set_exact_bell(memtun_net *net, int exact);
 
@@ -707,8 +708,8 @@ MEMTUN_API int memtun_net_socket_error(const memtun_net *net, int fd);
 
 /*
  The net as a JSON object with the members path, permissions, faults, send_buffer_size,
- exact_bell, name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
- are only ever added. A text that is returned.
+ exact_bell, name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or
+ not). Members are only ever added. A text that is returned.
  */
 MEMTUN_API ssize_t memtun_net_describe(const memtun_net *net, char *buf, size_t buf_len);
 
@@ -767,9 +768,9 @@ ssize_t memtun_net_environment(const memtun_net *net,
  Looks at a program before it is started under the library. It is looked for in PATH (path, NULL:
  this process's) and from a directory (dir, NULL: this process's). The answer is a JSON object:
  file; warnings, sentences about what the library will not see of it (static, Go, raw system
- calls); notes; waits_unseen, whether it should be started with MEMTUN_BELL=exact; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
- memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities, so that the
- system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
+ calls); notes; waits_unseen, whether it should be started with MEMTUN_BELL=exact; preload, its
+ LD_PRELOAD, where preloaded (or NULL) would be the list without memtun. -EPERM, unless force is
+ 1: it is set-uid, set-gid or has file capabilities, so that the system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
  -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Otherwise this is as
  memtun_net_describe.
  */

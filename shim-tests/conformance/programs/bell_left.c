@@ -1,6 +1,6 @@
-/* What waits see of a tunnel whose last packet has just been read. Some waits are made by the system call's instruction,
- * which no library sees: after one that a library sees, and in a program that is given the descriptor, they say that there
- * is nothing. */
+/* What waits see of a tunnel whose last packet has just been read. Some waits are made by the
+ * system call's instruction, which no library sees: after one that a library sees, and in a
+ * program that is given the descriptor, they say that there is nothing. */
 #include "driver.h"
 
 #include <sys/wait.h>
@@ -159,7 +159,8 @@ static void other_number(int fd)
     SHOW("by a closed number, then unseen", unseen(fd));
 }
 
-/* The poll of another process sleeps on where this one was quicker. It is stopped meanwhile, so that this one is. */
+/* The poll of another process sleeps on where this one was quicker. It is stopped meanwhile, so
+ * that this one is. */
 static void in_two_processes(int fd, const struct way *w)
 {
     char label[80];

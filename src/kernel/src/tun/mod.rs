@@ -251,8 +251,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Silences the bell if nothing is queued. A thread that is in a call on this tunnel already,
-    /// below a signal handler, leaves it as it is, and so does one that finds no interface: the bell
-    /// of a tunnel whose interface was deleted has to ring.
+    /// below a signal handler, leaves it as it is, and so does one that finds no interface: the
+    /// bell of a tunnel whose interface was deleted has to ring.
     #[inline]
     pub fn settle(&self, fd: i32) {
         if bell::is_stale(&self.state) {
@@ -453,7 +453,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Makes every packet ring from now on, not only the first of a burst. Edge-triggered epoll and
-    /// O_ASYNC need that. A byte that is left over is taken out before, because it would be an edge.
+    /// O_ASYNC need that. A byte that is left over is taken out, because it would be an edge.
     pub fn ring_always(&self, fd: i32) {
         self.state.ring_always.store(1, Relaxed);
         self.settle(fd);

@@ -32,8 +32,8 @@ struct WaitingPacket {
 }
 
 /// The net as a JSON object with the members path, permissions, faults, send_buffer_size,
-/// exact_bell, name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
-/// are only ever added. A text that is returned.
+/// exact_bell, name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or
+/// not). Members are only ever added. A text that is returned.
 #[no_mangle]
 pub extern "C" fn memtun_net_describe(
     net: *const NetHandle,

@@ -233,7 +233,8 @@ pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u3
 
 /// Says whether the bells of the net's tunnels are exact (1) or lazy (0): with exact ones a
 /// descriptor is readable for the machine's kernel only while a packet is queued, which a program
-/// sees that waits by raw system calls or io_uring. -EAGAIN: the net's lock is not released in time.
+/// sees that waits by raw system calls or io_uring. -EAGAIN: the net's lock is not released in
+/// time.
 #[no_mangle]
 pub extern "C" fn memtun_net_set_exact_bell(net: *mut NetHandle, exact: c_int) -> c_int {
     status(|| net_of(net)?.set_exact_bell(exact != 0))

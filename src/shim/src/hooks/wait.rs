@@ -314,9 +314,15 @@ struct Seen {
     /// Is there one in a state in which the bell alone does not tell the truth, or one with
     /// O_ASYNC?
     care: bool,
+    /// What the first ones have of what was asked for.
+    revents: [i16; Seen::FEW],
 }
 
 impl Seen {
+    /// Number of descriptors of a poll that is answered without the kernel. Who asks for more waits
+    /// for something else as a rule.
+    const FEW: usize = 8;
+
     /// Looks at the descriptors, and silences the bells that ring for nothing.
     fn in_array(array: &[pollfd]) -> Seen {
         let mut seen = Seen {
@@ -324,12 +330,18 @@ impl Seen {
             ready: 0,
             others: false,
             care: false,
+            revents: [0; Seen::FEW],
         };
-        for p in array {
+        for (at, p) in array.iter().enumerate() {
             if is_tunnel(p.fd) {
                 seen.targets += 1;
                 match ready_events(p) {
-                    Some(events) => seen.ready += c_int::from(events != 0),
+                    Some(events) => {
+                        seen.ready += c_int::from(events != 0);
+                        if let Some(place) = seen.revents.get_mut(at) {
+                            *place = events;
+                        }
+                    }
                     None => seen.care = true,
                 }
             } else if p.fd >= 0 {
@@ -348,18 +360,16 @@ impl Seen {
 
     /// Answers for the kernel if all are tunnels and one is ready: the kernel would not wait
     /// either. Returns how many are ready; `None` leaves the call to the kernel.
+    #[inline]
     fn answer(&self, fds: *mut pollfd, array: &[pollfd]) -> Option<c_int> {
-        if self.others || self.ready == 0 {
+        if self.others || self.ready == 0 || array.len() > Seen::FEW {
             return None;
         }
-        let mut ready = 0;
-        for (at, p) in array.iter().enumerate() {
-            let revents = if p.fd < 0 { 0 } else { ready_events(p)? };
+        for (at, (p, revents)) in array.iter().zip(self.revents).enumerate() {
             let told = pollfd { revents, ..*p };
             crate::uaccess::write(fds.wrapping_add(at), &told).ok()?;
-            ready += c_int::from(revents != 0);
         }
-        (ready > 0).then_some(ready)
+        Some(self.ready)
     }
 }
 
