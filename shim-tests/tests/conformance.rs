@@ -39,6 +39,7 @@ programs! {
     carrier_queues
     deletion
     descriptor_reuse
+    bell_left
     epoll_et
     epoll_looks
     epoll_lt

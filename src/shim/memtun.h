@@ -300,6 +300,13 @@ MEMTUN_API int memtun_net_had_interface(const memtun_net *net, const char *name)
 MEMTUN_API int memtun_net_set_send_buffer_size(memtun_net *net, uint32_t bytes);
 
 /*
+ Says whether the bells of the net's tunnels are exact (1) or lazy (0): with exact ones a
+ descriptor is readable for the machine's kernel only while a packet is queued, which a program
+ sees that waits by raw system calls or io_uring. -EAGAIN: the net's lock is not released in time.
+ */
+MEMTUN_API int memtun_net_set_exact_bell(memtun_net *net, int exact);
+
+/*
  Sets the suffix (at most 12 bytes) that replaces the end of every name that a program asks for,
  to catch programs that ignore the name that TUNSETIFF gives back. An empty one restores the
  kernel's naming.
@@ -307,8 +314,8 @@ MEMTUN_API int memtun_net_set_send_buffer_size(memtun_net *net, uint32_t bytes);
 MEMTUN_API int memtun_net_set_name_suffix(memtun_net *net, const char *suffix);
 
 /*
- Takes back every fault, grants every permission, and removes the limit of the send buffer and
- the suffix of names.
+ Takes back every fault, grants every permission, removes the limit of the send buffer and the
+ suffix of names, and lets bells be lazy.
  */
 MEMTUN_API int memtun_net_reset(memtun_net *net);
 
@@ -700,7 +707,7 @@ MEMTUN_API int memtun_net_socket_error(const memtun_net *net, int fd);
 
 /*
  The net as a JSON object with the members path, permissions, faults, send_buffer_size,
- name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
+ exact_bell, name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
  are only ever added. A text that is returned.
  */
 MEMTUN_API ssize_t memtun_net_describe(const memtun_net *net, char *buf, size_t buf_len);
@@ -760,7 +767,7 @@ ssize_t memtun_net_environment(const memtun_net *net,
  Looks at a program before it is started under the library. It is looked for in PATH (path, NULL:
  this process's) and from a directory (dir, NULL: this process's). The answer is a JSON object:
  file; warnings, sentences about what the library will not see of it (static, Go, raw system
- calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
+ calls); notes; waits_unseen, whether it should be started with MEMTUN_BELL=exact; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
  memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities, so that the
  system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
  -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Otherwise this is as

@@ -24,6 +24,11 @@ Special devices, \fIPATH\fR[:\fIPATH\fR...], /dev/net/tun unless set.
 \fBMEMTUN_LINK\fR
 \fBup\fR (the default): a new interface is up; \fBdown\fR: as the kernel leaves it.
 .TP
+\fBMEMTUN_BELL\fR
+\fBlazy\fR (the default): a tunnel's descriptor may stay readable for the machine's kernel after the last packet was
+read, until the program waits by a call of libc's; \fBexact\fR: it does not, which a program that waits by raw system
+calls or io_uring needs.
+.TP
 \fBMEMTUN_HOST\fR
 What programs see of the machine beside the net's interfaces: \fBmerged\fR (the default), the machine's own interfaces,
 addresses and routes; \fBisolated\fR, a loopback alone, and what \fBmemtun run \-\-uplink\fR declares; \fBoff\fR, the
@@ -112,11 +117,11 @@ fn page(directory: &Path, name: &str, command: Command, more: &str) -> Result<()
 #[cfg(test)]
 mod tests {
     use super::MAIN;
-    use memtun::launch::settings::{COMMAND, DEVICES, HOST, LIBRARY, LINK, LOG, NET, OWNER};
+    use memtun::launch::settings::{BELL, COMMAND, DEVICES, HOST, LIBRARY, LINK, LOG, NET, OWNER};
 
     #[test]
     fn the_manual_names_what_people_set() {
-        for name in [NET, OWNER, DEVICES, LINK, HOST, COMMAND, LOG, LIBRARY] {
+        for name in [NET, OWNER, DEVICES, LINK, BELL, HOST, COMMAND, LOG, LIBRARY] {
             assert!(MAIN.contains(&format!("\\fB{name}\\fR\n")), "{name}");
         }
     }

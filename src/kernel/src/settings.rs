@@ -20,6 +20,8 @@ pub const PLACE: &str = "MEMTUN_NET_PLACE";
 pub const DEVICES: &str = "MEMTUN_DEVICES";
 /// Says whether a new interface is up, see [`link`].
 pub const LINK: &str = "MEMTUN_LINK";
+/// Says whether bells are exact, see [`bell`].
+pub const BELL: &str = "MEMTUN_BELL";
 /// Says what is logged, see [`log_level`].
 pub const LOG: &str = "MEMTUN_LOG";
 /// Says what the programs of a net see of the machine, see [`host`].
@@ -30,7 +32,9 @@ pub const COMMAND: &str = "MEMTUN_COMMAND";
 pub const LIBRARY: &str = "MEMTUN_LIBRARY";
 
 /// The variables that a new program image must find, in this order.
-pub const INHERITED: &[&str] = &[NET, TREE, OWNER, PLACE, DEVICES, LINK, LOG, HOST, COMMAND];
+pub const INHERITED: &[&str] = &[
+    NET, TREE, OWNER, PLACE, DEVICES, LINK, BELL, LOG, HOST, COMMAND,
+];
 
 /// The special device that there is where [`DEVICES`] says nothing.
 pub const DEFAULT_DEVICE: &[u8] = b"/dev/net/tun";
@@ -74,6 +78,24 @@ pub fn link_word(up: bool) -> &'static str {
         "up"
     } else {
         "down"
+    }
+}
+
+/// Reads `lazy` or `exact` as whether bells are exact: silent as soon as the last packet is read.
+/// Empty says nothing, which means lazy. None is returned for anything else.
+pub fn bell(setting: &[u8]) -> Option<bool> {
+    match setting {
+        b"lazy" | b"" => Some(false),
+        b"exact" => Some(true),
+        _ => None,
+    }
+}
+
+/// Returns the word that [`bell`] reads back.
+pub fn bell_word(exact: bool) -> &'static str {
+    match exact {
+        true => "exact",
+        false => "lazy",
     }
 }
 

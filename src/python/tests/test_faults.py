@@ -92,6 +92,8 @@ def test_owner_and_group_count_without_net_admin(memtun: m.Net) -> None:
 @pytest.mark.memtun_shim
 def test_limits_and_names(memtun: m.Net) -> None:
     assert (memtun.send_buffer_size, memtun.name_suffix) == (None, "")
+    memtun.exact_bell = True
+    assert memtun.exact_bell
     memtun.send_buffer_size = 100
     memtun.name_suffix = "123"
     assert (memtun.send_buffer_size, memtun.name_suffix) == (100, "123")
@@ -102,6 +104,7 @@ def test_limits_and_names(memtun: m.Net) -> None:
     memtun.fault("open=ENOENT")
     memtun.reset()
     assert (memtun.send_buffer_size, memtun.name_suffix, memtun.faults) == (None, "", [])
+    assert not memtun.exact_bell
     assert memtun.permissions == {"open", "ioctl", "net_admin"}
 
 

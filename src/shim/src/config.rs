@@ -29,6 +29,8 @@ pub struct Config {
     pub devices: Vec<Device>,
     /// MEMTUN_LINK: is a new interface up?
     pub link_up: bool,
+    /// MEMTUN_BELL: is the bell of a tunnel silent as soon as its last packet is read?
+    pub exact_bell: bool,
     /// The entries `MEMTUN_...=...` as they were, for children that are started with another
     /// environment.
     pub environment: Vec<CString>,
@@ -126,6 +128,15 @@ pub fn init(own: Option<&CStr>) {
         );
         true
     });
+    let bell = variable(settings::BELL).unwrap_or_default();
+    let exact_bell = settings::bell(&bell).unwrap_or_else(|| {
+        log::error!(
+            "{}={:?} is neither lazy nor exact; taking exact",
+            settings::BELL,
+            String::from_utf8_lossy(&bell)
+        );
+        true
+    });
     let host_setting = variable(settings::HOST);
     let host = host_setting.as_deref().unwrap_or_default();
     let host = settings::host(host).unwrap_or_else(|| {
@@ -151,6 +162,7 @@ pub fn init(own: Option<&CStr>) {
         owner: owner(),
         devices,
         link_up,
+        exact_bell,
         environment,
         library,
         own: own.map(CStr::to_owned),

@@ -508,7 +508,11 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     // The first user is this call; `bind` adds the descriptor.
     slot.users.store(1, Release);
     let held = Held { index };
-    bind(fd, &held)
+    bind(fd, &held)?;
+    if crate::config::get().is_some_and(|c| c.exact_bell) {
+        held.be_exact(fd);
+    }
+    Ok(())
 }
 
 /// Maps room for `count` zeroed values where there is none yet; it is never unmapped. Of threads

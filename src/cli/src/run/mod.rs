@@ -63,6 +63,10 @@ pub struct RunArgs {
     /// Make calls fail: OPERATION[:REQUEST]=ERRNO[@WHEN], as write=EINTR@1
     #[arg(long, value_name = "SPEC")]
     fault: Vec<Fault>,
+    /// Is a tunnel's descriptor silent for the machine's kernel as soon as its last packet is read?
+    /// exact where the program waits by raw system calls, lazy otherwise
+    #[arg(long, value_name = "STATE")]
+    bell: Option<BellState>,
     /// Longest write in bytes, ENOBUFS beyond
     #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(1..))]
     send_buffer_size: Option<u32>,
@@ -87,6 +91,13 @@ pub struct RunArgs {
 
 /// How long programs that are just ending have for that before the net goes.
 const LAST_MOMENT: Duration = Duration::from_millis(100);
+
+/// The values of MEMTUN_BELL.
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+enum BellState {
+    Lazy,
+    Exact,
+}
 
 /// The values of MEMTUN_LINK.
 #[derive(Clone, Copy, PartialEq, ValueEnum)]
@@ -122,6 +133,10 @@ pub fn run(args: RunArgs) -> Outcome {
         library: &library,
         runtimes: &examined.runtimes,
         preloaded: &std::env::var_os(PRELOAD).unwrap_or_default(),
+        exact_bell: (examined.waits_unseen && args.bell.is_none())
+            .then_some(true)
+            .filter(|_| std::env::var_os(settings::BELL).is_none_or(|word| word.is_empty()))
+            .or(args.bell.map(|bell| bell == BellState::Exact)),
         link_up: args.link.map(|link| link == LinkState::Up),
     };
     for (name, value) in environment.variables()? {

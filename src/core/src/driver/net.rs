@@ -258,6 +258,7 @@ impl Net {
                 .collect(),
             faults: self.faults().iter().map(Fault::to_string).collect(),
             send_buffer_size: Some(limit).filter(|limit| *limit > 0),
+            exact_bell: state.exact_bell.load(Relaxed) != 0,
             name_suffix: memtun_shm::load_name(&state.rename).to_string(),
             discarded: self.discarded(),
             interfaces: self.interfaces()?,
@@ -329,8 +330,8 @@ impl Net {
         self.0.dir().list_faults()
     }
 
-    /// Takes back every fault, grants every permission, and removes the limit of the send buffer
-    /// and the renaming.
+    /// Takes back every fault, grants every permission, removes the limit of the send buffer and the
+    /// renaming, and lets bells be lazy.
     pub fn reset(&self) -> Result<()> {
         let state = &**self.0.dir();
         self.0
@@ -340,6 +341,7 @@ impl Net {
             .map_err(self.fail("cannot reset"))?;
         state.denied.store(0, SeqCst);
         state.send_buffer_size.store(0, Relaxed);
+        state.exact_bell.store(0, Relaxed);
         self.set_name_suffix("")
     }
 
@@ -351,6 +353,24 @@ impl Net {
             .dir()
             .send_buffer_size
             .store(bytes.unwrap_or(0), Relaxed);
+    }
+
+    /// Says whether the bells of the net's tunnels are exact: a descriptor is readable for the
+    /// machine's kernel only while a packet is queued. Otherwise it may stay so after the last packet
+    /// was read, until the program waits by a call of libc's; that costs no system call for each
+    /// packet, and only who waits by raw system calls or io_uring can see it (`MEMTUN_BELL`).
+    pub fn set_exact_bell(&self, exact: bool) -> Result<()> {
+        let (dir, local) = (self.0.dir(), self.0.local());
+        let settled = dir.lock().and_then(|_lock| {
+            dir.exact_bell.store(exact.into(), Relaxed);
+            if exact {
+                for inode in dir.sweep(local)? {
+                    dir.settle_bell(inode, local);
+                }
+            }
+            Ok(())
+        });
+        settled.map_err(self.fail("cannot make the bells exact"))
     }
 
     /// Replaces the end of every requested name by `suffix`, to catch programs that ignore the name
@@ -413,6 +433,8 @@ pub struct NetInfo {
     pub faults: Vec<String>,
     /// Longest write in bytes; `None` for no limit.
     pub send_buffer_size: Option<u32>,
+    /// Is the bell of each tunnel silent as soon as its last packet is read?
+    pub exact_bell: bool,
     /// The suffix that replaces the end of every requested name; empty for the kernel's naming.
     pub name_suffix: String,
     /// Number of packets that were still queued when their tunnels ended.

@@ -3,7 +3,9 @@
 
 use super::preload::{self, PRELOAD};
 use crate::{Error, Net, Result};
-use memtun_kernel::settings::{self, Place, DEVICES, DEVICE_REMEDY, LINK, NET, OWNER, PLACE, TREE};
+use memtun_kernel::settings::{
+    self, Place, BELL, DEVICES, DEVICE_REMEDY, LINK, NET, OWNER, PLACE, TREE,
+};
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -20,6 +22,8 @@ pub struct Environment<'a> {
     pub runtimes: &'a [String],
     /// What `LD_PRELOAD` would be without the library.
     pub preloaded: &'a OsStr,
+    /// Are bells exact? With `None` the program inherits the setting of this process.
+    pub exact_bell: Option<bool>,
     /// Is a new interface up? With `None` the program inherits the setting of this process.
     pub link_up: Option<bool>,
 }
@@ -58,6 +62,9 @@ impl Environment<'_> {
         }
         if let Some(up) = self.link_up {
             variables.push((LINK, settings::link_word(up).into()));
+        }
+        if let Some(exact) = self.exact_bell {
+            variables.push((BELL, settings::bell_word(exact).into()));
         }
         variables.push((NET, dir.into()));
         Ok(variables)

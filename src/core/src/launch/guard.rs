@@ -31,6 +31,9 @@ pub struct Examined {
     /// Names of the sanitizers' runtimes that the program is linked with. They must stand in front
     /// of the library in LD_PRELOAD.
     pub runtimes: Vec<String>,
+    /// Does it wait by system calls that the library does not see? Then bells have to be exact, see
+    /// [`Net::set_exact_bell`](crate::Net::set_exact_bell).
+    pub waits_unseen: bool,
 }
 
 impl Examined {
@@ -133,6 +136,13 @@ fn path_only(file: &Path) -> std::io::Result<File> {
         .open(file)
 }
 
+/// Does this system call wait for descriptors, or may it?
+fn is_wait(call: &str) -> bool {
+    ["poll", "ppoll", "select", "pselect", "epoll_", "io_uring"]
+        .iter()
+        .any(|name| call.starts_with(name))
+}
+
 /// Looks at a program that loads the library for what it does past the library all the same.
 fn closer(image: &Image<'_>, step: &Step, file: &File, shown: &str, examined: &mut Examined) {
     image.each_name(|entry, name| {
@@ -144,6 +154,7 @@ fn closer(image: &Image<'_>, step: &Step, file: &File, shown: &str, examined: &m
         true
     });
     for (library, calls) in raw::calls_of(image, &step.file, file) {
+        examined.waits_unseen |= calls.iter().any(|call| is_wait(call));
         if library.is_some() && calls.iter().all(|call| call.starts_with("io_uring")) {
             // The program is linked with a library that makes such calls; most of its users use it
             // for other files.

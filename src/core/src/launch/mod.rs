@@ -44,7 +44,7 @@ pub use memtun_kernel::settings;
 pub use program::Start;
 
 use crate::{Net, Result};
-use memtun_kernel::settings::{link_word, LINK};
+use memtun_kernel::settings::{bell_word, link_word, BELL, LINK};
 use preload::PRELOAD;
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -98,6 +98,11 @@ pub trait UnderShim {
     /// down, as the kernel leaves them (`MEMTUN_LINK`). The default is up.
     fn link_up(&mut self, up: bool) -> &mut Command;
 
+    /// Says whether bells are exact, for a program that waits by raw system calls (`MEMTUN_BELL`). The
+    /// default is lazy; call this before [`under`](UnderShim::under), which makes them exact for a
+    /// program in which it sees such calls unless this has been called.
+    fn exact_bell(&mut self, exact: bool) -> &mut Command;
+
     /// Names special devices in place of /dev/net/tun (`MEMTUN_DEVICES`).
     ///
     /// # Errors
@@ -119,6 +124,10 @@ impl UnderShim for Command {
 
     fn link_up(&mut self, up: bool) -> &mut Command {
         self.env(LINK, link_word(up))
+    }
+
+    fn exact_bell(&mut self, exact: bool) -> &mut Command {
+        self.env(BELL, bell_word(exact))
     }
 
     fn special_devices<P: AsRef<Path>>(
@@ -150,6 +159,7 @@ fn put_under<'a>(command: &'a mut Command, net: &Net, force: bool) -> Result<&'a
         library: &library,
         runtimes: &examined.runtimes,
         preloaded: &variable(command, PRELOAD),
+        exact_bell: (examined.waits_unseen && variable(command, BELL).is_empty()).then_some(true),
         link_up: None,
     };
     for (name, value) in environment.variables()? {

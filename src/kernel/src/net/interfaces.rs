@@ -364,6 +364,19 @@ impl NetDir {
         }
     }
 
+    /// Silences a tunnel's bell if it rings for nothing.
+    pub fn settle_bell(&self, inode: u64, local: &dyn Local) {
+        let Ok(tunnel) = self.tunnel(inode) else {
+            return;
+        };
+        let Ok(_lock) = self.lock_tunnel(inode, &tunnel, Patience::Brief) else {
+            return;
+        };
+        if tunnel.attachment.load(Relaxed) != Attachment::None as u32 {
+            self.with_bell(inode, local, |fd| bell::packets_taken(&tunnel, fd, false));
+        }
+    }
+
     /// Wakes whoever waits for an interface's link, which has come up.
     pub fn link_is_up(&self, interface: &InterfaceState, local: &dyn Local) {
         for inode in interface.queue_inodes() {

@@ -505,9 +505,9 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Notes whether O_ASYNC is in force.
     pub fn set_signals(&self, on: bool, fd: i32) {
         if on {
-            // A byte that is taken out while O_ASYNC is in force would be a signal.
-            self.ring_always(fd);
+            // O_ASYNC is in force already, so a byte that is taken out has to be so silently.
             self.state.signals.fetch_or(bell::SIGNALS, SeqCst);
+            self.ring_always(fd);
         } else {
             self.state.signals.fetch_and(!bell::SIGNALS, SeqCst);
         }

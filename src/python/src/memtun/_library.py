@@ -43,6 +43,7 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
     "memtun_net_permits": (c_int, [c_void_p, c_char_p]),
     "memtun_net_had_interface": (c_int, [c_void_p, c_char_p]),
     "memtun_net_set_send_buffer_size": (c_int, [c_void_p, c_uint32]),
+    "memtun_net_set_exact_bell": (c_int, [c_void_p, c_int]),
     "memtun_net_set_name_suffix": (c_int, [c_void_p, c_char_p]),
     "memtun_net_reset": (c_int, [c_void_p]),
     "memtun_interface_open": (c_void_p, [c_void_p, c_char_p, c_int]),

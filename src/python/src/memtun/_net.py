@@ -336,6 +336,19 @@ class Net:
             _library.call("memtun_net_set_send_buffer_size", net, value)
 
     @property
+    def exact_bell(self) -> bool:
+        """Is a tunnel's descriptor readable for the machine's kernel only while a packet is queued?
+        Otherwise it may stay so after the last packet was read, until the program waits by a call of
+        libc's; only a program that waits by raw system calls or io_uring can see that."""
+        exact: bool = self._describe()["exact_bell"]
+        return exact
+
+    @exact_bell.setter
+    def exact_bell(self, exact: bool) -> None:
+        with self._handle as net:
+            _library.call("memtun_net_set_exact_bell", net, int(exact))
+
+    @property
     def name_suffix(self) -> str:
         """The suffix, of at most 12 bytes, that replaces the end of every name that a program
         asks for. It catches programs that ignore the name that TUNSETIFF gives back. An empty

@@ -107,6 +107,8 @@ def look_at(args: Any, variables: dict[str, str], keywords: Mapping[str, Any], f
             raise OSError(e.errno, e.strerror) from None
     else:
         variables["LD_PRELOAD"] = described["preload"]
+        if described["waits_unseen"] and not variables.get("MEMTUN_BELL"):
+            variables["MEMTUN_BELL"] = "exact"
         for sentence in described["warnings"]:
             # The warning names the caller of Net.popen or Net.run.
             warnings.warn(sentence, BypassWarning, stacklevel=3)

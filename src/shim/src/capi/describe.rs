@@ -32,7 +32,7 @@ struct WaitingPacket {
 }
 
 /// The net as a JSON object with the members path, permissions, faults, send_buffer_size,
-/// name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
+/// exact_bell, name_suffix, discarded, interfaces, routes, neighbours and tunnels (attached or not). Members
 /// are only ever added. A text that is returned.
 #[no_mangle]
 pub extern "C" fn memtun_net_describe(

@@ -231,6 +231,14 @@ pub extern "C" fn memtun_net_set_send_buffer_size(net: *mut NetHandle, bytes: u3
     })
 }
 
+/// Says whether the bells of the net's tunnels are exact (1) or lazy (0): with exact ones a
+/// descriptor is readable for the machine's kernel only while a packet is queued, which a program
+/// sees that waits by raw system calls or io_uring. -EAGAIN: the net's lock is not released in time.
+#[no_mangle]
+pub extern "C" fn memtun_net_set_exact_bell(net: *mut NetHandle, exact: c_int) -> c_int {
+    status(|| net_of(net)?.set_exact_bell(exact != 0))
+}
+
 /// Sets the suffix (at most 12 bytes) that replaces the end of every name that a program asks for,
 /// to catch programs that ignore the name that TUNSETIFF gives back. An empty one restores the
 /// kernel's naming.
@@ -239,8 +247,8 @@ pub extern "C" fn memtun_net_set_name_suffix(net: *mut NetHandle, suffix: *const
     status(|| net_of(net)?.set_name_suffix(text(suffix)?))
 }
 
-/// Takes back every fault, grants every permission, and removes the limit of the send buffer and
-/// the suffix of names.
+/// Takes back every fault, grants every permission, removes the limit of the send buffer and the
+/// suffix of names, and lets bells be lazy.
 #[no_mangle]
 pub extern "C" fn memtun_net_reset(net: *mut NetHandle) -> c_int {
     status(|| net_of(net)?.reset())

@@ -17,6 +17,7 @@ struct DescribedProgram {
     file: String,
     warnings: Vec<String>,
     notes: Vec<String>,
+    waits_unseen: bool,
     preload: String,
 }
 
@@ -52,6 +53,7 @@ pub extern "C" fn memtun_net_environment(
             library: &library,
             runtimes: &[],
             preloaded: given(preloaded)?.unwrap_or_default(),
+            exact_bell: None,
             link_up: given(link)?.map(link_word).transpose()?,
         };
         let mut variables = environment.variables()?;
@@ -90,7 +92,7 @@ fn paths<'a>(list: *const *const c_char) -> Answer<Vec<&'a Path>> {
 /// Looks at a program before it is started under the library. It is looked for in PATH (path, NULL:
 /// this process's) and from a directory (dir, NULL: this process's). The answer is a JSON object:
 /// file; warnings, sentences about what the library will not see of it (static, Go, raw system
-/// calls); notes; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
+/// calls); notes; waits_unseen, whether it should be started with MEMTUN_BELL=exact; preload, its LD_PRELOAD, where preloaded (or NULL) would be the list without
 /// memtun. -EPERM, unless force is 1: it is set-uid, set-gid or has file capabilities, so that the
 /// system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
 /// -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Otherwise this is as
@@ -121,6 +123,7 @@ pub extern "C" fn memtun_program_examine(
             file: examined.file.to_string_lossy().into_owned(),
             warnings: examined.warnings,
             notes: examined.notes,
+            waits_unseen: examined.waits_unseen,
             preload: list.to_string_lossy().into_owned(),
         };
         give_text(json::line(&described), buf, buf_len)

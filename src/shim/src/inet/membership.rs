@@ -13,6 +13,7 @@ use crate::errno::{self, fence};
 use libc::c_int;
 use memtun_abi::Errno;
 use memtun_calls::host::{link_towards, Host as _};
+use memtun_calls::inet::Native as _;
 use memtun_calls::socket::{is_anycast, joins_group, Joining};
 use std::net::Ipv4Addr;
 
@@ -36,11 +37,22 @@ pub extern "C" fn refuse_membership(level: c_int, option: c_int) -> Option<c_int
 /// named. In an isolated net the host process must be there, so that it was asked.
 #[cold]
 #[inline(never)]
-pub extern "C" fn refuse_unasked(level: c_int, option: c_int) -> Option<c_int> {
+pub extern "C" fn refuse_unasked(
+    fd: c_int,
+    level: c_int,
+    option: c_int,
+    length: libc::socklen_t,
+) -> Option<c_int> {
     if !joins_group(level, option) || !OwnHost.is_isolated() || !known::is_active() {
         return None;
     }
     if is_anycast(level, option) {
+        // The kernel refuses what is no such call, and says why.
+        let whole = length as usize >= size_of::<libc::ipv6_mreq>();
+        if !whole || Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) != Ok(libc::AF_INET6)
+        {
+            return None;
+        }
         // No address of the machine's is taken for an isolated program.
         errno::set(libc::EPERM);
         return Some(-1);
