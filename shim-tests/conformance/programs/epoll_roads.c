@@ -99,6 +99,39 @@ static void sleepers(int mode)
     }
 }
 
+/* Somebody sleeps in the wait while another thread reads the last packet and registers after it. */
+static void read_before(int mode)
+{
+    static const char *const hows[] = { "epoll_wait", "poll of it", "select of it", "epoll_wait on the outer one" };
+    char road[80];
+    unsigned in = EPOLLIN | modes[mode].bits;
+    for (int how = 0; how < 4; how++) {
+        int e = ep_make(), outer = ep_make(), fd = tun_ready("er7", TUN, O_NONBLOCK);
+        driver d = drv_attach("er7");
+        sleeper s;
+        MUST(ep_ctl(outer, EPOLL_CTL_ADD, e, EPOLLIN | (modes[mode].bits & EPOLLONESHOT), 8));
+        sleep_in(&s, how == 3 ? 0 : how, how == 3 ? outer : e);
+        drv_packet(&d, 60);
+        MUST(read(fd, buf, sizeof buf));
+        MUST(ep_ctl(e, EPOLL_CTL_ADD, fd, in, 7));
+        sprintf(road, "the last packet read, asleep in %s", hows[how]);
+        say(label(road, mode, "goes on sleeping"), "%d", sleeps(s.tid) && !atomic_load(&s.done));
+        drv_packet(&d, 61);
+        pthread_join(s.thread, NULL);
+        say(label(road, mode, "another packet"), "%s", s.text);
+        MUST(read(fd, buf, sizeof buf));
+        if (!(modes[mode].bits & EPOLLEXCLUSIVE))
+            MUST(ep_ctl(e, EPOLL_CTL_MOD, fd, in, 7));
+        ep_show(label(road, mode, "read and asked anew"), e);
+        drv_packet(&d, 62);
+        ep_show(label(road, mode, "a third packet"), e);
+        drv_detach(&d);
+        close(fd);
+        close(e);
+        close(outer);
+    }
+}
+
 /* In a child that has inherited both descriptors. */
 static void inherited(int mode)
 {
@@ -220,6 +253,7 @@ int main(int argc, char **argv)
         passed(mode, 0);
         number_closed(mode);
         sleepers(mode);
+        read_before(mode);
     }
     return 0;
 }

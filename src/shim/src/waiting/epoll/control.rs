@@ -160,6 +160,8 @@ fn control_known(
     if event.events & EDGE != 0 {
         tunnel.ring_always(fd);
     }
+    // The kernel judges the registration in this call, and may wake a sleeping thread.
+    tunnel.settle(fd);
     let target = Target::Tunnel(tunnel.inode());
     // The registration is entered before the call, because the call wakes a thread that sleeps in
     // epoll_wait(2), and that thread needs it. If the kernel refuses, the old one is put back.

@@ -188,7 +188,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
             }
             sift_out(epoll, registration, events, bits & !OUT)
         }
-        _ if is_told_falsely(registration, bits) => bits & !IN,
+        _ if is_told_falsely(registration, bits) => sift_in(epoll, registration, bits),
         _ => bits,
     };
     if left != 0 && events & SHOT != 0 && registration.mark() < mark::GONE {
@@ -204,13 +204,28 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
 }
 
 /// Does the kernel report something to read although nothing is queued? A registration that waits
-/// for edges, or once, is the kernel's own to judge.
+/// for edges is the kernel's own to judge.
 fn is_told_falsely(registration: &Registration, bits: u32) -> bool {
     bits & IN != 0
         && registration.events() & EDGE == 0
         && registration
             .descriptor()
             .is_some_and(stale::was_told_falsely)
+}
+
+/// Brings a registration in line after the kernel has reported something to read, and there is
+/// nothing. Returns the other reported bits.
+fn sift_in(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
+    let (left, events) = (bits & !IN, registration.events());
+    if left == 0 && events & SHOT != 0 && !registration.may_hide_shot() {
+        // The single shot was fired for an event that is not true, so it is armed again. Where that
+        // is not possible it is reported: one event too many is better than none ever.
+        let armed = modify(Some(epoll), registration, told(events, registration.mark()));
+        if armed && registration.is_fixed() {
+            return bits;
+        }
+    }
+    left
 }
 
 /// Brings a registration in line after the kernel has reported its tunnel as writable, which it is
