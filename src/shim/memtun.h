@@ -770,9 +770,9 @@ ssize_t memtun_net_environment(const memtun_net *net,
  file; warnings, sentences about what the library will not see of it (static, Go, raw system
  calls); notes; waits_unseen, whether it should be started with MEMTUN_BELL=exact; preload, its
  LD_PRELOAD, where preloaded (or NULL) would be the list without memtun. -EPERM, unless force is
- 1: it is set-uid, set-gid or has file capabilities, so that the system would start it without the library, on the machine's own devices. -ENOENT, -EACCES,
- -ELOOP, -ENOEXEC: it, or an interpreter of it, cannot be executed. Otherwise this is as
- memtun_net_describe.
+ 1: it is set-uid, set-gid or has file capabilities, so that the system would start it
+ without the library, on the machine's own devices. -ENOENT, -EACCES, -ELOOP, -ENOEXEC: it, or an
+ interpreter of it, cannot be executed. Otherwise this is as memtun_net_describe.
  */
 MEMTUN_API
 ssize_t memtun_program_examine(const char *program,

@@ -357,8 +357,8 @@ impl Net {
 
     /// Says whether the bells of the net's tunnels are exact: a descriptor is readable for the
     /// machine's kernel only while a packet is queued. Otherwise it may stay so after the last
-    /// packet was read, until the program waits by a call of libc's; that costs no system call for each
-    /// packet, and only who waits by raw system calls or io_uring can see it (`MEMTUN_BELL`).
+    /// packet was read, until the program waits by a call of libc's; that costs no system call for
+    /// each packet, and only who waits by raw system calls or io_uring can see it (`MEMTUN_BELL`).
     pub fn set_exact_bell(&self, exact: bool) -> Result<()> {
         let (dir, local) = (self.0.dir(), self.0.local());
         let settled = dir.lock().and_then(|_lock| {

@@ -160,6 +160,10 @@ fn control_known(
     if event.events & EDGE != 0 {
         tunnel.ring_always(fd);
     }
+    if event.events & EXCLUSIVE != 0 {
+        // A byte wakes one of those who wait in this way. While it stays, no packet wakes the next.
+        tunnel.be_exact(fd);
+    }
     // The kernel judges the registration in this call, and may wake a sleeping thread.
     tunnel.settle(fd);
     let target = Target::Tunnel(tunnel.inode());
