@@ -99,8 +99,8 @@ pub trait UnderShim {
     fn link_up(&mut self, up: bool) -> &mut Command;
 
     /// Says whether bells are exact, for a program that waits by raw system calls (`MEMTUN_BELL`).
-    /// The default is lazy; call this before [`under`](UnderShim::under), which makes them exact for
-    /// a program in which it sees such calls unless this has been called.
+    /// The default is lazy; call this before [`under`](UnderShim::under), which makes them
+    /// exact for a program in which it sees such calls unless this has been called.
     fn exact_bell(&mut self, exact: bool) -> &mut Command;
 
     /// Names special devices in place of /dev/net/tun (`MEMTUN_DEVICES`).
