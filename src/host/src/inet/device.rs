@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::ground::Ground;
+use super::pace::{Pace, REST};
 use super::readers::{Place, Reader, Reading};
 use super::{All, Shared};
 use memtun_kernel::net::NoTunnels;
@@ -13,7 +14,7 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long a reader sleeps at most: an interface whose program was killed wakes nobody.
 const NAP: Duration = Duration::from_secs(2);
@@ -109,12 +110,13 @@ impl All<'_> {
 }
 
 impl Reading {
-    /// Takes at most so many packets.
-    fn take_some(&self, all: &mut All<'_>, most: usize) {
+    /// Takes at most so many packets. Returns how many bytes they had.
+    fn take_some(&self, all: &mut All<'_>, most: usize) -> usize {
         let place = self.place.lock();
         let mut place = place.unwrap_or_else(PoisonError::into_inner);
         let Place { cursor, packet } = &mut *place;
         let log = self.interface.log();
+        let mut bytes = 0;
         all.service.train(true);
         for _ in 0..most {
             // Who takes over goes on with what is not taken yet. One that was stopped and goes on
@@ -123,7 +125,10 @@ impl Reading {
                 break;
             }
             match log.read(cursor, packet) {
-                Entry::Packet(_) if self.is_mine(cursor) => self.take(all, packet),
+                Entry::Packet(_) if self.is_mine(cursor) => {
+                    bytes += packet.len();
+                    self.take(all, packet);
+                }
                 Entry::Packet(_) => {}
                 Entry::Lost(count) => log::debug!("{count} packets came too fast"),
                 Entry::Empty => break,
@@ -137,6 +142,7 @@ impl Reading {
             log::error!("packets found a mistake in memtun");
         }
         all.service.train(false);
+        bytes
     }
 
     /// Takes the packet behind which the cursor stands, unless another host process has it.
@@ -172,13 +178,17 @@ impl Reader {
     /// Reads until the interface or its last address is gone, or the host process ends.
     pub fn run(self, shared: &Shared<'_>) {
         let Reader(reading) = self;
+        let mut pace = Pace::default();
         while !reading.is_over() {
             if reading.is_behind() {
                 let mut all = shared.lock();
-                reading.take_some(&mut all, AT_ONCE);
+                let bytes = reading.take_some(&mut all, AT_ONCE);
                 let gone = all.inet.ends.tcp.take_gone();
                 drop(all);
                 drop(gone);
+                pace.took(bytes, Instant::now());
+            } else if pace.rests(Instant::now()) {
+                std::thread::sleep(REST);
             } else {
                 let nothing_new = || !reading.is_behind() && !reading.is_over();
                 reading.interface.log.sleep(NAP, nothing_new);

@@ -11,7 +11,7 @@
 //! | `fragment`, [`multicast`], [`limit`] | pieces, groups, how many errors are sent |
 //! | [`links`] | the queues of the interfaces |
 //! | [`local`] | who gets the packets that are for this host |
-//! | [`device`], [`readers`] | packets that programs have written to their tunnels: one thread for each interface |
+//! | [`device`], [`readers`], `pace` | packets that programs have written to their tunnels: one thread for each interface |
 //! | [`meta`] | how a packet came in, and what has become of it |
 //! | [`stack`], [`output`] | packets that this host sends |
 //! | `questions` | what programs ask about their sockets |
@@ -36,6 +36,7 @@ pub mod meta;
 pub mod multicast;
 pub mod neighbour;
 pub mod output;
+mod pace;
 mod questions;
 pub mod readers;
 mod redirect;
