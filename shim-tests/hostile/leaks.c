@@ -1,7 +1,8 @@
 /* leaks machine NET LIBRARY COMMAND [BEGIN]: in a network namespace of its own, whose loopback
  *   has the addresses that an isolated net leads to and others. It goes through situations and
  *   calls: for each it starts a program under the library that is shut in so and makes that call,
- *   and counts the packets that reach the namespace's network instead of the net. One line for
+ *   and counts the packets that reach the namespace's network instead of the net, and the groups
+ *   that the namespace joins. Its link m0 is none of the net's. One line for
  *   each: SITUATION CALL ARRIVED LINES ANSWERS. BEGIN says how the situations begin that are gone
  *   through. With LEAKS_MERGED the programs see the machine as well, and what the net's routes do
  *   not lead to counts for nothing.
@@ -299,6 +300,84 @@ static long listens(int fd, const struct sockaddr *to, socklen_t length)
     return getsockname(fd, (void *)&own, &room);
 }
 
+/* A group and how it is joined. */
+#define GROUP "239.9.9.9"
+#define GROUP6 "ff05::99"
+
+struct joining {
+    int failed, succeeded;
+};
+
+static void join_by(struct joining *all, int fd, int level, int option, const void *value,
+                    size_t length)
+{
+    if (setsockopt(fd, level, option, value, (socklen_t)length))
+        all->failed = errno;
+    else
+        all->succeeded++;
+}
+
+/* Joins by names, which is not forbidden to a socket of TCP either. */
+static void join_by_names(struct joining *all, int fd, int level, const char *group,
+                          const char *source)
+{
+    struct group_req one = {(uint32_t)atoi(getenv("LINK")), name_of(group, 0)};
+    struct group_source_req two = {one.gr_interface, one.gr_group, name_of(source, 0)};
+    int tcp = socket(level == IPPROTO_IP ? AF_INET : AF_INET6, SOCK_STREAM, 0);
+
+    join_by(all, fd, level, MCAST_JOIN_GROUP, &one, sizeof one);
+    join_by(all, tcp, level, MCAST_JOIN_GROUP, &one, sizeof one);
+    /* A socket joins a group at a link once. */
+    setsockopt(fd, level, MCAST_LEAVE_GROUP, &one, sizeof one);
+    join_by(all, fd, level, MCAST_JOIN_SOURCE_GROUP, &two, sizeof two);
+}
+
+/* Has the machine look which groups it has joined. */
+static long joined(const struct joining *all)
+{
+    char byte;
+    if (write(3, "J", 1) != 1 || read(4, &byte, 1) != 1)
+        _exit(9);
+    errno = all->failed;
+    return all->succeeded ? all->succeeded : -1;
+}
+
+/* Joins at an address and at a link of the machine's. */
+static long join(int fd, const struct sockaddr *to, socklen_t length)
+{
+    struct joining all = {0, 0};
+    struct ip_mreqn one = {.imr_address = ((const struct sockaddr_in *)to)->sin_addr};
+    struct ip_mreq_source two = {.imr_interface = one.imr_address};
+    (void)length;
+
+    inet_pton(AF_INET, GROUP, &one.imr_multiaddr);
+    two.imr_multiaddr = one.imr_multiaddr;
+    inet_pton(AF_INET, "10.9.0.3", &two.imr_sourceaddr);
+    join_by(&all, fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &one, sizeof(struct ip_mreq));
+    setsockopt(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &one, sizeof(struct ip_mreq));
+    join_by(&all, fd, IPPROTO_IP, IP_ADD_SOURCE_MEMBERSHIP, &two, sizeof two);
+    one.imr_ifindex = atoi(getenv("LINK"));
+    join_by(&all, fd, IPPROTO_IP, IP_ADD_MEMBERSHIP, &one, sizeof one);
+    setsockopt(fd, IPPROTO_IP, IP_DROP_MEMBERSHIP, &one, sizeof one);
+    join_by_names(&all, fd, IPPROTO_IP, GROUP, "10.9.0.3");
+    return joined(&all);
+}
+
+static long join6(int fd, const struct sockaddr *to, socklen_t length)
+{
+    struct joining all = {0, 0};
+    struct ipv6_mreq one = {.ipv6mr_interface = (unsigned)atoi(getenv("LINK"))};
+    (void)length;
+
+    one.ipv6mr_multiaddr = ((const struct sockaddr_in6 *)to)->sin6_addr;
+    join_by(&all, fd, IPPROTO_IPV6, IPV6_JOIN_ANYCAST, &one, sizeof one);
+    inet_pton(AF_INET6, GROUP6, &one.ipv6mr_multiaddr);
+    join_by(&all, fd, IPPROTO_IPV6, IPV6_ADD_MEMBERSHIP, &one, sizeof one);
+    setsockopt(fd, IPPROTO_IPV6, IPV6_DROP_MEMBERSHIP, &one, sizeof one);
+    join_by_names(&all, fd, IPPROTO_IPV6, GROUP6, "fd09::3");
+    return joined(&all);
+}
+
 static const struct call CALLS[] = {
     {"tcp", SOCK_STREAM, 0, 0, 0, tcp},
     {"tcp-number", SOCK_STREAM, 0, 0, 0, tcp_by_number},
@@ -320,6 +399,8 @@ static const struct call CALLS[] = {
     {"name-later", SOCK_DGRAM, 0, 0, 0, name_later},
     {"serve", SOCK_STREAM, 0, 0, 0, serve},
     {"listen", SOCK_STREAM, 0, 0, 0, listens},
+    {"join", SOCK_DGRAM, 0, 0, 0, join},
+    {"join6", SOCK_DGRAM, 0, 1, 1, join6},
 };
 enum { NUMBER_OF_CALLS = sizeof CALLS / sizeof *CALLS };
 
@@ -580,16 +661,44 @@ static int arrived(int watcher)
 /* Becomes a program under the library. */
 static void become(char **words)
 {
-    char entries[5][512];
-    char *environment[] = {entries[0], entries[1], entries[2], entries[3], entries[4],
+    char entries[6][512];
+    char *environment[] = {entries[0], entries[1], entries[2], entries[3], entries[4], entries[5],
                            "PATH=/usr/bin:/bin", "LANG=C", NULL};
     snprintf(entries[0], sizeof entries[0], "LD_PRELOAD=%s", library);
     snprintf(entries[1], sizeof entries[1], "MEMTUN_NET=%s", net);
     snprintf(entries[2], sizeof entries[2], "MEMTUN_COMMAND=%s", command);
     snprintf(entries[3], sizeof entries[3], "MEMTUN_LOG=warn");
     snprintf(entries[4], sizeof entries[4], "MEMTUN_HOST=%s", merged ? "merged" : "isolated");
+    snprintf(entries[5], sizeof entries[5], "LINK=%u", if_nametoindex("m0"));
     execve("/proc/self/exe", words, environment);
     _exit(7);
+}
+
+/* Number of lines of a file in which this stands. */
+static int lines_with(const char *path, const char *text)
+{
+    FILE *file = fopen(path, "r");
+    char line[256];
+    int count = 0;
+
+    while (file && fgets(line, sizeof line, file))
+        count += strstr(line, text) != NULL;
+    if (file)
+        fclose(file);
+    return count;
+}
+
+/* Number of times that the machine has joined a group for a program. */
+static int joined_by_machine(void)
+{
+    struct in_addr group;
+    char text[16];
+
+    inet_pton(AF_INET, GROUP, &group);
+    snprintf(text, sizeof text, "%08X", group.s_addr);
+    return lines_with("/proc/net/igmp", text)
+        + lines_with("/proc/net/igmp6", "ff050000000000000000000000000099")
+        + lines_with("/proc/net/anycast6", "");
 }
 
 /* Connects to the server from the machine's network. */
@@ -636,7 +745,11 @@ static void attempt(int watcher, const char *situation, const char *call)
                 n = read(out[0], text + got, sizeof text - 1 - got), got += n > 0 ? (size_t)n : 0;
             else if (i == 1)
                 n = read(err[0], said + heard, sizeof said - 1 - heard), heard += n > 0 ? (size_t)n : 0;
-            else if ((n = read(to_us[0], &byte, 1)) > 0) {
+            else if ((n = read(to_us[0], &byte, 1)) > 0 && byte == 'J') {
+                before += joined_by_machine();
+                if (write(to_it[1], "J", 1) < 0)
+                    n = 0;
+            } else if (n > 0) {
                 before += arrived(watcher);
                 visits++;
                 visit();
@@ -680,6 +793,10 @@ static int machine(const char *only)
 
     if (watcher < 0 || pipe2(from_it, O_CLOEXEC) || pipe2(to_it, O_CLOEXEC))
         return perror("machine"), 1;
+    /* Nor does the machine join a group while the net has no address yet. */
+    for (int c = 0; c < NUMBER_OF_CALLS; c++)
+        if (!merged && !strncmp(CALLS[c].name, "join", 4))
+            attempt(watcher, "first:none", CALLS[c].name);
     pid_t holder = fork();
     if (holder == 0) {
         char *words[] = {"leaks", "hold", NULL};

@@ -215,7 +215,7 @@ impl Host {
             Service::new(net, self.epoch, self.state, self.log),
             self.wakes.try_clone().ok(),
         );
-        shared.lock().inet.ends.raw.resume(net);
+        shared.lock().inet.resume(net);
         let run = Run {
             net,
             stay,

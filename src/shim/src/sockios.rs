@@ -17,7 +17,7 @@ use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{Errno, Name};
 use memtun_calls::host::{asked, link_towards};
 use memtun_calls::packet::mark;
-use memtun_calls::socket::{bind, OptionCall, Socket, SocketCall, Verdict};
+use memtun_calls::socket::{bind, joins_group, OptionCall, Socket, SocketCall, Verdict};
 use memtun_calls::Memory;
 use memtun_kernel::net::NetDir;
 use memtun_stack::sockets::raw::Kind;
@@ -248,7 +248,11 @@ pub extern "C" fn set_option(
     length: libc::socklen_t,
 ) -> Option<c_int> {
     option(fd, level, number, |call| {
-        call.set(value as usize, length as usize)
+        let set = call.set(value as usize, length as usize);
+        set.map_err(|e| match joins_group(level, number) {
+            true => inet::membership::shown(e),
+            false => e,
+        })
     })
 }
 

@@ -6,13 +6,17 @@ mod address;
 mod addresses;
 pub mod bind;
 mod call;
+mod elsewhere;
 mod ioctl;
 mod link;
 mod option;
 mod owner;
+mod shape;
 mod stack;
 mod verdict;
 
 pub use call::{Socket, SocketCall};
-pub use option::{is_anycast, joins_group, Joining, OptionCall};
+pub use elsewhere::{Left, LOOKED_AT};
+pub use option::{Joining, OptionCall};
+pub use shape::joins_group;
 pub use verdict::{After, Verdict};

@@ -3,6 +3,7 @@
 //! same name.
 #![forbid(unsafe_code)]
 
+use super::shape::{is_anycast, joins, of_source, Shape, GROUP, IN_NAME6, IPV6_JOIN_ANYCAST};
 use crate::interfaces::{by_index, by_name, name_of, Answer, Whose};
 use crate::memory::Memory;
 use memtun_abi::request::{Designation, SocketOption};
@@ -15,22 +16,6 @@ use memtun_stack::wire;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
-const MCAST_JOIN_GROUP: i32 = 42;
-const MCAST_LEAVE_GROUP: i32 = 45;
-const MCAST_BLOCK_SOURCE: i32 = 43;
-const MCAST_UNBLOCK_SOURCE: i32 = 44;
-const MCAST_JOIN_SOURCE_GROUP: i32 = 46;
-const MCAST_LEAVE_SOURCE_GROUP: i32 = 47;
-const IPV6_JOIN_ANYCAST: i32 = 27;
-const IPV6_LEAVE_ANYCAST: i32 = 28;
-const IP_UNBLOCK_SOURCE: i32 = 37;
-const IP_BLOCK_SOURCE: i32 = 38;
-/// Bytes of `struct group_req`, and of `struct group_source_req`.
-const GROUP: usize = 8 + 128;
-const GROUP_SOURCE: usize = GROUP + 128;
-/// Where an address stands in `struct sockaddr_in` and `struct sockaddr_in6`.
-const IN_NAME: usize = 4;
-const IN_NAME6: usize = 8;
 const EINVAL: Errno = Errno(libc::EINVAL);
 /// How much of a value is looked at, in bytes: `struct group_source_req` up to the end of the
 /// second IPv6 address.
@@ -97,7 +82,7 @@ impl<M: Memory> OptionCall<'_, M> {
         if length > i32::MAX as usize {
             return Ok(false);
         }
-        if !self.is_for_socket() || length < self.least() {
+        if !self.is_for_socket() || length < self.shape().least() {
             return Ok(false);
         }
         let mut bytes = [0; LONGEST];
@@ -184,23 +169,6 @@ impl<M: Memory> OptionCall<'_, M> {
         !(is_v6 && family == libc::AF_INET || of_groups && kind == libc::SOCK_STREAM)
     }
 
-    /// How many bytes the value has at least. Whatever names an interface in fewer, the kernel
-    /// refuses it.
-    fn least(&self) -> usize {
-        match self.option.number {
-            MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP if self.has_names() => GROUP,
-            _ if self.has_names() => GROUP_SOURCE,
-            _ => match self.option.names {
-                Designation::Name => 0,
-                Designation::Mark | Designation::NetworkIndex => 4,
-                Designation::Index(at) => at + 4,
-                Designation::Address(at) => at + 8,
-                Designation::AddressOrIndex(_) if self.kept().is_some() => 4,
-                Designation::AddressOrIndex(at) => at + 4,
-            },
-        }
-    }
-
     /// Asks for the permission that only a socket which is bound to a device needs
     /// (`sock_bindtoindex_locked`).
     fn permit_another_device(&self) -> Result<(), Errno> {
@@ -254,48 +222,15 @@ impl<M: Memory> OptionCall<'_, M> {
             Designation::Address(at) => is_zero(at),
             _ => false,
         };
-        let group = self.group(bytes).filter(|_| without)?;
+        let group = self.shape().group(bytes).filter(|_| without)?;
         wire::ip_of(group).filter(IpAddr::is_multicast)
-    }
-
-    /// Is the value one of the structs in which addresses stand as names of sockets?
-    fn has_names(&self) -> bool {
-        self.option.level != libc::SOL_SOCKET
-            && (MCAST_JOIN_GROUP..=MCAST_LEAVE_SOURCE_GROUP).contains(&self.option.number)
-    }
-
-    fn is_v6(&self) -> bool {
-        self.option.level == libc::IPPROTO_IPV6
-    }
-
-    /// Returns the bytes of the group's address in the value.
-    fn group<'b>(&self, bytes: &'b [u8]) -> Option<&'b [u8]> {
-        // A name stands behind the index there.
-        let (at, length) = match (self.has_names(), self.is_v6()) {
-            (false, false) => (0, 4),
-            (false, true) => (0, 16),
-            (true, false) => (8 + IN_NAME, 4),
-            (true, true) => (8 + IN_NAME6, 16),
-        };
-        bytes.get(at..at + length)
-    }
-
-    /// Returns the source in the value.
-    fn source(&self, bytes: &[u8]) -> Option<IpAddr> {
-        // `struct ip_mreq_source` has it behind the interface.
-        let (at, length) = match (self.has_names(), self.is_v6()) {
-            (false, _) => (8, 4),
-            (true, false) => (GROUP + IN_NAME, 4),
-            (true, true) => (GROUP + IN_NAME6, 16),
-        };
-        wire::ip_of(bytes.get(at..at + length)?)
     }
 
     /// Returns the group that the value names, and the number under which the net keeps that the
     /// socket has joined it at an interface.
     fn named_group(&self, bytes: &[u8], index: u32) -> Result<(IpAddr, u64), Errno> {
-        let group = self.group(bytes).ok_or(EINVAL)?;
-        let start = u64::from(index) << 1 | u64::from(self.is_v6());
+        let group = self.shape().group(bytes).ok_or(EINVAL)?;
+        let start = u64::from(index) << 1 | u64::from(self.shape().is_v6());
         let number = group.iter().fold(start, |number, byte| {
             (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
         });
@@ -337,7 +272,7 @@ impl<M: Memory> OptionCall<'_, M> {
         (blocks, adds): (bool, bool),
     ) -> Result<(), Errno> {
         let (group, number) = self.named_group(bytes, index)?;
-        let source = self.source(bytes).ok_or(EINVAL)?;
+        let source = self.shape().source(bytes).ok_or(EINVAL)?;
         if !group.is_multicast() {
             return Err(EINVAL);
         }
@@ -436,6 +371,10 @@ impl<M: Memory> OptionCall<'_, M> {
         self.memory
             .write(length, &(n as u32).to_ne_bytes())
             .map(|()| true)
+    }
+
+    fn shape(&self) -> Shape<'_> {
+        Shape(self.option)
     }
 
     /// Returns what is kept of the option; the groups of a socket are not.
@@ -556,48 +495,4 @@ impl<M: Memory> OptionCall<'_, M> {
             Err(EINVAL)
         }
     }
-}
-
-/// Does this option join a group, or leave one? None for others.
-fn joins(level: i32, number: i32) -> Option<bool> {
-    match (level, number) {
-        (libc::IPPROTO_IP, libc::IP_ADD_MEMBERSHIP)
-        | (libc::IPPROTO_IPV6, libc::IPV6_ADD_MEMBERSHIP)
-        | (_, MCAST_JOIN_GROUP) => Some(true),
-        (libc::IPPROTO_IP, libc::IP_DROP_MEMBERSHIP)
-        | (libc::IPPROTO_IPV6, libc::IPV6_DROP_MEMBERSHIP)
-        | (_, MCAST_LEAVE_GROUP) => Some(false),
-        _ => None,
-    }
-}
-
-/// Is this option about one source of a group? Says whether that is to be blocked, and whether the
-/// source is put to the others.
-fn of_source(level: i32, number: i32) -> Option<(bool, bool)> {
-    match (level, number) {
-        (libc::IPPROTO_IP, libc::IP_ADD_SOURCE_MEMBERSHIP) => Some((false, true)),
-        (libc::IPPROTO_IP, libc::IP_DROP_SOURCE_MEMBERSHIP) => Some((false, false)),
-        (libc::IPPROTO_IP, IP_BLOCK_SOURCE) => Some((true, true)),
-        (libc::IPPROTO_IP, IP_UNBLOCK_SOURCE) => Some((true, false)),
-        (libc::SOL_SOCKET, _) => None,
-        (_, MCAST_JOIN_SOURCE_GROUP) => Some((false, true)),
-        (_, MCAST_LEAVE_SOURCE_GROUP) => Some((false, false)),
-        (_, MCAST_BLOCK_SOURCE) => Some((true, true)),
-        (_, MCAST_UNBLOCK_SOURCE) => Some((true, false)),
-        _ => None,
-    }
-}
-
-/// Does the machine tell its networks of this option, because a socket joins a group by it, or
-/// takes an anycast address, to which a group belongs?
-pub fn joins_group(level: i32, number: i32) -> bool {
-    level != libc::SOL_SOCKET
-        && (joins(level, number) == Some(true)
-            || of_source(level, number) == Some((false, true))
-            || (level, number) == (libc::IPPROTO_IPV6, IPV6_JOIN_ANYCAST))
-}
-
-/// Is the option about an anycast address?
-pub fn is_anycast(level: i32, number: i32) -> bool {
-    level == libc::IPPROTO_IPV6 && matches!(number, IPV6_JOIN_ANYCAST | IPV6_LEAVE_ANYCAST)
 }

@@ -7,10 +7,11 @@ use crate::support::{Place, Socket};
 use memtun::IoSystem;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
-use memtun_stack::sockets::question::SocketAnswer;
+use memtun_stack::sockets::question::{set, SocketAnswer};
 use memtun_stack::sockets::table::native_v4;
 use memtun_sys::{self as sys, inet};
 use std::collections::HashSet;
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::process::Command;
 use std::sync::atomic::Ordering::SeqCst;
@@ -141,6 +142,49 @@ fn what_a_killed_host_process_has_given_to_a_socket_counts() {
         .iter()
         .all(|pid| !stopped.contains(pid)));
     assert_eq!(from.port(), place.table().ports().datagram);
+}
+
+/// A socket joins a group at the tunnel, all of it or one source.
+fn join(place: &Place, socket: &Socket, group: &str, source: Option<&str>) -> Result<(), Errno> {
+    let mut asked = socket.asked;
+    asked.name = Some(format!("{group}:0").parse().expect("a group"));
+    asked.out = place.index;
+    asked.source = source.map(|it| it.parse().expect("an address"));
+    asked.flags |= source.map_or(0, |_| set::OF_SOURCE);
+    let done = place.ask(What::Join, &asked)?;
+    assert_eq!(done, SocketAnswer::Done);
+    Ok(())
+}
+
+#[test]
+fn a_group_that_a_socket_has_joined_outlives_the_host_process() {
+    let place = Place::new(&["10.1.0.1/24"]);
+    let [all, one] = [Socket::udp(), Socket::udp()].map(|it| it.with(set::REUSE_ADDRESS));
+    for (socket, source) in [(&all, None), (&one, Some("10.1.0.9"))] {
+        socket.bind(&place, "0.0.0.0:4000").expect("bound");
+        join(&place, socket, "239.1.2.3", source).expect("joined");
+    }
+    for round in 0..3u8 {
+        place.write(&datagram("10.1.0.8:77", "239.1.2.3:4000", &[round, 8]));
+        place.write(&datagram("10.1.0.9:77", "239.1.2.3:4000", &[round, 9]));
+        assert_eq!(all.receive().0, [round, 8]);
+        assert_eq!(all.receive().0, [round, 9]);
+        assert_eq!(one.receive().0, [round, 9], "of the only source");
+        kill_both(&place);
+        // Whoever asks starts the next one.
+        Socket::udp()
+            .bind(&place, "10.1.0.1:4001")
+            .expect("by the next");
+    }
+}
+
+#[test]
+fn who_joins_another_group_each_time_and_closes_may_go_on() {
+    let place = Place::new(&["10.1.0.1/24"]);
+    for number in 0..1100u32 {
+        let group = Ipv4Addr::from(0xef01_0000 + number).to_string();
+        join(&place, &Socket::udp(), &group, None).expect("there is room");
+    }
 }
 
 #[test]

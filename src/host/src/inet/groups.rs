@@ -5,13 +5,17 @@ use super::view::View;
 use memtun_abi::Errno;
 use memtun_ip::ethernet::{solicited_node, ALL_NODES, ALL_SYSTEMS};
 use memtun_ip::group::Record;
+use memtun_stack::sockets::raw::{octets_of, of_octets};
+use memtun_stack::wire::u32_at;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
 
 /// Most groups of a net.
 pub(super) const MOST: usize = 1024;
-/// From so many members of a group on it is looked which of them are still there.
+/// From so many members of all groups on it is looked which of them are still there.
 const MANY: usize = 16;
+/// Length in bytes of a member that is kept, without its sources.
+const KEPT: usize = 48;
 /// Most sources that a socket names of a group (`igmp_max_msf`).
 const MOST_SOURCES: usize = 10;
 
@@ -90,6 +94,47 @@ pub struct Wish {
     pub source: IpAddr,
 }
 
+impl Member {
+    /// Returns what the next host process needs to know of it.
+    fn to_bytes(&self, index: u32, group: IpAddr) -> Vec<u8> {
+        let (holder, filter) = (&self.holder, &self.filter);
+        let flags = u32::from(filter.excludes) | u32::from(self.has_named) << 1;
+        let count = filter.sources.len() as u32;
+        let mut bytes = Vec::with_capacity(KEPT + 16 * filter.sources.len());
+        bytes.extend(holder.cookie.to_ne_bytes());
+        bytes.extend(holder.inode.to_ne_bytes());
+        let words = [holder.pid, index, flags, count].map(u32::to_ne_bytes);
+        bytes.extend(words.as_flattened());
+        bytes.extend(octets_of(Some(group)));
+        let sources = filter.sources.iter();
+        bytes.extend(sources.flat_map(|source| octets_of(Some(*source))));
+        bytes
+    }
+
+    /// Reads a member, the group, and the bytes of the next one.
+    fn of_bytes(bytes: &[u8]) -> Option<((u32, IpAddr), Member, &[u8])> {
+        let (head, rest) = bytes.split_first_chunk::<KEPT>()?;
+        let word = |at| u32_at(head, at);
+        let long = |at: usize| Some(u64::from_ne_bytes(*head[at..].first_chunk()?));
+        let ip = |octets: &[u8]| of_octets(octets.try_into().ok()?);
+        let (index, flags, count) = (word(20)?, word(24)?, word(28)?);
+        let (sources, rest) = rest.split_at_checked((count as usize).checked_mul(16)?)?;
+        let member = Member {
+            holder: Holder {
+                cookie: long(0)?,
+                inode: long(8)?,
+                pid: word(16)?,
+            },
+            filter: Filter {
+                excludes: flags & 1 != 0,
+                sources: sources.chunks_exact(16).filter_map(ip).collect(),
+            },
+            has_named: flags & 2 != 0,
+        };
+        Some(((index, ip(&head[32..])?), member, rest))
+    }
+}
+
 /// A group at an interface.
 #[derive(Default)]
 pub struct Group {
@@ -97,8 +142,6 @@ pub struct Group {
     pub(super) all: u32,
     /// Sockets that may hear some sources only, by their cookies.
     members: BTreeMap<u64, Member>,
-    /// How many members there may be before it is looked which of them are there.
-    bound: usize,
 }
 
 impl Group {
@@ -148,15 +191,9 @@ impl Group {
         })
     }
 
-    /// Has it so many members that some of them may be gone?
-    pub(super) fn is_crowded(&self) -> bool {
-        self.members.len() >= self.bound.max(MANY)
-    }
-
     /// Strikes off those that are gone: a socket that is closed tells nobody.
     pub(super) fn strike_off(&mut self, is_there: &dyn Fn(&Holder) -> bool) {
         self.members.retain(|_, member| is_there(&member.holder));
-        self.bound = 2 * self.members.len();
     }
 
     /// A socket joins it, for all sources.
@@ -212,12 +249,17 @@ impl Group {
 
 /// The groups, by the interfaces.
 #[derive(Default)]
-pub struct Groups(pub(super) BTreeMap<(u32, IpAddr), Group>);
+pub struct Groups {
+    /// What is heard of each.
+    pub(super) all: BTreeMap<(u32, IpAddr), Group>,
+    /// How many members there may be before it is looked which of them are there.
+    bound: usize,
+}
 
 impl Groups {
     /// Returns the groups of a link that a router is told of when it asks.
     pub(super) fn of_link(&self, view: &View, index: u32) -> Vec<(IpAddr, Filter)> {
-        let joined = self.0.iter().filter(|((at, _), _)| *at == index);
+        let joined = self.all.iter().filter(|((at, _), _)| *at == index);
         let mut groups: Vec<_> = joined
             .map(|((_, group), it)| (*group, it.filter()))
             .collect();
@@ -237,15 +279,42 @@ impl Groups {
         groups
     }
 
-    /// Has a group so many members that some of them may be gone?
-    pub(super) fn is_crowded(&self, index: u32, group: IpAddr) -> bool {
-        let joined = self.0.get(&(index, group));
-        joined.is_some_and(Group::is_crowded)
+    /// Are there so many groups, or members of them, that some of these may be gone? A program may
+    /// have joined another one each time.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.all.len() >= MOST || self.members() >= self.bound.max(MANY)
+    }
+
+    /// Called when those that were gone have been struck off.
+    pub(super) fn struck_off(&mut self) {
+        self.bound = 2 * self.members();
+    }
+
+    /// Returns what the next host process needs to know of the members.
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let each = |((index, group), joined): (&(u32, IpAddr), &Group)| -> Vec<u8> {
+            let members = joined.members.values();
+            members.flat_map(|it| it.to_bytes(*index, *group)).collect()
+        };
+        self.all.iter().flat_map(each).collect()
+    }
+
+    /// Goes on with what the last host process has kept. Routers know of it.
+    pub(super) fn resume(&mut self, mut bytes: &[u8]) {
+        while let Some((at, member, rest)) = Member::of_bytes(bytes) {
+            let members = &mut self.all.entry(at).or_default().members;
+            members.insert(member.holder.cookie, member);
+            bytes = rest;
+        }
+    }
+
+    fn members(&self) -> usize {
+        self.all.values().map(|group| group.members.len()).sum()
     }
 
     /// Does a packet from a source to the group that comes by the interface reach this host?
     pub(super) fn has(&self, view: &View, index: u32, group: IpAddr, source: IpAddr) -> bool {
-        if let Some(joined) = self.0.get(&(index, group)) {
+        if let Some(joined) = self.all.get(&(index, group)) {
             return joined.lets(source);
         }
         let mut own = view.addresses.iter().filter(|own| own.index == index);
@@ -266,7 +335,7 @@ impl Groups {
     /// Does a socket hear the source? One that has not joined the group hears everything of it
     /// that reaches this host (IP_MULTICAST_ALL).
     pub(super) fn hears(&self, cookie: u64, index: u32, group: IpAddr, source: IpAddr) -> bool {
-        let joined = self.0.get(&(index, group));
+        let joined = self.all.get(&(index, group));
         let member = joined.and_then(|group| group.members.get(&cookie));
         member.is_none_or(|member| member.filter.lets(source))
     }
@@ -274,25 +343,75 @@ impl Groups {
 
 #[cfg(test)]
 mod tests {
-    use super::{Group, Holder, MANY};
+    use super::{Groups, Holder, Wish, MANY};
+    use memtun_abi::Errno;
+    use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
     #[test]
-    fn members_that_are_gone_are_struck_off() {
-        let mut group = Group::default();
+    fn members_that_are_gone_are_struck_off_also_of_other_groups() {
+        let mut groups = Groups::default();
         let holder = |cookie| Holder {
             cookie,
             inode: cookie,
             pid: 1,
         };
         let mut most = 0;
-        for cookie in 0..1000 {
-            if group.is_crowded() {
-                group.strike_off(&|it| it.cookie == 3);
+        for cookie in 0..1000u64 {
+            if groups.is_crowded() {
+                for group in groups.all.values_mut() {
+                    group.strike_off(&|it| it.cookie == 3);
+                }
+                groups.struck_off();
             }
-            group.enter(holder(cookie));
-            most = most.max(group.members.len());
+            let group = Ipv4Addr::from(0xef00_0000 + cookie as u32 / 3);
+            let joined = groups.all.entry((1, group.into())).or_default();
+            joined.enter(holder(cookie));
+            most = most.max(groups.members());
         }
         assert_eq!(most, MANY);
-        assert!(group.members.contains_key(&3));
+        let first = &groups.all[&(1, Ipv4Addr::from(0xef00_0001).into())];
+        assert!(first.members.contains_key(&3));
+    }
+
+    #[test]
+    fn what_is_kept_of_groups_is_read_again() {
+        let mut groups = Groups::default();
+        let [one, other] = [1, 2].map(|cookie| Holder {
+            cookie,
+            inode: 10 + cookie,
+            pid: 20,
+        });
+        let wish = |source: IpAddr| Wish {
+            blocks: false,
+            adds: true,
+            source,
+        };
+        let four: IpAddr = Ipv4Addr::new(239, 1, 2, 3).into();
+        let six: IpAddr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 0, 1).into();
+        let source: IpAddr = Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 1).into();
+        groups.all.entry((4, four)).or_default().enter(one);
+        groups.all.entry((4, four)).or_default().enter(other);
+        let heard = groups.all.entry((5, six)).or_default();
+        assert_eq!(heard.wish(other, wish(source)), Ok(false));
+        let mut next = Groups::default();
+        next.resume(&groups.to_bytes());
+        assert_eq!(next.to_bytes(), groups.to_bytes());
+        assert_eq!(
+            next.all[&(4, four)].filter(),
+            groups.all[&(4, four)].filter()
+        );
+        assert_eq!(next.all[&(5, six)].filter(), groups.all[&(5, six)].filter());
+        // One that has named a source may not change its mind.
+        let blocks = Wish {
+            blocks: true,
+            ..wish(source)
+        };
+        let heard = next.all.entry((5, six)).or_default();
+        assert_eq!(heard.wish(other, blocks), Err(Errno(libc::EINVAL)));
+        // What is cut short is no member.
+        let bytes = groups.to_bytes();
+        for length in 0..bytes.len() {
+            Groups::default().resume(&bytes[..length]);
+        }
     }
 }

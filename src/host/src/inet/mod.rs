@@ -53,6 +53,7 @@ use crate::service::{packet, Packets, Replaced, Service};
 use ground::Ground as _;
 pub use local::Local;
 use memtun_ip::{Embedded, IcmpError, Packet};
+use memtun_kernel::net::NetDir;
 use memtun_stack::ask::{Question, What};
 pub use meta::{Cast, Meta, Taken};
 use readers::Readers;
@@ -126,6 +127,18 @@ pub struct Inet {
 }
 
 impl Inet {
+    /// Goes on with what the last host process has kept of sockets.
+    pub fn resume(&mut self, net: &NetDir) {
+        self.ends.raw.resume(net);
+        let groups = &mut self.stack.groups;
+        for at in self.ends.raw.groups() {
+            groups.all.entry(at).or_default().all += 1;
+        }
+        if let Ok(kept) = net.kept_groups() {
+            groups.resume(&kept);
+        }
+    }
+
     /// Nothing, until an address stands on an interface.
     pub fn new() -> Inet {
         Inet {

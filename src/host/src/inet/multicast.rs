@@ -7,6 +7,7 @@ use super::stack::Output;
 use memtun_abi::Errno;
 use memtun_ip::group::{self, Message, Query, Record};
 use memtun_ip::Packet;
+use memtun_kernel::net::NetDir;
 use memtun_stack::counters;
 use std::net::IpAddr;
 
@@ -17,7 +18,7 @@ impl Output<'_, '_> {
         (index, group): (u32, IpAddr),
         change: impl FnOnce(&mut Group) -> Result<T, Errno>,
     ) -> Result<T, Errno> {
-        let groups = &mut self.stack.groups.0;
+        let groups = &mut self.stack.groups.all;
         if groups.len() >= super::groups::MOST && !groups.contains_key(&(index, group)) {
             return Err(Errno(libc::ENOBUFS));
         }
@@ -90,12 +91,24 @@ impl Output<'_, '_> {
         self.change((index, group), |joined| joined.wish(holder, wish))
     }
 
-    /// Strikes those off a group that are gone.
-    pub fn strike_off(&mut self, index: u32, group: IpAddr, is_there: &dyn Fn(&Holder) -> bool) {
-        let _ = self.change((index, group), |joined| {
-            joined.strike_off(is_there);
-            Ok(())
-        });
+    /// Strikes those off all groups that are gone.
+    pub fn strike_off(&mut self, is_there: &dyn Fn(&Holder) -> bool) {
+        let all: Vec<_> = self.stack.groups.all.keys().copied().collect();
+        for at in all {
+            let _ = self.change(at, |joined| {
+                joined.strike_off(is_there);
+                Ok(())
+            });
+        }
+        self.stack.groups.struck_off();
+    }
+
+    /// Keeps who has joined what for the next host process.
+    pub fn keep_groups(&self) {
+        let net: &NetDir = self.service.net();
+        if let Err(e) = net.keep_groups(&self.stack.groups.to_bytes()) {
+            log::warn!("the groups that sockets have joined cannot be kept: {e}");
+        }
     }
 
     /// Answers a router that asks which groups are wanted.

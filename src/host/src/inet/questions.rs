@@ -198,10 +198,10 @@ impl All<'_> {
             inode: question.inode,
             pid: asker.pid,
         };
-        if out.stack.groups.is_crowded(index, group) {
+        if out.stack.groups.is_crowded() {
             let bound = ends.sockets.bound_datagrams();
             let is_there = |it: &Holder| bound.contains(&it.cookie) || is_held(it.pid, it.inode);
-            out.strike_off(index, group, &is_there);
+            out.strike_off(&is_there);
         }
         let has = |bit| question.flags & bit != 0;
         let leaves = match question.source {
@@ -219,6 +219,7 @@ impl All<'_> {
             }
             _ => out.enter(index, group, holder).map(|()| false),
         };
+        out.keep_groups();
         self.settle();
         leaves.map(|leaves| match leaves {
             true => SocketAnswer::Left,

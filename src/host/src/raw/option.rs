@@ -250,6 +250,13 @@ impl Raw {
         Ok(())
     }
 
+    /// Returns the groups that sockets have joined, as often as they have.
+    pub fn groups(&self) -> Vec<(u32, IpAddr)> {
+        let all = self.lock();
+        let groups = all.sockets.iter().flat_map(|socket| &socket.groups);
+        groups.copied().collect()
+    }
+
     /// Leaves the groups of sockets that are closed.
     pub fn leave_closed(&self, out: &mut Output<'_, '_>) {
         let has_groups = self.lock().sockets.iter().any(|it| !it.groups.is_empty());

@@ -31,6 +31,8 @@ pub(super) const SAID: &[u8] = b".memtun-said-";
 pub(super) const HOST: &[u8] = b".memtun-host-";
 /// What the programs' packet sockets and raw ones are for.
 pub(super) const PACKETS: &CStr = c".memtun-packets";
+/// The multicast groups that the programs' sockets have joined.
+pub(super) const GROUPS: &CStr = c".memtun-groups";
 /// The name of a packet socket or a raw one.
 pub(super) const PACKET: &[u8] = b".memtun-packet-";
 /// Names of sockets by which the host process tells such a one of errors.

@@ -11,12 +11,12 @@
 #![forbid(unsafe_code)]
 
 use super::{
-    number_of, numbered, temporary_name, Directory, NetDir, ERRORS, HOST, PACKET, PACKETS, STACK,
-    STATE,
+    number_of, numbered, temporary_name, Directory, NetDir, ERRORS, GROUPS, HOST, PACKET, PACKETS,
+    STACK, STATE,
 };
 use crate::sys::{self, Fd, PathBuf};
 use crate::Errno;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release, SeqCst};
 
@@ -230,14 +230,42 @@ impl NetDir {
     ///
     /// What making and writing the file fails with.
     pub fn keep_packets(&self, bytes: &[u8]) -> Result<(), Errno> {
+        self.keep_file(PACKETS, bytes)
+    }
+
+    /// Keeps the multicast groups that programs' sockets have joined for the next host process.
+    ///
+    /// # Errors
+    ///
+    /// What making and writing the file fails with.
+    pub fn keep_groups(&self, bytes: &[u8]) -> Result<(), Errno> {
+        self.keep_file(GROUPS, bytes)
+    }
+
+    /// Reads what [`NetDir::keep_groups`] has kept.
+    ///
+    /// # Errors
+    ///
+    /// ENOENT when there is nothing, and what opening and reading the file fails with.
+    pub fn kept_groups(&self) -> Result<Vec<u8>, Errno> {
+        kept(self.kept_file(GROUPS)?)
+    }
+
+    fn keep_file(&self, name: &CStr, bytes: &[u8]) -> Result<(), Errno> {
         let dir = self.open_dir()?;
         let new = temporary_name()?;
         dir.create_plain(new.cstr())?;
-        let written = fill(&dir, &new, bytes).and_then(|_| dir.replace(new.cstr(), PACKETS));
+        let written = fill(&dir, &new, bytes).and_then(|_| dir.replace(new.cstr(), name));
         if written.is_err() {
             let _ = dir.unlink(new.cstr());
         }
         written
+    }
+
+    fn kept_file(&self, name: &CStr) -> Result<(Fd, usize), Errno> {
+        let dir = self.open_dir()?;
+        let (file, st) = dir.open(name, libc::O_RDONLY, libc::S_IFREG)?;
+        Ok((file, usize::try_from(st.st_size).unwrap_or(0)))
     }
 
     /// Opens the file in which the host process keeps what it knows of packet sockets and raw ones.
@@ -247,9 +275,7 @@ impl NetDir {
     ///
     /// ENOENT when there is none, and what opening it fails with.
     pub fn packets_file(&self) -> Result<(Fd, usize), Errno> {
-        let dir = self.open_dir()?;
-        let (file, st) = dir.open(PACKETS, libc::O_RDONLY, libc::S_IFREG)?;
-        Ok((file, usize::try_from(st.st_size).unwrap_or(0)))
+        self.kept_file(PACKETS)
     }
 
     /// Returns what the last host process has kept of packet sockets and raw ones.
@@ -258,14 +284,18 @@ impl NetDir {
     ///
     /// ENOENT when there is nothing, and what opening or reading the file fails with.
     pub fn kept_packets(&self) -> Result<Vec<u8>, Errno> {
-        /// More than all sockets of a net need.
-        const MOST: usize = 64 << 20;
-        let (file, length) = self.packets_file()?;
-        let mut bytes = vec![0; length.min(MOST)];
-        let n = sys::pread(file.raw(), &mut bytes, 0)?;
-        bytes.truncate(n);
-        Ok(bytes)
+        kept(self.packets_file()?)
     }
+}
+
+/// Reads a file whole.
+fn kept((file, length): (Fd, usize)) -> Result<Vec<u8>, Errno> {
+    /// More than all sockets of a net need.
+    const MOST: usize = 64 << 20;
+    let mut bytes = vec![0; length.min(MOST)];
+    let n = sys::pread(file.raw(), &mut bytes, 0)?;
+    bytes.truncate(n);
+    Ok(bytes)
 }
 
 /// Writes the state of an epoch under its name, whole.

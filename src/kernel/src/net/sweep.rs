@@ -4,8 +4,8 @@
 use super::captured::is_capturer_alive;
 use super::{
     claim, images, life, number_of, numbered, Directory, Local, NetDir, BELL, CAPTURER, ERRORS,
-    FILTER, GONE, HOST, INET, LINK, NEW, PACKET, PACKETS, PRIVATE, SAID, SOCKETS, STACK, STATE,
-    TUNNEL, VIEW,
+    FILTER, GONE, GROUPS, HOST, INET, LINK, NEW, PACKET, PACKETS, PRIVATE, SAID, SOCKETS, STACK,
+    STATE, TUNNEL, VIEW,
 };
 use crate::shm::layout::{Header, InterfaceState, Kind};
 use crate::shm::Mapped;
@@ -273,7 +273,11 @@ fn remove_mark(dir: &Directory) -> bool {
 /// Is this one of the files that memtun makes? An interface's file is recognised by what it holds,
 /// because it may have any name.
 fn is_ours(dir: &Directory, entry: &CStr) -> bool {
-    if [STATE, CAPTURER, PRIVATE, SOCKETS, PACKETS, INET, VIEW].contains(&entry) {
+    if [
+        STATE, CAPTURER, PRIVATE, SOCKETS, PACKETS, GROUPS, INET, VIEW,
+    ]
+    .contains(&entry)
+    {
         return true;
     }
     if entry.to_bytes().starts_with(NEW) {

@@ -74,7 +74,7 @@ hooks! {
                 if answer == 0 && inet::is_active() { inet::calls::option_set(fd, level, option); }
                 return answer;
             }
-            if let Some(answer) = inet::membership::refuse_unasked(fd, level, option, length) { return answer; }
+            if let Some(answer) = inet::membership::refuse_elsewhere(fd, level, option, value, length) { return answer; }
             let answer = host();
             if answer == 0 {
                 sockios::option_replaced(fd, level, option);

@@ -238,6 +238,14 @@ fn find(first: fn()) -> bool {
     }
 }
 
+/// Says that the net's interfaces cannot be read, so that no group is joined.
+pub fn say_unread(why: Errno) {
+    say(|| {
+        let (why, remedy) = (Cause(why), remedy(why));
+        log::warn!("the net's interfaces cannot be read: {why}; sockets of this program join no groups{remedy}")
+    });
+}
+
 /// What can be done about it that a process cannot look at its net, as the end of a sentence.
 fn remedy(why: Errno) -> &'static str {
     match why.0 {

@@ -10,12 +10,14 @@ use super::known::{self, Side};
 use super::refusal;
 use crate::asking::OwnHost;
 use crate::errno::{self, fence};
-use libc::c_int;
+use crate::uaccess;
+use libc::{c_int, c_void, socklen_t};
+use memtun_abi::request::option_of;
 use memtun_abi::Errno;
-use memtun_calls::host::{link_towards, Host as _};
-use memtun_calls::inet::Native as _;
-use memtun_calls::socket::{is_anycast, joins_group, Joining};
-use std::net::Ipv4Addr;
+use memtun_calls::host::Host as _;
+use memtun_calls::socket::{joins_group, Joining, Left, LOOKED_AT};
+use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 
 /// Called before setsockopt(2) with an option that may name an interface: joining a group makes the
 /// machine say so on its networks. `None` says that it is none, or is looked at.
@@ -33,40 +35,64 @@ pub extern "C" fn refuse_membership(level: c_int, option: c_int) -> Option<c_int
     Some(-1)
 }
 
-/// Called before the machine joins a group for a program, because no interface of the net was
-/// named. In an isolated net the host process must be there, so that it was asked.
+/// Called before the machine is asked to set an option that may name an interface, because the net
+/// has none such. Where the net is the program's only network, the machine's links and addresses do
+/// not exist: only the loopback's are left to it.
 #[cold]
 #[inline(never)]
-pub extern "C" fn refuse_unasked(
+pub extern "C" fn refuse_elsewhere(
     fd: c_int,
     level: c_int,
     option: c_int,
-    length: libc::socklen_t,
+    value: *const c_void,
+    length: socklen_t,
 ) -> Option<c_int> {
-    if !joins_group(level, option) || !OwnHost.is_isolated() || !known::is_active() {
+    if !OwnHost.is_isolated() {
         return None;
     }
-    if is_anycast(level, option) {
-        // The kernel refuses what is no such call, and says why.
-        let whole = length as usize >= size_of::<libc::ipv6_mreq>();
-        if !whole || Descriptor(fd).option(libc::SOL_SOCKET, libc::SO_DOMAIN) != Ok(libc::AF_INET6)
-        {
-            return None;
-        }
-        // No address of the machine's is taken for an isolated program.
-        errno::set(libc::EPERM);
-        return Some(-1);
-    }
-    let asked = || link_towards(&OwnHost, Ipv4Addr::LOCALHOST.into());
-    // That there is no such route is an answer.
-    if matches!(
-        errno::keep(|| fence(asked)),
-        Ok(Some(_)) | Err(Errno(libc::ENODEV))
-    ) {
-        return None;
-    }
-    errno::set(libc::ENODEV);
+    let option = option_of(level, option)?;
+    let refused = || {
+        let mut bytes = [0; LOOKED_AT];
+        let bytes = &mut bytes[..(length as usize).min(LOOKED_AT)];
+        // Memory that cannot be read is the machine's to refuse.
+        uaccess::copy_in(value as usize, bytes)?;
+        let left = Left {
+            option,
+            socket: kind_of(fd),
+            length: length as usize,
+            value: bytes,
+        };
+        Ok(left.refusal())
+    };
+    let Errno(e) = errno::keep(|| fence(refused)).ok()??;
+    errno::set(e);
     Some(-1)
+}
+
+/// Returns the family and the type of a socket. Where nobody can tell it is one that may have every
+/// option.
+fn kind_of(fd: c_int) -> (c_int, c_int) {
+    if !may(Extra::Sockets) {
+        return (libc::AF_INET6, libc::SOCK_DGRAM);
+    }
+    let of_socket = |option, otherwise| match sys::int_option(fd, libc::SOL_SOCKET, option) {
+        Err(Errno(libc::EBADF | libc::ENOTSOCK)) => 0,
+        told => told.unwrap_or(otherwise),
+    };
+    (
+        of_socket(libc::SO_DOMAIN, libc::AF_INET6),
+        of_socket(libc::SO_TYPE, libc::SOCK_DGRAM),
+    )
+}
+
+/// Returns what a program gets for what looking for the interface of a group has failed with. That
+/// the net cannot be read is said once.
+pub fn shown(e: Errno) -> Errno {
+    if !matches!(e.0, libc::EACCES | libc::ENOENT | libc::ENOSYS) {
+        return e;
+    }
+    known::say_unread(e);
+    Errno(libc::ENODEV)
 }
 
 /// Called when a socket joins a group at an interface of the net, or leaves it. Returns whether it
