@@ -3,7 +3,6 @@
 #include "far_tcp.h"
 
 static far tun;
-static int port = 7100;
 
 #ifdef V6
 static const char *const SERVERS[] = { "0.0.0.0", "::", "fd09::1", NULL };
@@ -42,9 +41,11 @@ static void show_mixed(int kind, const char *server, const char *client, const c
 {
     char what[120], text[8], seen[80] = "";
     snprintf(what, sizeof what, "%s at %s, from %s to %s", kind == SOCK_STREAM ? "stream" : "datagram", server, client, place);
-    name at = named(server, ++port), bound = named(client, 0), there = named(place, port), from = { .len = sizeof from.room };
+    name at = named(server, 0), bound = named(client, 0), from = { .len = sizeof from.room };
     int hears = MUST(socket(at.sa.sa_family, kind, 0)), sock = MUST(socket(bound.sa.sa_family, kind | SOCK_NONBLOCK, 0));
     MUST(bind(hears, &at.sa, at.len));
+    MUST(getsockname(hears, &at.sa, &at.len));
+    name there = named(place, ntohs(at.in.sin_port));
     MUST(bind(sock, &bound.sa, bound.len));
     if (kind == SOCK_STREAM)
         MUST(listen(hears, 5));
