@@ -78,6 +78,20 @@ fn is_ours(native: &Native, owner: u32) -> bool {
     [owner, sys::effective_uid()].contains(&native.uid)
 }
 
+/// Claims a slice that nobody has. None where another process has claimed it meanwhile: each finds
+/// another name free, so both look after they have bound theirs, and whoever is not alone yields.
+fn claim_alone(diag: &mut Diag, base: u32) -> Result<Option<Claim>, Errno> {
+    let claim = match claim(base) {
+        Err(Errno(libc::EADDRINUSE)) => return Ok(None),
+        claim => claim?,
+    };
+    let socket = claim.socket.as_ref().map(Fd::raw);
+    let cookie = socket.and_then(|fd| inet::cookie(fd).ok());
+    let mut all = claims(diag).into_iter();
+    let is_alone = !all.any(|(of, by)| of == base && Some(by.cookie) != cookie);
+    Ok(is_alone.then_some(claim))
+}
+
 /// Claims a slice that nobody has; where other users have all, one that they have.
 ///
 /// # Errors
@@ -94,9 +108,8 @@ pub fn claim_any(diag: &mut Diag, owner: u32) -> Result<Claim, Errno> {
     let slices = slices.filter(|slice| *slice != 0);
     let mut slices = slices.map(|slice| 127 << 24 | slice << SLICE_BITS);
     for base in slices.clone().filter(|base| !all.contains(base)) {
-        match claim(base) {
-            Err(Errno(libc::EADDRINUSE)) => {}
-            claimed => return claimed,
+        if let Some(claim) = claim_alone(diag, base)? {
+            return Ok(claim);
         }
     }
     let shared = slices.find(|base| !own.contains(base));
@@ -104,4 +117,26 @@ pub fn claim_any(diag: &mut Diag, owner: u32) -> Result<Claim, Errno> {
     log::warn!("other users of this machine have bound what keeps the loopback's addresses apart: this net shares some with them");
     let socket = None;
     Ok(Claim { base, socket })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{claim, claim_alone, claim_any, claims, SLICES, SLICE_BITS};
+    use crate::inet::sockets::diag::Diag;
+    use memtun_sys as sys;
+
+    #[test]
+    fn of_two_that_claim_a_slice_at_once_one_yields() {
+        let mut diag = Diag::default();
+        let one = claim_any(&mut diag, sys::effective_uid()).expect("a slice");
+        assert!(one.base >> SLICE_BITS << SLICE_BITS == one.base && SLICES > 1);
+        // This is how it was for who had looked before the other one has bound its name.
+        assert!(claim(one.base).is_ok(), "another name is free");
+        assert!(claim_alone(&mut diag, one.base).is_ok_and(|it| it.is_none()));
+        let of_slice = |diag: &mut Diag| {
+            let all = claims(diag).into_iter();
+            all.filter(|(base, _)| *base == one.base).count()
+        };
+        assert_eq!(of_slice(&mut diag), 1, "who yields lets it go");
+    }
 }

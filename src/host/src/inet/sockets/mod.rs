@@ -117,7 +117,12 @@ impl Sockets {
         let active = stays || self.own.iter().any(|own| own.index != LOOPBACK);
         if active && self.open.is_none() {
             match Open::new(service.net()) {
-                Ok(open) => self.open = Some(open),
+                Ok(open) => {
+                    self.open = Some(open);
+                    if native::is_loopback_down() {
+                        log::warn!("the machine's loopback is down, over which sockets use the net's interfaces: `ip link set lo up`");
+                    }
+                }
                 Err(e) => {
                     if !std::mem::replace(&mut self.said, true) {
                         log::warn!("sockets cannot use the net's interfaces: {e}");

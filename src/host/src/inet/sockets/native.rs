@@ -43,6 +43,14 @@ fn bind(socket: &Fd, wished: u16) -> Result<u16, Errno> {
     Ok(inet::own_name(socket.raw())?.port())
 }
 
+/// Has the machine no way to its own loopback, as a new network namespace has none?
+pub fn is_loopback_down() -> bool {
+    let name = SocketAddr::from((Ipv4Addr::LOCALHOST, 9));
+    let socket = sys::socket(libc::AF_INET, libc::SOCK_DGRAM, 0);
+    let connected = socket.and_then(|it| inet::connect_name(it.as_fd(), &name));
+    connected == Err(Errno(libc::ENETUNREACH))
+}
+
 fn tcp() -> Result<Fd, Errno> {
     sys::socket(libc::AF_INET, libc::SOCK_STREAM, 0)
 }
