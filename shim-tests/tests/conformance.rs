@@ -187,6 +187,8 @@ programs! {
     udp_send6
     udp_sources
     udp_sources6
+    udp_told
+    udp_told6
     unprivileged
     unseen
     variadic

@@ -5,9 +5,10 @@ use memtun_abi::Errno;
 use memtun_calls::host::Host;
 use memtun_calls::inet::call::carrier;
 use memtun_calls::inet::connect::Pending;
+use memtun_calls::inet::datagram::control::{self, Rules};
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::datagram::shown::{show, Came};
-use memtun_calls::inet::datagram::{control, Given};
+use memtun_calls::inet::datagram::Given;
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
@@ -18,7 +19,7 @@ use memtun_stack::ask::Start;
 use memtun_stack::sockets::row::{places, PortKind, Translated};
 use memtun_stack::sockets::{flag, Entry, Flow, Own, Protocol, Report, Table};
 use memtun_sys::Fd;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::Mutex;
@@ -462,9 +463,13 @@ fn message(level: i32, kind: i32, data: &[u8]) -> Vec<u8> {
 }
 
 fn given(messages: &[Vec<u8>]) -> Result<Given, Errno> {
+    given_by(Rules::V4, messages)
+}
+
+fn given_by(rules: Rules, messages: &[Vec<u8>]) -> Result<Given, Errno> {
     let bytes = [vec![0; 8], messages.concat()].concat();
     let length = bytes.len() - 8;
-    control::given(&Bytes(Mutex::new(bytes)), 8, length)
+    control::given(&Bytes(Mutex::new(bytes)), 8, length, rules)
 }
 
 #[test]
@@ -484,6 +489,7 @@ fn control_messages_are_read_as_the_kernel_reads_them() {
         class: Some(16),
         segment: Some(500),
         more: false,
+        told: true,
     };
     assert_eq!(all, Ok(expected));
     let wrong = Err(Errno(libc::EINVAL));
@@ -493,6 +499,31 @@ fn control_messages_are_read_as_the_kernel_reads_them() {
     torn[0] = 200;
     assert_eq!(given(&[torn]), wrong);
     assert_eq!(given(&[]), Ok(Given::default()));
+
+    // What is of the other protocol means nothing.
+    let (v4, v6) = ([10, 9, 0, 3], libc::IPPROTO_IPV6);
+    let class = message(v6, libc::IPV6_TCLASS, &7i32.to_ne_bytes());
+    let hops = message(ip, ttl, &9i32.to_ne_bytes());
+    let both = [hops, class];
+    let of = |hops, class| {
+        Ok(Given {
+            hops,
+            class,
+            told: true,
+            ..Given::default()
+        })
+    };
+    assert_eq!(given_by(Rules::V6, &both), of(None, Some(7)));
+    assert_eq!(given_by(Rules::Mapped, &both), of(Some(9), None));
+    assert_eq!(given_by(Rules::V4, &both), of(Some(9), None));
+    let mapped = [&[0; 10][..], &[255, 255], &v4, &2u32.to_ne_bytes()].concat();
+    let mapped = [message(v6, libc::IPV6_PKTINFO, &mapped)];
+    let taken = given_by(Rules::Mapped, &mapped).map(|given| (given.source, given.out));
+    assert_eq!(taken, Ok((Some(IpAddr::from(v4)), 2)));
+    assert_eq!(given_by(Rules::V6, &mapped), wrong);
+    let any = [message(v6, libc::IPV6_PKTINFO, &[0; 20])];
+    assert_eq!(given_by(Rules::V6, &any), of(None, None));
+    assert_eq!(given_by(Rules::Mapped, &any), wrong);
 }
 
 #[test]

@@ -11,7 +11,7 @@ use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::Alias;
 use memtun_stack::sockets::Protocol;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -128,19 +128,18 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRNOTAVAIL))
     }
 
-    /// Can the socket send to this address of the loopback: is it bound to none of IPv6 where that
-    /// is one of IPv4, which is mapped?
+    /// Can the socket send to this address: is it bound to none of IPv6 where that is one of IPv4,
+    /// which is mapped?
     ///
     /// # Errors
     ///
     /// ENETUNREACH where it cannot.
     pub(super) fn is_of_family(&self, name: &SocketAddr) -> Result<(), Errno> {
         let is_mapped = name.is_ipv6() && name.ip().to_canonical().is_ipv4();
-        let bound = || self.entry().map(|entry| entry.local.ip());
-        match is_mapped
-            && is_loopback(name)
-            && bound().is_some_and(|own| own.is_ipv6() && !own.is_unspecified())
-        {
+        let native = || self.socket.own_name().ok();
+        let bound = || self.entry().map(|entry| entry.local).or_else(native);
+        let is_of_v6 = |own: IpAddr| !own.is_unspecified() && own.to_canonical().is_ipv6();
+        match is_mapped && bound().is_some_and(|own| is_of_v6(own.ip())) {
             true => Err(Errno(libc::ENETUNREACH)),
             false => Ok(()),
         }

@@ -4,7 +4,8 @@
 use super::name::LinkName;
 use super::{Packets, EINVAL};
 use crate::host::Host;
-use crate::inet::datagram::{control, Given};
+use crate::inet::datagram::control::{self, Rules};
+use crate::inet::datagram::Given;
 use crate::memory::Memory;
 use memtun_abi::Errno;
 use memtun_kernel::tun::Source;
@@ -167,7 +168,10 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         }
         let given = match to.control {
             (0, _) => Given::default(),
-            (at, length) => control::given(self.memory, at, length)?,
+            (at, length) => {
+                let rules = Rules::of(self.kind.family == libc::AF_INET6, None);
+                control::given(self.memory, at, length, rules)?
+            }
         };
         let name = match to.name {
             (0, _) => None,

@@ -162,16 +162,19 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
     if flags & libc::MSG_OOB != 0 && !name.is_some_and(|name| name.is_ipv6()) {
         return Ok(None);
     }
+    let socket = Descriptor(fd);
+    let call = call(known, &socket);
     let said = match to.control.is_null() {
         true => Given::default(),
-        false => control::given(&OwnMemory, to.control as usize, to.control_length)?,
+        false => {
+            let rules = call.rules(name)?;
+            control::given(&OwnMemory, to.control as usize, to.control_length, rules)?
+        }
     };
     let given = Given {
         more: flags & libc::MSG_MORE != 0,
         ..said
     };
-    let socket = Descriptor(fd);
-    let call = call(known, &socket);
     let sent = match data {
         Data::Buffer(at, length) => {
             let buffer = Buffer::new(OwnMemory, at as usize, length)?;

@@ -44,6 +44,29 @@ impl Message {
     }
 }
 
+/// Whose rules hold for what a program says: those of the protocol that carries the datagram.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Rules {
+    /// IPv4 (`ip_cmsg_send`), by a socket of IPv4.
+    V4,
+    /// IPv4, by a socket of IPv6, which may name a mapped source as well.
+    Mapped,
+    /// IPv6 (`ip6_datagram_send_ctl`).
+    V6,
+}
+
+impl Rules {
+    /// Returns the rules for a socket that is one of IPv6 or not, and an address to which it sends.
+    pub fn of(is_v6: bool, to: Option<IpAddr>) -> Rules {
+        let is_v4 = to.is_some_and(|to| to.to_canonical().is_ipv4());
+        match (is_v6, is_v4) {
+            (false, _) => Rules::V4,
+            (true, true) => Rules::Mapped,
+            (true, false) => Rules::V6,
+        }
+    }
+}
+
 /// Calls `each` with the messages of `length` bytes at `at`, as the kernel finds them.
 ///
 /// # Errors
@@ -80,53 +103,98 @@ fn each(
     Ok(())
 }
 
-/// Reads what the program says with a datagram. None where there is something that only the
-/// machine's kernel can say.
+/// Reads what the program says with a datagram. What is of another protocol means nothing, as to
+/// the kernel.
 ///
 /// # Errors
 ///
 /// - EFAULT where the messages cannot be read.
 /// - EINVAL for a wrong one.
-pub fn given(memory: &impl Memory, at: usize, length: usize) -> Result<Given, Errno> {
-    let mut given = Given::default();
+pub fn given(memory: &impl Memory, at: usize, length: usize, rules: Rules) -> Result<Given, Errno> {
+    let mut given = Given {
+        told: length != 0,
+        ..Given::default()
+    };
     let wrong = Errno(libc::EINVAL);
+    let is_v6 = rules == Rules::V6;
     each(memory, at, length, |message| {
-        let byte = || {
-            message
-                .int()
-                .or_else(|| (message.length == 1).then(|| message.data[0].into()))
-        };
         match (message.level, message.kind) {
-            (libc::IPPROTO_IP, libc::IP_PKTINFO) if message.length >= 12 => {
-                given.out = message.word(0);
-                let source = message.v4(4);
-                given.source = (!source.is_unspecified()).then_some(source.into());
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if message.length >= 20 => {
-                given.out = message.word(16);
-                let source = message.v6();
-                let source = IpAddr::V6(source).to_canonical();
-                given.source = (!source.is_unspecified()).then_some(source);
-            }
-            (libc::IPPROTO_IP, libc::IP_TTL) => {
-                let hops = message.int().filter(|hops| (1..=255).contains(hops));
-                given.hops = Some(hops.ok_or(wrong)? as u8);
-            }
-            (libc::IPPROTO_IPV6, libc::IPV6_HOPLIMIT) => {
-                let hops = message.int().filter(|hops| (-1..=255).contains(hops));
-                given.hops = u8::try_from(hops.ok_or(wrong)?).ok();
-            }
-            (libc::IPPROTO_IP, libc::IP_TOS) | (libc::IPPROTO_IPV6, libc::IPV6_TCLASS) => {
-                let class = byte().filter(|class| (-1..=255).contains(class));
-                given.class = u8::try_from(class.ok_or(wrong)?).ok();
-            }
             (libc::IPPROTO_UDP, UDP_SEGMENT) if message.length == 2 => {
                 given.segment = Some(u16::from_ne_bytes([message.data[0], message.data[1]]));
+                Ok(())
             }
-            (libc::IPPROTO_UDP, UDP_SEGMENT) => return Err(wrong),
-            _ => {}
+            (libc::IPPROTO_UDP, UDP_SEGMENT) => Err(wrong),
+            (libc::IPPROTO_IP, _) if !is_v6 => of_v4(&mut given, message),
+            (libc::IPPROTO_IPV6, _) if is_v6 => of_v6(&mut given, message),
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if rules == Rules::Mapped => {
+                let source = IpAddr::V6(message.v6()).to_canonical();
+                if message.length < 20 || source.is_ipv6() {
+                    return Err(wrong);
+                }
+                take_info(&mut given, message.word(16), source);
+                Ok(())
+            }
+            _ => Ok(()),
         }
-        Ok(())
     })?;
     Ok(given)
+}
+
+/// Takes the interface and the source that a message names. One that names no interface leaves
+/// that of another message.
+fn take_info(given: &mut Given, out: u32, source: IpAddr) {
+    if out != 0 {
+        given.out = out;
+    }
+    given.source = (!source.is_unspecified()).then_some(source);
+}
+
+/// Takes a message about the header of IPv4.
+fn of_v4(given: &mut Given, message: &Message) -> Result<(), Errno> {
+    let wrong = Errno(libc::EINVAL);
+    let int = || message.int().filter(|_| message.length == 4);
+    match message.kind {
+        libc::IP_PKTINFO if message.length == 12 => {
+            take_info(given, message.word(0), message.v4(4).into());
+        }
+        libc::IP_TTL => {
+            let hops = int().filter(|hops| (1..=255).contains(hops));
+            given.hops = Some(hops.ok_or(wrong)? as u8);
+        }
+        libc::IP_TOS => {
+            let byte = || (message.length == 1).then(|| message.data[0].into());
+            let class = int().or_else(byte);
+            given.class = Some(u8::try_from(class.ok_or(wrong)?).map_err(|_| wrong)?);
+        }
+        libc::IP_PKTINFO => return Err(wrong),
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Takes a message about the header of IPv6. A hop limit of -1 is the socket's.
+fn of_v6(given: &mut Given, message: &Message) -> Result<(), Errno> {
+    let wrong = Errno(libc::EINVAL);
+    let int = || message.int().filter(|_| message.length == 4);
+    let byte = || {
+        int()
+            .filter(|value| (-1..=255).contains(value))
+            .ok_or(wrong)
+    };
+    match message.kind {
+        libc::IPV6_PKTINFO if message.length >= 20 => {
+            let source = IpAddr::V6(message.v6());
+            if source.to_canonical().is_ipv4() {
+                // It is an address of no interface.
+                return Err(wrong);
+            }
+            take_info(given, message.word(16), source);
+        }
+        libc::IPV6_PKTINFO => return Err(wrong),
+        libc::IPV6_HOPLIMIT => given.hops = u8::try_from(byte()?).ok(),
+        // The kernel cuts this one.
+        libc::IPV6_TCLASS => given.class = Some(byte()? as u8),
+        _ => {}
+    }
+    Ok(())
 }

@@ -4,6 +4,7 @@
 use super::ways::{From, Pieces, Way, Ways};
 use crate::host::Host;
 use crate::inet::call::{Inet, Kind, Native};
+use crate::inet::name::is_loopback;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::Protocol;
@@ -24,6 +25,9 @@ pub struct Given {
     pub segment: Option<u16>,
     /// Another part of the datagram follows (MSG_MORE).
     pub more: bool,
+    /// Has the program said anything at all? To the machine's kernel that is not what it is to the
+    /// net.
+    pub told: bool,
 }
 
 /// What has become of a datagram.
@@ -75,10 +79,23 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         given: &Given,
         ways: &Ways,
     ) -> Result<Sent, Errno> {
+        if peer.ip().to_canonical().is_ipv6() {
+            return Ok(Sent::Machine);
+        }
+        let source = self.native_source(peer, given)?;
         // A socket of IPv4 has these options natively, too, and so has one that is natively
         // connected by IPv6.
-        if !peer.is_ipv6() || peer.ip().to_canonical().is_ipv6() {
-            return Ok(Sent::Machine);
+        if !peer.is_ipv6() {
+            return Ok(match source {
+                None => Sent::Machine,
+                source => Sent::Natively(Natively {
+                    source,
+                    hops: given.hops,
+                    class: given.class,
+                    segment: given.segment,
+                    to: None,
+                }),
+            });
         }
         let from = From {
             cookie: self.socket.cookie()?,
@@ -95,6 +112,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             },
         };
         let natively = Natively {
+            source,
             segment: given.segment,
             hops: given.hops.or((way.hops != 0).then_some(way.hops)),
             class: given.class.or((way.class != 0).then_some(way.class)),
@@ -106,9 +124,26 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 hops: None,
                 class: None,
                 ..
-            } => Sent::Machine,
+            } if !given.told => Sent::Machine,
             natively => Sent::Natively(natively),
         })
+    }
+
+    /// Returns the native source address of a datagram to the other end, `peer` natively, as far as
+    /// the program names one. What is not the net's is left to the machine's kernel.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for one of IPv6 that is nobody's.
+    fn native_source(&self, peer: &SocketAddr, given: &Given) -> Result<Option<IpAddr>, Errno> {
+        let Some(source) = given.source.filter(|_| is_loopback(peer)) else {
+            return Ok(None);
+        };
+        match self.table.alias_of(source, given.out) {
+            Some(alias) => Ok(Some(alias.into())),
+            None if source.is_ipv6() && !source.is_loopback() => Err(Errno(libc::EINVAL)),
+            None => Ok(None),
+        }
     }
 
     /// Looks what the options of a socket of IPv6 say of the header, and keeps it. None where it is

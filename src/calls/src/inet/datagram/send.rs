@@ -1,6 +1,7 @@
 //! send(2) and its relatives on a socket of UDP.
 #![forbid(unsafe_code)]
 
+use super::control::Rules;
 use super::local::{of_header, Given, Natively, Sent};
 use super::ways::{From, Pieces, Way, Ways};
 use crate::host::{self, Host};
@@ -16,7 +17,7 @@ use memtun_stack::sockets::question::{
 };
 use memtun_stack::sockets::{Entry, Protocol};
 use memtun_sys::Room;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
@@ -72,6 +73,27 @@ impl core::convert::From<NoRoom> for Trouble {
 }
 
 impl<N: Native, H: Host> Inet<'_, N, H> {
+    /// Returns whose rules hold for what goes with a datagram to a name, or to the other end where
+    /// none is given.
+    ///
+    /// # Errors
+    ///
+    /// ENETUNREACH for a name of IPv4 where the socket is one of IPv6 alone, which comes before
+    /// what is wrong with the rest.
+    pub fn rules(&self, to: Option<SocketAddr>) -> Result<Rules, Errno> {
+        let is_v6 = self
+            .told_kind()?
+            .is_some_and(|kind| kind.family == libc::AF_INET6);
+        let other = || {
+            let peer = self.socket.peer_name().ok()?;
+            Some(self.peer_name(&peer).unwrap_or(peer))
+        };
+        if let Some(to) = to.filter(|_| is_v6) {
+            self.is_of_family(&to)?;
+        }
+        Ok(Rules::of(is_v6, to.or_else(other).map(|to| to.ip())))
+    }
+
     /// Sends a datagram, to the other end of a connected socket where no name is given.
     ///
     /// # Errors
@@ -204,7 +226,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if !is_v4 && from.out != 0 && !self.net.knows_index(from.out) {
             return Err(Errno(libc::ENODEV));
         }
-        let is_own = |source| self.table.alias_of(source, from.out).is_some();
+        let is_own = |source: IpAddr| {
+            source == Ipv6Addr::LOCALHOST || self.table.alias_of(source, from.out).is_some()
+        };
         if !is_v4 && !from.source.is_none_or(is_own) {
             return Err(Errno(libc::EINVAL));
         }

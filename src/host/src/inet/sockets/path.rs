@@ -239,10 +239,8 @@ impl Sockets {
             // Who hears it finds by that whose it is.
             open.put(entry, asker.pid)?;
         }
-        let by_host = match &target {
-            None => entry.flow.is_some(),
-            Some(_) => entry.flow.is_some() || is_by_host(target.as_ref(), Some(entry), None),
-        };
+        // What is sent to nobody is another user's to read once that one has the port natively.
+        let by_host = entry.flow.is_some() || is_by_host(target.as_ref(), Some(entry), None);
         if question.protocol == Protocol::Udp && by_host {
             return Ok(SocketAnswer::Path(Path {
                 ifindex: LOOPBACK,
