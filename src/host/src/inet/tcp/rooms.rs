@@ -18,8 +18,8 @@ struct Room {
     /// When the moment began, and how many SYNs have come since.
     since: Duration,
     came: u32,
-    /// How many more connections fit into the queue, as was said last.
-    left: u32,
+    /// Another connection fits into the queue, as was said last. A SYN takes no place there.
+    has_room: bool,
     /// How many fit into it at all.
     backlog: Option<u32>,
 }
@@ -38,9 +38,7 @@ impl Rooms {
             (room.since, room.came) = (now, 0);
         }
         room.came += 1;
-        let known = room.came > CALM && room.left > 0;
-        room.left = room.left.saturating_sub(1);
-        known
+        room.came > CALM && room.has_room
     }
 
     /// The kernel has said how the socket is.
@@ -51,15 +49,11 @@ impl Rooms {
         let room = self.0.entry(listener).or_insert(Room {
             since: now,
             came: 1,
-            left: 0,
+            has_room: false,
             backlog: None,
         });
         room.backlog = native.queue.map(|(_, most)| most);
-        // One more than the backlog may wait (sk_acceptq_is_full).
-        room.left = match native.queue {
-            Some((waiting, most)) => most.saturating_add(1).saturating_sub(waiting),
-            None => 0,
-        };
+        room.has_room = native.queue.is_some() && !native.is_full();
     }
 
     /// How many of its connections may wait for an answer to theirs (inet_csk_reqsk_queue_is_full).
@@ -101,6 +95,7 @@ mod tests {
         let fast = Duration::from_micros(2);
         let of = |queue, count, apart| asked(&mut Rooms::default(), queue, count, apart);
         assert!(of(Some((0, 128)), 10_000, fast) < 500);
+        assert!(of(Some((0, 1)), 10_000, fast) < 500);
         assert_eq!(of(Some((0, 128)), 100, 50 * fast), 100);
         assert_eq!(of(Some((129, 128)), 10_000, fast), 10_000, "a full queue");
         assert_eq!(of(None, 10_000, fast), 10_000, "nobody says how full");
