@@ -22,8 +22,16 @@ pub struct Native {
     pub inode: u64,
     /// The cookie, 0 where it is not known.
     pub cookie: u64,
-    /// Of one that listens: do as many connections wait to be accepted as may?
-    pub is_full: bool,
+    /// Of one that listens, where it is known: how many connections wait to be accepted, and its
+    /// backlog.
+    pub queue: Option<(u32, u32)>,
+}
+
+impl Native {
+    /// Do as many connections wait to be accepted as may (sk_acceptq_is_full)?
+    pub fn is_full(&self) -> bool {
+        self.queue.is_some_and(|(waiting, most)| waiting > most)
+    }
 }
 
 /// TCP_TIME_WAIT of the kernel.
@@ -241,7 +249,7 @@ fn native_of(body: &[u8]) -> Option<Native> {
         uid: word(64),
         inode: word(68).into(),
         cookie: u64::from(word(44)) | u64::from(word(48)) << 32,
-        is_full: body[1] == LISTEN && word(56) > word(60),
+        queue: (body[1] == LISTEN).then(|| (word(56), word(60))),
     })
 }
 
@@ -274,7 +282,7 @@ fn of_line(line: &str) -> Option<Native> {
         uid,
         inode,
         cookie: 0,
-        is_full: false,
+        queue: None,
     })
 }
 

@@ -153,21 +153,31 @@ impl Tcp {
             true => (Ipv6Addr::LOCALHOST, sockets.ports().plug).into(),
             false => (alias, sockets.ports().plug).into(),
         };
-        match sockets.native(Protocol::Tcp, listener.native, from) {
+        let cookie = listener.entry.cookie;
+        let native = match self.rooms.is_known(cookie, self.now()) {
+            true => Some(None),
+            false => sockets
+                .native(Protocol::Tcp, listener.native, from)
+                .map(Some),
+        };
+        match native {
             // Nobody listens any more, or somebody else where a program of the net did.
             None => {
                 sockets.take_back_flow(alias);
                 return false;
             }
             // The other end tries again.
-            Some(found) if found.is_full => {
+            Some(Some(found)) if found.is_full() => {
                 sockets.take_back_flow(alias);
                 if answered {
                     let now = self.now();
                     self.halves.remember(half, now);
                 }
             }
-            _ => {
+            Some(found) => {
+                if let Some(found) = found {
+                    self.rooms.learn(cookie, &found, self.now());
+                }
                 if !answered {
                     out.counted(|table| counters::count(table, Counter::TcpPassiveOpens));
                 }
@@ -184,7 +194,8 @@ impl Tcp {
 
     /// Adds one that is not open yet, and gives up the oldest one where there are too many.
     fn bound_halves(&mut self, sockets: &mut Sockets, half: Half) {
-        let Some(old) = self.halves.add(half) else {
+        let most = self.rooms.halves(half.listener);
+        let Some(old) = self.halves.add(half, most) else {
             return;
         };
         let live = self.live(old.number);

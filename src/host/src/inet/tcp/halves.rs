@@ -91,16 +91,18 @@ pub(super) struct Halves {
 impl Halves {
     /// Adds a connection. Returns another one that is to be given up if it is still not open, and
     /// then to be [remembered](Halves::remember).
-    pub fn add(&mut self, half: Half) -> Option<Half> {
+    ///
+    /// A listener has at most as many as its backlog says.
+    pub fn add(&mut self, half: Half, most: usize) -> Option<Half> {
         let listener = half.listener;
         self.whole.push(listener, half);
-        match self.whole.count > WHOLE {
-            true => self
-                .whole
-                .longest(listener)
-                .and_then(|it| self.whole.pop(it)),
-            false => None,
-        }
+        let own = self.whole.of.get(&listener).map_or(0, VecDeque::len);
+        let from = match (own > most, self.whole.count > WHOLE) {
+            (true, _) => Some(listener),
+            (false, true) => self.whole.longest(listener),
+            (false, false) => None,
+        };
+        from.and_then(|from| self.whole.pop(from))
     }
 
     /// Remembers one that is no connection any more.
@@ -159,7 +161,7 @@ mod tests {
         let mut halves = Halves::default();
         let all = 100_000;
         for number in 0..all {
-            if let Some(old) = halves.add(half(number)) {
+            if let Some(old) = halves.add(half(number), usize::MAX) {
                 assert_eq!(old.number + WHOLE, number);
                 halves.remember(old, Duration::ZERO);
             }
@@ -177,6 +179,24 @@ mod tests {
     }
 
     #[test]
+    fn a_listener_has_as_many_as_its_backlog_says() {
+        let mut halves = Halves::default();
+        let other = Half {
+            listener: 1,
+            ..half(1_000_000)
+        };
+        assert!(halves.add(other, 3).is_none());
+        for number in 0..3 {
+            assert!(halves.add(half(number), 3).is_none());
+        }
+        let old = halves.add(half(3), 3).expect("one too many");
+        assert_eq!((old.listener, old.number), (0, 0));
+        let old = halves.add(half(4), 3).expect("one too many");
+        assert_eq!((old.listener, old.number), (0, 1));
+        assert_eq!(halves.whole.of[&1].len(), 1);
+    }
+
+    #[test]
     fn a_flood_at_one_listener_takes_nothing_from_another() {
         let mut halves = Halves::default();
         let quiet = |number| Half {
@@ -185,9 +205,9 @@ mod tests {
         };
         let (answered, waiting) = (1_000_000, 1_000_001);
         halves.remember(quiet(answered), Duration::ZERO);
-        assert!(halves.add(quiet(waiting)).is_none());
+        assert!(halves.add(quiet(waiting), usize::MAX).is_none());
         for number in 0..100_000 {
-            if let Some(old) = halves.add(half(number)) {
+            if let Some(old) = halves.add(half(number), usize::MAX) {
                 assert_eq!(old.listener, 0);
                 halves.remember(old, Duration::ZERO);
             }

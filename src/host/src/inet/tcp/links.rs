@@ -5,6 +5,7 @@ use super::control::Control;
 use super::halves::Halves;
 use super::legs::Legs;
 use super::live::{Counted, Generation, Live, Stage};
+use super::rooms::Rooms;
 use crate::inet::output::Way;
 use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::Sockets;
@@ -47,6 +48,7 @@ pub struct Tcp {
     pub(super) control: Control,
     /// Those that are not open yet.
     pub(super) halves: Halves,
+    pub(super) rooms: Rooms,
 }
 
 /// What stands behind a pair of names.
@@ -72,6 +74,7 @@ impl Default for Tcp {
             gone: Vec::new(),
             control: Control::default(),
             halves: Halves::default(),
+            rooms: Rooms::default(),
         }
     }
 }

@@ -8,6 +8,7 @@
 //! | `connect` | a program connects: the SYN, and what its native socket is told |
 //! | `accept` | a SYN comes for a socket that listens |
 //! | `halves` | what is known of connections that are not open yet, when there are many |
+//! | `rooms` | what is known of the queues of sockets that listen |
 //! | `refuse` | a connect that hangs fails |
 //! | `control` | which way of controlling congestion they have |
 //! | `leg` | the native socket |
@@ -29,6 +30,7 @@ mod links;
 mod live;
 mod refuse;
 mod relay;
+mod rooms;
 pub mod serve;
 
 pub use links::Tcp;
