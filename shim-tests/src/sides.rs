@@ -22,10 +22,9 @@ const NOBODY: u32 = 65534;
 const REFUSED: i32 = 77;
 
 /// How the names of the files begin that stay of a net while it exists: its state, the directories
-/// that stand for those of /sys and /proc in which its links are, what its host knows, the
-/// table of its sockets and the groups that those have joined. Names of packet sockets are removed by the host process when it looks.
+/// that stand for those of /sys and /proc in which its links are, what its host knows, and the
+/// table of its sockets. Names of packet sockets are removed by the host process when it looks.
 const STAYS: [&str; 8] = [
-    ".memtun-groups",
     ".memtun-inet",
     ".memtun-net-state",
     ".memtun-view",
@@ -33,6 +32,7 @@ const STAYS: [&str; 8] = [
     ".memtun-stack-",
     ".memtun-sockets",
     ".memtun-packets",
+    ".memtun-groups",
 ];
 
 /// How the name of a packet socket begins, and how long the host process may take to see that it

@@ -17,6 +17,7 @@
 //! DIR/.memtun-inet              InetState, the table of sockets; once an interface has had an address
 //! DIR/.memtun-packet-INODE      the name of a packet socket or a raw one of a program
 //! DIR/.memtun-packets           what these sockets are for, so that another host process goes on
+//! DIR/.memtun-groups            the multicast groups that sockets have joined
 //! DIR/.memtun-view              directories that stand for those of /sys and /proc in which the net's links are
 //! DIR/.memtun-new-...           being made; its maker holds a shared flock(2) on it
 //! ```
