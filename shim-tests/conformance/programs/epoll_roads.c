@@ -109,7 +109,7 @@ static void read_before(int mode)
         int e = ep_make(), outer = ep_make(), fd = tun_ready("er7", TUN, O_NONBLOCK);
         driver d = drv_attach("er7");
         sleeper s;
-        MUST(ep_ctl(outer, EPOLL_CTL_ADD, e, EPOLLIN | (modes[mode].bits & EPOLLONESHOT), 8));
+        MUST(ep_ctl(outer, EPOLL_CTL_ADD, e, EPOLLIN | (modes[mode].bits & (EPOLLET | EPOLLONESHOT)), 8));
         sleep_in(&s, how == 3 ? 0 : how, how == 3 ? outer : e);
         drv_packet(&d, 60);
         MUST(read(fd, buf, sizeof buf));

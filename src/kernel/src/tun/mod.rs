@@ -274,6 +274,15 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
+    /// Waits until a packet that is on its way is queued: its bell rings before. A thread that is in
+    /// a call on this tunnel already, below a signal handler, does not wait.
+    pub fn await_queued(&self) {
+        let lock = self
+            .net
+            .lock_tunnel(self.inode, &self.state, Patience::Program);
+        drop(lock);
+    }
+
     /// Makes the bell of this tunnel fall silent with each last packet from now on.
     pub fn be_exact(&self, fd: i32) {
         self.state.exact_bell.store(1, Relaxed);

@@ -318,6 +318,13 @@ impl Registration {
         self.readiness().map_or(State::Plain, State::of)
     }
 
+    /// Waits until a packet whose bell has rung is queued.
+    pub fn await_queued(&self) {
+        if let Some(tunnel) = self.descriptor().and_then(table::hold) {
+            tunnel.await_queued();
+        }
+    }
+
     /// Returns the tunnel's readiness as epoll's bits, or 0 when it is not known.
     pub fn look(&self) -> u32 {
         self.readiness().map_or(0, epoll_bits)

@@ -99,7 +99,17 @@ fn only_false(instance: u32) -> bool {
         // What the kernel reports of such a registration is never true: only this process reports
         // its events.
         Target::Tunnel(_) if r.mark() >= mark::GONE => true,
-        Target::Tunnel(_) => r.look() & (r.events() | ERR) == 0,
+        Target::Tunnel(_) => {
+            let is_quiet = || r.look() & (r.events() | ERR) == 0;
+            // An edge that is dropped here does not come again, so it must not be one that was
+            // seen between the bell and the packet.
+            is_quiet() && {
+                if r.events() & IN != 0 {
+                    r.await_queued();
+                }
+                is_quiet()
+            }
+        }
         Target::Epoll(inner) => {
             r.events() & IN == 0 || !is_instance_ready(inner, instances::number_of(inner))
         }
