@@ -157,8 +157,8 @@ impl Asked {
         asked
     }
 
-    /// Takes the tunnels out of the set of those that can be read of which that is not true. Returns
-    /// how many there were. `answer` is what the call returned.
+    /// Takes the tunnels out of the set of those that can be read of which that is not true.
+    /// Returns how many there were. `answer` is what the call returned.
     ///
     /// # Safety
     /// The set is NULL or holds at least `n` bits.
