@@ -8,13 +8,14 @@
 #include <poll.h>
 #include <pthread.h>
 #include <stdio.h>
+#include <sys/epoll.h>
 #include <sys/ioctl.h>
 #include <sys/select.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int fd, cleaned, sockets[2], full[2];
+static int fd, epoll, cleaned, sockets[2], full[2];
 static pthread_barrier_t started;
 
 static void cleanup(void *unused) { (void)unused, cleaned++; }
@@ -41,6 +42,7 @@ static void *block(void *how)
     char buf[2000];
     struct iovec part = { buf, sizeof buf };
     struct pollfd p = { fd, POLLIN, 0 };
+    struct epoll_event event;
     fd_set set;
     FD_ZERO(&set);
     FD_SET(fd, &set);
@@ -55,6 +57,9 @@ static void *block(void *how)
     case 5: write(full[0], buf, sizeof buf); break;
     case 18: ppoll(&p, 1, NULL, NULL); break;
     case 19: pselect(fd + 1, &set, NULL, NULL, NULL, NULL); break;
+    case 20: epoll_wait(epoll, &event, 1, -1); break;
+    case 21: epoll_pwait(epoll, &event, 1, -1, NULL); break;
+    case 22: epoll_pwait2(epoll, &event, 1, NULL, NULL); break;
     default: receive(sockets[(long)how % 2], (long)how / 2, buf); break;
     }
     pthread_cleanup_pop(0);
@@ -74,7 +79,11 @@ int main(void)
     socketpair(AF_UNIX, SOCK_STREAM, 0, full);
     while (send(full[0], full, sizeof full, MSG_DONTWAIT) > 0)
         ;
-    for (long how = 0; how < 20; how++)
+    struct epoll_event event = { .events = EPOLLIN };
+    epoll = epoll_create1(0);
+    if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
+        return 4;
+    for (long how = 0; how < 23; how++)
         for (int round = 0; round < 50; round++) {
             pthread_t thread;
             void *result;

@@ -14,14 +14,14 @@ macro_rules! host {
     ($($(#[$doc:meta])* fn $name:ident ( $($v:ident : $t:ty),* ) -> c_int;)*) => {
         $(
             $(#[$doc])*
-            pub fn $name($($v: $t),*) -> c_int {
+            #[inline(never)]
+            pub extern "C" fn $name($($v: $t),*) -> c_int {
                 let mut found = slots::$name.load(Relaxed);
                 if found.is_null() {
-                    found = find(&slots::$name, name_of(concat!(stringify!($name), "\0")));
+                    found = find(&slots::$name, const { name_of(concat!(stringify!($name), "\0")) });
                 }
                 if found.is_null() {
-                    errno::set(libc::ENOSYS);
-                    return -1;
+                    return missing();
                 }
                 // SAFETY: the C library's function of this name has this type.
                 let call: unsafe extern "C" fn($($t),*) -> c_int = unsafe { std::mem::transmute(found) };
@@ -57,10 +57,50 @@ const fn name_of(name: &'static str) -> &'static CStr {
 }
 
 #[cold]
-fn find(slot: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
+#[inline(never)]
+extern "C" fn missing() -> c_int {
+    errno::set(libc::ENOSYS);
+    -1
+}
+
+/// It is `extern "C"`, as such a function never unwinds into the frame that makes the call.
+#[cold]
+#[inline(never)]
+#[allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls it"
+)]
+extern "C" fn find(slot: &AtomicPtr<c_void>, name: &CStr) -> *mut c_void {
     let found = next(name);
     slot.store(found, Relaxed);
     found
+}
+
+extern "C" {
+    fn pthread_testcancel();
+    fn pthread_setcancelstate(state: c_int, old: *mut c_int) -> c_int;
+}
+
+const CANCEL_DISABLE: c_int = 1;
+
+/// Makes a call that does not wait in a frame that has something to clean up, where the thread
+/// cannot be cancelled.
+pub fn uncancelled(call: impl FnOnce() -> c_int) -> c_int {
+    let mut before = 0;
+    // SAFETY: the old state is stored to a local of this function.
+    unsafe { pthread_setcancelstate(CANCEL_DISABLE, &mut before) };
+    let answer = call();
+    // SAFETY: the state is the one that the thread had; it needs none back.
+    unsafe { pthread_setcancelstate(before, std::ptr::null_mut()) };
+    answer
+}
+
+/// A cancellation point, for a call that is one but does not come to libc. No frame of this library
+/// above it may have anything to clean up.
+#[inline(always)]
+pub fn cancellation_point() {
+    // SAFETY: the call has no arguments.
+    unsafe { pthread_testcancel() }
 }
 
 host! {

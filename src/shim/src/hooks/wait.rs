@@ -7,7 +7,7 @@
 use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
-use crate::waiting::deadline::{milliseconds, Deadline};
+use crate::waiting::deadline::Deadline;
 use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
 use crate::waiting::select::{select as select_with_care, sets_need_care, Asked};
 use crate::waiting::sleepers::{self, Asleep};
@@ -30,7 +30,7 @@ fn polling(
         false => poll_tunnels(fds, n, mask, deadline, host),
     };
     if answer > 0 && listening::any() {
-        lost::in_poll(fds, n);
+        lost_in_poll(fds, n);
     }
     answer
 }
@@ -60,17 +60,17 @@ fn poll_datagrams(
     deadline: Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    if inet::errors::are_there(fds, n as usize) {
+    if errors_there(fds, n) {
         let answer = real!(poll(fds, n, 0));
         return if answer < 0 {
             answer
         } else {
-            inet::errors::show(fds, n as usize)
+            errors_shown(fds, n)
         };
     }
     let mut answer = poll_tunnels(fds, n, mask, || deadline, host);
     while answer > 0 {
-        let ready = inet::errors::show(fds, n as usize);
+        let ready = errors_shown(fds, n);
         if ready > 0 || is_over(&deadline) {
             return ready;
         }
@@ -120,9 +120,7 @@ fn careful_poll(
     let answer = match needs {
         Needs::Nothing => return host(),
         Needs::Answered(ready) if mask.is_null() => {
-            // SAFETY: the call has no arguments. It is a cancellation point, as poll(2) is, and no
-            // frame of this library above it has anything to clean up.
-            unsafe { pthread_testcancel() };
+            crate::host::cancellation_point();
             return ready;
         }
         Needs::Care => polled(fds, n, deadline(), mask),
@@ -250,6 +248,38 @@ enum Needs {
 // frame between the program and the wait has anything to clean up when the thread is cancelled
 // there.
 
+#[cold]
+#[inline(never)]
+extern "C" fn lost_in_poll(fds: *mut pollfd, n: nfds_t) {
+    lost::in_poll(fds, n);
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn lost_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) {
+    lost::in_epoll(epoll, events, n);
+}
+
+#[inline(never)]
+extern "C" fn errors_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) {
+    inet::errors::in_epoll(epoll, events, n);
+}
+
+#[inline(never)]
+extern "C" fn errors_there(fds: *mut pollfd, n: nfds_t) -> bool {
+    inet::errors::are_there(fds, n as usize)
+}
+
+#[inline(never)]
+extern "C" fn errors_shown(fds: *mut pollfd, n: nfds_t) -> c_int {
+    inet::errors::show(fds, n as usize)
+}
+
+#[inline(never)]
+extern "C" fn look_around() {
+    inet_calls::look();
+}
+
 #[inline]
 fn knows_tunnels() -> bool {
     epoll::may_know_tunnels() && epoll_knows_tunnels()
@@ -282,10 +312,12 @@ extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
     (asleep, needs(array))
 }
 
+#[inline(never)]
 extern "C" fn awake(asleep: Asleep) {
     asleep.awake();
 }
 
+#[inline(never)]
 extern "C" fn asleep_below(n: c_int) -> Asleep {
     sleepers::below(n)
 }
@@ -392,10 +424,6 @@ fn ready_events(p: &pollfd) -> Option<i16> {
     plain.then_some(p.events & (readable | WRITABLE))
 }
 
-extern "C" {
-    fn pthread_testcancel();
-}
-
 #[inline(never)]
 extern "C" fn polled(
     fds: *mut pollfd,
@@ -466,10 +494,12 @@ extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set
     }
 }
 
+#[inline(never)]
 extern "C" fn after_ms(timeout: c_int) -> Deadline {
     Deadline::after_ms(timeout)
 }
 
+#[inline(never)]
 extern "C" fn after(time: *const timespec) -> Deadline {
     Deadline::after(time_of(time))
 }
@@ -483,14 +513,25 @@ extern "C" fn select_carefully(
     x: *mut fd_set,
     time: *mut timeval,
 ) -> c_int {
-    // SAFETY: the pointer is NULL or the caller's timeval, which is plain numbers.
-    let given = (!time.is_null()).then(|| unsafe { crate::uaccess::read(time) }.ok());
-    let deadline = Deadline::after(given.flatten().map(|t| timespec {
-        tv_sec: t.tv_sec,
-        tv_nsec: t.tv_usec * 1000,
-    }));
+    let deadline = after_timeval(time);
     // SAFETY: the sets are the caller's and have `n` bits.
     let answer = unsafe { selected(n, r, w, x, deadline, std::ptr::null()) };
+    store_left(&deadline, time);
+    answer
+}
+
+#[inline(never)]
+extern "C" fn after_timeval(time: *const timeval) -> Deadline {
+    // SAFETY: the pointer is NULL or the caller's timeval, which is plain numbers.
+    let given = (!time.is_null()).then(|| unsafe { crate::uaccess::read(time) }.ok());
+    Deadline::after(given.flatten().map(|t| timespec {
+        tv_sec: t.tv_sec,
+        tv_nsec: t.tv_usec * 1000,
+    }))
+}
+
+#[inline(never)]
+extern "C" fn store_left(deadline: &Deadline, time: *mut timeval) {
     if let Some(left) = deadline.left() {
         let left = timeval {
             tv_sec: left.tv_sec,
@@ -498,7 +539,6 @@ extern "C" fn select_carefully(
         };
         let _ = crate::uaccess::write(time, &left);
     }
-    answer
 }
 
 /// # Safety
@@ -517,6 +557,7 @@ unsafe extern "C" fn selected(
 }
 
 /// epoll_wait(2) and its relatives.
+#[inline(always)]
 fn epoll_waiting(
     epoll: c_int,
     events: *mut epoll_event,
@@ -526,9 +567,7 @@ fn epoll_waiting(
 ) -> c_int {
     // SAFETY: the array is the caller's and has `n` events, which the kernel would fill.
     let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
-    epoll::wait(epoll, array, deadline, mask, |room, time| {
-        let (place, most) = (room.as_mut_ptr(), room.len() as c_int);
-        let ms = milliseconds(time);
+    epoll::wait(epoll, array, deadline, mask, |place, most, ms| {
         // A sandbox may allow one of the two calls and forbid the other.
         match mask.is_null() {
             true => real!(epoll_wait(epoll, place, most, ms)),
@@ -573,10 +612,10 @@ fn epolling(
 ) -> c_int {
     let answer = epoll_tunnels(epoll, events, n, mask, deadline, host);
     if answer > 0 && listening::any() {
-        lost::in_epoll(epoll, events, answer);
+        lost_in_epoll(epoll, events, answer);
     }
     if answer > 0 && inet::is_active() {
-        inet::errors::in_epoll(epoll, events, answer);
+        errors_in_epoll(epoll, events, answer);
     }
     answer
 }
@@ -649,7 +688,7 @@ fn controlling(
 
 hooks! {
     fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
-        if timeout == 0 { inet_calls::look(); }
+        if timeout == 0 { look_around(); }
         polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout)))
     }
     fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
@@ -713,7 +752,7 @@ hooks! {
         }
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
-        if timeout == 0 { inet_calls::look(); }
+        if timeout == 0 { look_around(); }
         let deadline = || after_ms(timeout);
         epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
     }

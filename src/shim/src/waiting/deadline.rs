@@ -65,13 +65,50 @@ pub fn milliseconds(time: Option<timespec>) -> c_int {
     })
 }
 
-/// ppoll(2) of the host. libc makes the call, so that it stays a cancellation point.
-pub fn host_ppoll(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigset_t) -> c_int {
-    if mask.is_null() && !may(Extra::Poll) {
-        return host::poll(fds.as_mut_ptr(), fds.len() as nfds_t, milliseconds(time));
+/// A call of ppoll(2) that is ready to be made, with the array in a bed. Making it computes nothing
+/// that could fail: it is done in frames that must have nothing to clean up.
+#[derive(Clone, Copy)]
+pub struct Question {
+    fds: *mut pollfd,
+    n: nfds_t,
+    time: Option<timespec>,
+    /// The time for poll(2), where ppoll(2) may not be called.
+    plain: Option<c_int>,
+}
+
+impl Question {
+    /// A question about these descriptors, which lasts as long as they stay where they are.
+    pub fn new(fds: &mut [pollfd], time: Option<timespec>, mask: *const sigset_t) -> Question {
+        let is_plain = mask.is_null() && !may(Extra::Poll);
+        Question {
+            fds: fds.as_mut_ptr(),
+            n: fds.len() as nfds_t,
+            time,
+            plain: is_plain.then(|| milliseconds(time)),
+        }
     }
-    let time = time
-        .as_ref()
-        .map_or(std::ptr::null(), |t| t as *const timespec);
-    host::ppoll(fds.as_mut_ptr(), fds.len() as nfds_t, time, mask)
+
+    /// Asks. libc makes the call, so that it stays a cancellation point.
+    #[inline(always)]
+    pub fn ask(&self, mask: *const sigset_t) -> c_int {
+        if let Some(timeout) = self.plain {
+            return host::poll(self.fds, self.n, timeout);
+        }
+        let time = match &self.time {
+            Some(time) => time as *const timespec,
+            None => std::ptr::null(),
+        };
+        host::ppoll(self.fds, self.n, time, mask)
+    }
+}
+
+/// Does the kernel report one of these events of a descriptor now? This is no cancellation point.
+pub fn has_now(fd: c_int, events: i16) -> bool {
+    let mut asked = [pollfd {
+        fd,
+        events,
+        revents: 0,
+    }];
+    let question = Question::new(&mut asked, Some(NOW), std::ptr::null());
+    host::uncancelled(|| question.ask(std::ptr::null())) > 0
 }

@@ -8,12 +8,14 @@
 //! |---|---|
 //! | [`deadline`] | until when a wait lasts |
 //! | [`state`] | how a descriptor of this process must be asked about |
+//! | [`bed`] | what a wait holds while its thread sleeps |
 //! | [`stale`] | tunnels whose bells ring for nothing |
 //! | [`epoll`] | what is registered in epoll instances, and epoll_wait |
 //! | [`poll`], [`select`] | waits for descriptors |
 //! | [`news`] | files of the view that say that something has changed |
 //! | [`sleepers`] | who has to be woken where a byte in the bell is a signal |
 
+pub mod bed;
 pub mod deadline;
 pub mod epoll;
 pub mod news;

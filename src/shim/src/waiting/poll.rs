@@ -2,12 +2,16 @@
 //! the kernel is changed: events that cannot happen are not asked for, and the link's own FIFO is
 //! asked as well. So the call still sleeps in the kernel and wakes at the right moment.
 #![forbid(unsafe_code)]
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
-use super::deadline::{host_ppoll, Deadline, NOW};
+use super::bed::{self, Bed};
+use super::deadline::{Deadline, Question, NOW};
 use super::epoll;
 use super::stale;
 use super::state::{link_bell, state, LinkBell, State, Why, GLANCE, MOMENT};
-use crate::errno;
 use libc::{c_int, pollfd, sigset_t};
 use memtun_calls::readiness::{IN, OUT};
 
@@ -37,77 +41,122 @@ pub fn correct(fds: &mut [pollfd]) -> usize {
     ready
 }
 
-/// poll(2) with tunnels among the descriptors that are down or unattached.
+/// poll(2) with tunnels among the descriptors that are down or unattached. The call of libc is made
+/// in this frame, which has nothing to clean up: the thread may be cancelled there.
+#[inline(always)]
 pub fn poll(fds: &mut [pollfd], deadline: Deadline, mask: *const sigset_t) -> c_int {
-    // This is rare enough to use the allocator: a program polls a tunnel before it is up.
-    let mut asked: Vec<pollfd> = Vec::with_capacity(fds.len() + 4);
-    let mut links: Vec<LinkBell> = Vec::new();
+    let bed = bed::begin();
     loop {
-        stale::settle();
-        asked.clear();
-        links.clear();
-        let mut errors = 0;
-        // How soon this thread has to look by itself; `None` if the kernel wakes it.
-        let mut nap = None;
-        for p in fds.iter_mut() {
-            p.revents = 0;
-            let mut question = *p;
-            let state = state(p.fd);
-            if state == State::Quiet(Why::Capturer) && p.events & OUT != 0 {
-                nap = Some(GLANCE);
-            }
-            match state.question(p.events) {
-                Some(events) => question.events = events,
-                None => {
-                    p.revents = libc::POLLERR;
-                    question.fd = -1;
-                    errors += 1;
-                }
-            }
-            asked.push(question);
+        let turn = ask(bed, fds, &deadline, mask);
+        let n = turn.question.ask(mask);
+        if let Some(answer) = answer(bed, fds, &turn, n, &deadline) {
+            return answer;
         }
-        for (p, question) in fds.iter_mut().zip(&mut asked) {
-            if state(p.fd) == State::Quiet(Why::Link) {
-                match link_bell(p.fd) {
-                    Some(link) => links.push(link),
-                    None => nap = nap.or(Some(MOMENT)),
-                }
-            } else if epoll::concerns_truly(p.fd) {
-                if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
-                    p.revents = p.events & IN;
-                    errors += 1;
-                }
-                // This comes after the question whether the instance is ready, which may have found
-                // something that has to be waited for now.
-                let mut found = epoll::look(p.fd);
-                links.append(&mut found.links);
-                nap = nap.or(found.nap);
-                if found.is_false {
-                    question.fd = -1;
-                }
+    }
+}
+
+/// What the kernel is asked in one turn of a wait.
+struct Turn {
+    question: Question,
+    /// Number of descriptors that are ready without the kernel.
+    ready: usize,
+    /// Does this thread look by itself after the question?
+    naps: bool,
+}
+
+#[inline(never)]
+extern "C" fn ask(
+    bed: usize,
+    fds: &mut [pollfd],
+    deadline: &Deadline,
+    mask: *const sigset_t,
+) -> Turn {
+    bed::with(bed, |bed| asked(bed, fds, deadline, mask))
+}
+
+fn asked(bed: &mut Bed, fds: &mut [pollfd], deadline: &Deadline, mask: *const sigset_t) -> Turn {
+    let Bed { asked, links, .. } = bed;
+    stale::settle();
+    asked.clear();
+    links.clear();
+    let mut ready = 0;
+    // How soon this thread has to look by itself; `None` if the kernel wakes it.
+    let mut nap = None;
+    for p in fds.iter_mut() {
+        p.revents = 0;
+        let mut question = *p;
+        let state = state(p.fd);
+        if state == State::Quiet(Why::Capturer) && p.events & OUT != 0 {
+            nap = Some(GLANCE);
+        }
+        match state.question(p.events) {
+            Some(events) => question.events = events,
+            None => {
+                p.revents = libc::POLLERR;
+                question.fd = -1;
+                ready += 1;
             }
         }
-        asked.extend(links.iter().map(LinkBell::question));
-        let time = match (errors, nap) {
-            (0, Some(moment)) => Some(deadline.nap(moment)),
-            (0, None) => deadline.left(),
-            _ => Some(NOW),
-        };
-        let n = host_ppoll(&mut asked, time, mask);
-        if n < 0 && errors == 0 {
-            return errno::keep(|| {
-                links.clear();
-                n
-            });
+        asked.push(question);
+    }
+    for (p, question) in fds.iter_mut().zip(asked.iter_mut()) {
+        if state(p.fd) == State::Quiet(Why::Link) {
+            match link_bell(p.fd) {
+                Some(link) => links.push(link),
+                None => nap = nap.or(Some(MOMENT)),
+            }
+        } else if epoll::concerns_truly(p.fd) {
+            if p.events & libc::POLLIN != 0 && epoll::is_ready(p.fd) {
+                p.revents = p.events & IN;
+                ready += 1;
+            }
+            // This comes after the question whether the instance is ready, which may have found
+            // something that has to be waited for now.
+            let mut found = epoll::look(p.fd);
+            links.append(&mut found.links);
+            nap = nap.or(found.nap);
+            if found.is_false {
+                question.fd = -1;
+            }
         }
-        for (p, answer) in fds.iter_mut().zip(&asked) {
+    }
+    asked.extend(links.iter().map(LinkBell::question));
+    let time = match (ready, nap) {
+        (0, Some(moment)) => Some(deadline.nap(moment)),
+        (0, None) => deadline.left(),
+        _ => Some(NOW),
+    };
+    Turn {
+        question: Question::new(asked, time, mask),
+        ready,
+        naps: nap.is_some(),
+    }
+}
+
+/// What the wait returns after the kernel's answer `n`, if it is over.
+#[inline(never)]
+extern "C" fn answer(
+    number: usize,
+    fds: &mut [pollfd],
+    turn: &Turn,
+    n: c_int,
+    deadline: &Deadline,
+) -> Option<c_int> {
+    if n < 0 && turn.ready == 0 {
+        bed::leave(number);
+        return Some(n);
+    }
+    bed::with(number, |bed| {
+        for (p, answer) in fds.iter_mut().zip(&bed.asked) {
             if answer.fd == p.fd {
                 p.revents |= answer.revents;
             }
         }
-        let ready = correct(fds);
-        if ready > 0 || n == 0 && nap.is_none() || deadline.over() {
-            return ready as c_int;
-        }
+    });
+    let ready = correct(fds);
+    let is_over = ready > 0 || n == 0 && !turn.naps || deadline.over();
+    if is_over {
+        bed::leave(number);
     }
+    is_over.then_some(ready as c_int)
 }

@@ -1,5 +1,10 @@
 //! select(2) where the bell alone cannot tell the truth: it is done by poll(2).
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
+use super::bed;
 use super::deadline::Deadline;
 use super::epoll;
 use super::poll::poll;
@@ -13,12 +18,33 @@ use memtun_calls::readiness::select::{ASK, COUNTS};
 ///
 /// # Safety
 /// The sets are NULL or hold at least `n` bits.
+#[inline(always)]
 pub unsafe fn select(
     n: c_int,
     sets: [*mut fd_set; 3],
     deadline: Deadline,
     mask: *const sigset_t,
 ) -> c_int {
+    let bed = bed::begin();
+    // SAFETY: the caller's contract.
+    let (at, count) = unsafe { gather(bed, n, &sets) };
+    // SAFETY: the array stays in its bed until the answer is told, and nothing else uses it.
+    let fds = unsafe { std::slice::from_raw_parts_mut(at, count) };
+    let answer = poll(fds, deadline, mask);
+    // SAFETY: the caller's contract.
+    unsafe { tell(bed, &sets, answer) }
+}
+
+/// Puts what the sets ask as an array into a bed. Returns where it is, and its length.
+///
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+#[inline(never)]
+unsafe extern "C" fn gather(
+    number: usize,
+    n: c_int,
+    sets: &[*mut fd_set; 3],
+) -> (*mut pollfd, usize) {
     let mut fds: Vec<pollfd> = Vec::new();
     for fd in 0..n {
         let mut events = 0;
@@ -36,7 +62,20 @@ pub unsafe fn select(
             });
         }
     }
-    let answer = poll(&mut fds, deadline, mask);
+    bed::with(number, |bed| {
+        bed.asked = fds;
+        (bed.asked.as_mut_ptr(), bed.asked.len())
+    })
+}
+
+/// Changes the sets to what poll(2) has told, and returns what select(2) does.
+///
+/// # Safety
+/// The sets are those of [`gather`].
+#[inline(never)]
+unsafe extern "C" fn tell(number: usize, sets: &[*mut fd_set; 3], answer: c_int) -> c_int {
+    let fds = bed::with(number, |bed| std::mem::take(&mut bed.asked));
+    bed::leave(number);
     if answer < 0 {
         return answer;
     }

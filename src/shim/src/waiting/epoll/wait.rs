@@ -1,6 +1,10 @@
 //! Carries out epoll_wait(2): it adds the events that only this process can report, and removes
 //! those of the kernel's events that are not true.
 #![forbid(unsafe_code)]
+#![allow(
+    improper_ctypes_definitions,
+    reason = "extern \"C\" for what it says about unwinding; no C code calls these"
+)]
 
 use super::care::{look, look_at, modify};
 use super::instances::{self, DEEPEST};
@@ -8,11 +12,12 @@ use super::registrations::{
     self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
 use super::{adopt, sharing};
-use crate::errno;
-use crate::waiting::deadline::{host_ppoll, Deadline, NOW};
+use crate::waiting::bed::{self, Bed};
+use crate::waiting::deadline::{has_now, milliseconds, Deadline, Question};
 use crate::waiting::stale;
 use crate::waiting::state::{LinkBell, State};
-use libc::{c_int, epoll_event, pollfd, sigset_t, timespec};
+use crate::{errno, host};
+use libc::{c_int, epoll_event, pollfd, sigset_t};
 
 /// Is there an event, in an instance or in one nested in it, that only this process can report?
 /// `depth` says how many instances the caller has descended already.
@@ -59,12 +64,7 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
 
 /// Does the kernel report this epoll descriptor as ready to read?
 fn is_ready_to_kernel(epoll: c_int) -> bool {
-    let mut asked = [pollfd {
-        fd: epoll,
-        events: libc::POLLIN,
-        revents: 0,
-    }];
-    errno::keep(|| host_ppoll(&mut asked, Some(NOW), std::ptr::null())) > 0
+    errno::keep(|| has_now(epoll, libc::POLLIN))
 }
 
 /// Takes registrations off the kernel's ready list that stand there because their tunnel was
@@ -317,79 +317,150 @@ fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     }
 }
 
+/// What a turn of a wait does next.
+enum Step {
+    /// The wait returns this.
+    Return(c_int),
+    /// The kernel's epoll_wait(2) tells the truth for so many milliseconds.
+    Wait(c_int),
+    /// The instance is polled, and what else wakes this thread.
+    Poll(Question),
+}
+
 /// Carries out epoll_wait(2), epoll_pwait(2) and epoll_pwait2(2). `host` makes the kernel's call
-/// with a buffer and a time to wait (`None` for ever). Returns the number of events, 0 when the
-/// deadline has passed, or a negative number with errno set.
+/// with a buffer, its length and a time to wait. Returns the number of events, 0 when the deadline
+/// has passed, or a negative number with errno set.
+///
+/// The calls that wait are made in this frame, which has nothing to clean up: the thread may be
+/// cancelled there.
+#[inline(always)]
 pub fn wait(
     epoll: c_int,
     events: &mut [epoll_event],
     deadline: Deadline,
     mask: *const sigset_t,
-    host: impl Fn(&mut [epoll_event], Option<timespec>) -> c_int,
+    host: impl Fn(*mut epoll_event, c_int, c_int) -> c_int,
 ) -> c_int {
+    host::cancellation_point();
+    let bed = bed::begin();
     loop {
-        stale::settle();
-        let found = look(epoll);
-        let listed = take_listed(epoll);
-        let ours = listed.len().min(events.len());
-        events[..ours].copy_from_slice(&listed[..ours]);
-        if ours == events.len() {
-            return ours as c_int;
-        }
-        if ours > 0 || !found.links.is_empty() || found.nap.is_some() {
-            // The kernel's events go to a buffer of this process first, because events that are not
-            // true must not stand in the program's memory.
-            let mut told = events[ours..].to_vec();
-            let n = host(&mut told, Some(NOW));
-            if n < 0 && ours == 0 {
-                return n;
+        let n = match next(bed, epoll, events, &deadline, mask, &host) {
+            Step::Return(n) => return n,
+            Step::Wait(ms) => {
+                let n = host(events.as_mut_ptr(), events.len() as c_int, ms);
+                told_by_kernel(epoll, events, n, &deadline)
             }
-            let mut kept = correct(epoll, &mut told[..n.max(0) as usize]);
-            if ours > 0 {
-                // The kernel may report some bits of an event that is among this process's own.
-                told.truncate(kept);
-                told.retain(|event| !merged(epoll, event, &mut events[..ours]));
-                kept = told.len();
-            }
-            events[ours..ours + kept].copy_from_slice(&told[..kept]);
-            if ours + kept > 0 {
-                return (ours + kept) as c_int;
-            }
-            if deadline.over() {
-                return 0;
-            }
-            let mut asked: Vec<pollfd> = found.links.iter().map(LinkBell::question).collect();
-            // Polling an epoll descriptor that is always ready would return at once each time.
-            if !found.is_false {
-                asked.push(pollfd {
-                    fd: epoll,
-                    events: libc::POLLIN,
-                    revents: 0,
-                });
-            }
-            let time = match found.nap {
-                Some(moment) => Some(deadline.nap(moment)),
-                None => deadline.left(),
-            };
-            let n = host_ppoll(&mut asked, time, mask);
-            if n < 0 || n == 0 && deadline.over() {
-                return errno::keep(|| {
-                    drop(found);
-                    n
-                });
-            }
-            continue;
-        }
-        let n = host(events, deadline.left());
-        if n <= 0 {
+            Step::Poll(question) => woken(question.ask(mask), &deadline),
+        };
+        if let Some(n) = n {
+            leave(bed);
             return n;
         }
-        let kept = correct(epoll, &mut events[..n as usize]);
-        if kept > 0 {
-            return kept as c_int;
-        }
-        if deadline.over() {
-            return 0;
-        }
     }
+}
+
+#[inline(never)]
+extern "C" fn leave(bed: usize) {
+    bed::leave(bed);
+}
+
+/// What the wait returns after the kernel's `n` events, if it is over.
+#[inline(never)]
+extern "C" fn told_by_kernel(
+    epoll: c_int,
+    events: &mut [epoll_event],
+    n: c_int,
+    deadline: &Deadline,
+) -> Option<c_int> {
+    if n <= 0 {
+        return Some(n);
+    }
+    let kept = correct(epoll, &mut events[..n as usize]);
+    (kept > 0 || deadline.over()).then_some(kept as c_int)
+}
+
+/// What the wait returns after `n` polled descriptors were ready, if it is over.
+#[inline(never)]
+extern "C" fn woken(n: c_int, deadline: &Deadline) -> Option<c_int> {
+    (n < 0 || n == 0 && deadline.over()).then_some(n)
+}
+
+#[inline(never)]
+extern "C" fn next(
+    number: usize,
+    epoll: c_int,
+    events: &mut [epoll_event],
+    deadline: &Deadline,
+    mask: *const sigset_t,
+    host: &impl Fn(*mut epoll_event, c_int, c_int) -> c_int,
+) -> Step {
+    let glance = |room: &mut [epoll_event]| {
+        host::uncancelled(|| host(room.as_mut_ptr(), room.len() as c_int, 0))
+    };
+    let step = bed::with(number, |bed| {
+        step(bed, epoll, events, deadline, mask, glance)
+    });
+    if matches!(step, Step::Return(_)) {
+        bed::leave(number);
+    }
+    step
+}
+
+fn step(
+    bed: &mut Bed,
+    epoll: c_int,
+    events: &mut [epoll_event],
+    deadline: &Deadline,
+    mask: *const sigset_t,
+    glance: impl FnOnce(&mut [epoll_event]) -> c_int,
+) -> Step {
+    stale::settle();
+    bed.links.clear();
+    let found = look(epoll);
+    let listed = take_listed(epoll);
+    let ours = listed.len().min(events.len());
+    events[..ours].copy_from_slice(&listed[..ours]);
+    if ours == events.len() {
+        return Step::Return(ours as c_int);
+    }
+    if ours == 0 && found.links.is_empty() && found.nap.is_none() {
+        return Step::Wait(milliseconds(deadline.left()));
+    }
+    // The kernel's events go to a buffer of this process first, because events that are not true
+    // must not stand in the program's memory.
+    let mut told = events[ours..].to_vec();
+    let n = glance(&mut told);
+    if n < 0 && ours == 0 {
+        return Step::Return(n);
+    }
+    let mut kept = correct(epoll, &mut told[..n.max(0) as usize]);
+    if ours > 0 {
+        // The kernel may report some bits of an event that is among this process's own.
+        told.truncate(kept);
+        told.retain(|event| !merged(epoll, event, &mut events[..ours]));
+        kept = told.len();
+    }
+    events[ours..ours + kept].copy_from_slice(&told[..kept]);
+    if ours + kept > 0 {
+        return Step::Return((ours + kept) as c_int);
+    }
+    if deadline.over() {
+        return Step::Return(0);
+    }
+    bed.links = found.links;
+    bed.asked.clear();
+    bed.asked.extend(bed.links.iter().map(LinkBell::question));
+    // Polling an epoll descriptor that is always ready would return at once each time.
+    if !found.is_false {
+        bed.asked.push(pollfd {
+            fd: epoll,
+            events: libc::POLLIN,
+            revents: 0,
+        });
+    }
+    let time = match found.nap {
+        Some(moment) => Some(deadline.nap(moment)),
+        None => deadline.left(),
+    };
+    Step::Poll(Question::new(&mut bed.asked, time, mask))
 }

@@ -1,0 +1,82 @@
+//! What a wait holds while its thread sleeps in libc. A thread may be cancelled there, and then no
+//! frame between the program and libc may have anything to clean up; so the arrays and the FIFOs
+//! are not the frames', but stand here until the wait has ended, or the thread.
+#![forbid(unsafe_code)]
+
+use super::state::LinkBell;
+use crate::errno;
+use libc::pollfd;
+use std::cell::Cell;
+
+/// What one wait holds.
+#[derive(Default)]
+pub struct Bed {
+    /// The descriptors that the kernel is asked about.
+    pub asked: Vec<pollfd>,
+    /// The FIFOs among them that are this library's own. They are closed with the bed.
+    pub links: Vec<LinkBell>,
+    number: usize,
+    below: Option<Box<Bed>>,
+}
+
+thread_local! {
+    /// The bed of the innermost wait. There are several while a signal handler waits during a wait.
+    static TOP: Cell<Option<Box<Bed>>> = const { Cell::new(None) };
+}
+
+/// Takes the beds of this number and below. What stands above was left there by a wait that a
+/// signal handler jumped out of.
+fn take(number: usize) -> Option<Box<Bed>> {
+    let mut top = TOP.try_with(Cell::take).ok().flatten();
+    while let Some(bed) = top.as_mut().filter(|bed| bed.number > number) {
+        top = bed.below.take();
+    }
+    top
+}
+
+/// Makes a bed for a wait that begins, and returns its number.
+#[inline(never)]
+pub extern "C" fn begin() -> usize {
+    let below = take(usize::MAX);
+    let number = below.as_ref().map_or(1, |bed| bed.number + 1);
+    put(Box::new(Bed {
+        number,
+        below,
+        ..Bed::default()
+    }));
+    number
+}
+
+/// Runs something with the bed of this number. Its arrays stay where they are until the next time.
+pub fn with<T>(number: usize, run: impl FnOnce(&mut Bed) -> T) -> T {
+    let mut bed = match take(number) {
+        Some(bed) if bed.number == number => bed,
+        below => Box::new(Bed {
+            number,
+            below,
+            ..Bed::default()
+        }),
+    };
+    let answer = run(&mut bed);
+    put(bed);
+    answer
+}
+
+fn put(bed: Box<Bed>) {
+    let mut bed = Some(bed);
+    if TOP.try_with(|top| top.set(bed.take())).is_err() {
+        // The thread has ended but for the destructors of the program's, one of which waits. Who
+        // sleeps still has pointers into the bed.
+        std::mem::forget(bed);
+    }
+}
+
+/// Takes the bed away after its wait. errno stays as it is.
+pub fn leave(number: usize) {
+    errno::keep(|| {
+        let left = take(number - 1);
+        if let Some(left) = left {
+            put(left);
+        }
+    });
+}
