@@ -274,8 +274,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
-    /// Waits until a packet that is on its way is queued: its bell rings before. A thread that is in
-    /// a call on this tunnel already, below a signal handler, does not wait.
+    /// Waits until a packet that is on its way is queued: its bell rings before. A thread that is
+    /// in a call on this tunnel already, below a signal handler, does not wait.
     pub fn await_queued(&self) {
         let lock = self
             .net
