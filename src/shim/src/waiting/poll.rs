@@ -30,9 +30,9 @@ pub fn correct(fds: &mut [pollfd]) -> usize {
         if p.revents != 0 && p.revents & libc::POLLNVAL == 0 {
             if state(p.fd) == State::Error {
                 p.revents = libc::POLLERR;
-            } else if p.revents & IN != 0 && stale::was_told_falsely(p.fd) {
-                p.revents &= !IN;
-            } else if epoll::concerns_truly(p.fd) && !epoll::is_ready(p.fd) {
+            } else if p.revents & IN != 0 && stale::was_told_falsely(p.fd)
+                || epoll::concerns_truly(p.fd) && !epoll::is_ready(p.fd)
+            {
                 p.revents &= !IN;
             }
         }
