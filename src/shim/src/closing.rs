@@ -4,7 +4,7 @@ use crate::asking::OwnHost;
 use crate::errno::{self, fence};
 use crate::process;
 use crate::table::{self, Held, OwnTunnels};
-use crate::waiting::epoll;
+use crate::waiting::{epoll, stale};
 use memtun_calls::host::links_changed;
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Operation;
@@ -13,6 +13,8 @@ use std::ffi::c_int;
 
 /// Closes a tunnel's descriptor with `real`.
 pub fn close(fd: c_int, real: impl FnOnce() -> c_int) -> c_int {
+    // Nobody finds the bell by this number afterwards.
+    stale::settle_one(fd);
     let tunnel = table::unbind(fd);
     if tunnel.is_some() {
         epoll::tunnel_closed(fd);
@@ -55,6 +57,7 @@ pub fn close_range(first: u32, last: u32, flags: c_int, real: impl FnOnce() -> c
     let mut tunnels: [Option<(c_int, Held)>; 32] = [const { None }; 32];
     let mut more = false;
     for (n, fd) in table::bound_in(first, last).enumerate() {
+        stale::settle_one(fd);
         match tunnels.get_mut(n) {
             Some(place) => *place = table::unbind(fd).map(|t| (fd, t)),
             None => more = true,

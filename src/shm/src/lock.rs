@@ -18,7 +18,9 @@ use std::marker::PhantomData;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
-pub use super::thread::{before_fork, forked, holds_any, init, leaving};
+pub use super::thread::{
+    before_fork, forked, holds_any, init, is_jump_within_a_signal_stack, leaving,
+};
 
 /// How long a call of the program's waits for a lock.
 const PROGRAM: Duration = Duration::from_secs(1);

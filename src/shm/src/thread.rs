@@ -424,6 +424,12 @@ fn is_mapped(_: usize) -> bool {
     true
 }
 
+/// Does a jump from here to a frame with this stack pointer stay on the stack that sigaltstack(2)
+/// set? Then it leaves no frame of the thread's own stack.
+pub fn is_jump_within_a_signal_stack(stack: usize) -> bool {
+    on_alternate_stack(Some(stack))
+}
+
 /// Is the caller on the stack that sigaltstack(2) set, and is `stack`, if given, on it too? A jump
 /// within that stack leaves no frame of another one.
 fn on_alternate_stack(stack: Option<usize>) -> bool {

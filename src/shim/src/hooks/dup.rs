@@ -93,6 +93,9 @@ extern "C" fn others_duplicated(old: c_int, new: c_int) {
 /// hooks is carried out.
 #[inline]
 fn about_to_replace(old: c_int, new: c_int) {
+    if old != new {
+        crate::waiting::stale::settle_one(new);
+    }
     if any_marked() && old != new && crate::table::marks(new).is_some() {
         view::replacing(new);
     }

@@ -2,6 +2,7 @@
 //! jump leaves that call, nobody else would ever release the lock.
 
 use crate::real::{hooks, real};
+use crate::waiting::bed;
 use libc::{c_int, c_void};
 use memtun_shm::lock;
 
@@ -29,11 +30,14 @@ fn target(_: *const c_void) -> Option<usize> {
 }
 
 fn before_jump(environment: *const c_void) {
-    if lock::holds_any() {
-        if let Some(stack) = target(environment) {
+    if let Some(stack) = target(environment) {
+        if lock::holds_any() {
             // SAFETY: the program leaves the frames below this stack pointer now, and their guards
             // are not used any more.
             unsafe { lock::leaving(stack) };
+        }
+        if bed::is_any() && !lock::is_jump_within_a_signal_stack(stack) {
+            bed::leaving(stack);
         }
     }
 }

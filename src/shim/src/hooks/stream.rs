@@ -436,6 +436,7 @@ fn given_up(file: *mut FILE, reopen: impl FnOnce() -> *mut FILE) -> *mut FILE {
     if descriptor(file).is_some() {
         as_ordinary(file, fd);
     }
+    crate::waiting::stale::settle_one(fd);
     let tunnel = crate::table::unbind(fd);
     let reopened = reopen();
     if let Some(tunnel) = tunnel {

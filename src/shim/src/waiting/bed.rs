@@ -16,6 +16,11 @@ pub struct Bed {
     /// The FIFOs among them that are this library's own. They are closed with the bed.
     pub links: Vec<LinkBell>,
     number: usize,
+    /// An address in the frame that began the wait.
+    begun: usize,
+    /// Has a jump left the wait? The bed is taken away by the next wait, because a signal handler
+    /// must not free memory.
+    is_left: bool,
     below: Option<Box<Bed>>,
 }
 
@@ -37,10 +42,16 @@ fn take(number: usize) -> Option<Box<Bed>> {
 /// Makes a bed for a wait that begins, and returns its number.
 #[inline(never)]
 pub extern "C" fn begin() -> usize {
-    let below = take(usize::MAX);
+    let mut below = take(usize::MAX);
+    while let Some(bed) = below.as_mut().filter(|bed| bed.is_left) {
+        below = bed.below.take();
+    }
+    let here = 0u8;
+    let begun = (&raw const here).addr();
     let number = below.as_ref().map_or(1, |bed| bed.number + 1);
     put(Box::new(Bed {
         number,
+        begun,
         below,
         ..Bed::default()
     }));
@@ -53,6 +64,7 @@ pub fn with<T>(number: usize, run: impl FnOnce(&mut Bed) -> T) -> T {
         Some(bed) if bed.number == number => bed,
         below => Box::new(Bed {
             number,
+            begun: usize::MAX,
             below,
             ..Bed::default()
         }),
@@ -68,6 +80,32 @@ fn put(bed: Box<Bed>) {
         // The thread has ended but for the destructors of the program's, one of which waits. Who
         // sleeps still has pointers into the bed.
         std::mem::forget(bed);
+    }
+}
+
+/// Does this thread wait, or has it left a wait?
+pub fn is_any() -> bool {
+    let top = TOP.try_with(Cell::take).ok().flatten();
+    let any = top.is_some();
+    if let Some(top) = top {
+        put(top);
+    }
+    any
+}
+
+/// Called before a jump to a frame whose stack pointer this is: the waits that were begun in deeper
+/// frames have no end.
+pub fn leaving(stack: usize) {
+    let mut top = TOP.try_with(Cell::take).ok().flatten();
+    let mut at = top.as_mut();
+    while let Some(bed) = at {
+        if bed.begun < stack {
+            bed.is_left = true;
+        }
+        at = bed.below.as_mut();
+    }
+    if let Some(top) = top {
+        put(top);
     }
 }
 

@@ -74,6 +74,13 @@ pub fn settle_one(fd: c_int) {
     }
 }
 
+/// Silences the bell of a tunnel that this process has no descriptor of.
+pub fn settle_of(inode: u64) {
+    if let Some(net) = crate::net::existing() {
+        errno::keep(|| net.settle_bell(inode, &table::OwnTunnels));
+    }
+}
+
 /// Is this descriptor a tunnel without a packet, although the kernel says that there is something
 /// to read? If so its bell is silenced. A tunnel whose interface was deleted rings on.
 pub fn was_told_falsely(fd: c_int) -> bool {

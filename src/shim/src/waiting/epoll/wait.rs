@@ -19,6 +19,9 @@ use crate::waiting::state::{LinkBell, State};
 use crate::{errno, host};
 use libc::{c_int, epoll_event, pollfd, sigset_t};
 
+/// The bits of events that are looked at, of those that say the same.
+const SEEN: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLERR) as u32;
+
 /// Is there an event, in an instance or in one nested in it, that only this process can report?
 /// `depth` says how many instances the caller has descended already.
 fn has_listed(instance: u32, depth: usize) -> bool {
@@ -218,9 +221,17 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
 fn is_told_falsely(registration: &Registration, bits: u32) -> bool {
     bits & IN != 0
         && registration.events() & EDGE == 0
-        && registration
-            .descriptor()
-            .is_some_and(stale::was_told_falsely)
+        && match registration.descriptor() {
+            Some(fd) => stale::was_told_falsely(fd),
+            // The number is closed in this process, and another one holds the tunnel.
+            None => registration.readiness().is_some_and(|now| {
+                let is_false = !now.readable && !now.error;
+                if let (true, Target::Tunnel(inode)) = (is_false, registration.target()) {
+                    stale::settle_of(inode);
+                }
+                is_false
+            }),
+        }
 }
 
 /// Brings a registration in line after the kernel has reported something to read, and there is
@@ -270,8 +281,12 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
         let mut matching = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
         if let Some(registration) = matching.next() {
             // The event is checked only if one registration has its datum: it does not say of
-            // which of several registrations it is.
-            if matching.next().is_none() {
+            // which of several registrations it is. Another descriptor than a tunnel's may have the
+            // same, too, which the kernel says; it is asked only where the event is not the
+            // tunnel's as it is now.
+            if matching.next().is_none()
+                && (is_told_truly(registration, event.events) || !is_shared(epoll, data))
+            {
                 event.events = match registration.target() {
                     Target::Tunnel(_) => sift(epoll, registration, event.events),
                     Target::Epoll(inner)
@@ -302,6 +317,23 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     kept
 }
 
+/// Are these bits what the target has now?
+fn is_told_truly(registration: &Registration, bits: u32) -> bool {
+    match registration.target() {
+        Target::Tunnel(_) => {
+            // A bell that rings for nothing falls silent, whatever becomes of the event.
+            let told_falsely = is_told_falsely(registration, bits);
+            !told_falsely && bits & (IN | OUT | ERR) & SEEN & !registration.look() == 0
+        }
+        Target::Epoll(inner) => is_instance_ready(inner, instances::number_of(inner)),
+    }
+}
+
+/// Does the kernel know more than one descriptor with this datum in the instance?
+fn is_shared(epoll: c_int, data: u64) -> bool {
+    adopt::count(epoll, Some(data)).is_some_and(|n| n > 1)
+}
+
 /// Merges an event of the kernel's into the event of the same registration among this process's own
 /// (`ours`), and returns whether it did. It does so only where one registration alone has the
 /// datum.
@@ -309,7 +341,7 @@ fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     let data = event.u64;
     let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
     match ours.iter_mut().find(|own| { own.u64 } == data) {
-        Some(own) if same.count() == 1 => {
+        Some(own) if same.count() == 1 && !is_shared(epoll, data) => {
             own.events |= event.events;
             true
         }
