@@ -40,6 +40,7 @@ programs! {
     deletion
     descriptor_reuse
     bell_left
+    epoll_datum
     epoll_et
     epoll_looks
     epoll_lt
