@@ -47,6 +47,7 @@ ip link set tun0 down
 ip link set tun0 up
 ip addr del 10.9.0.1/24 dev tun0
 ip tuntap add dev tun9 mode tun
+written "inet6 tun9 forwarding"
 ip tuntap del dev tun9 mode tun
 end
 

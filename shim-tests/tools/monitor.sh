@@ -31,6 +31,17 @@ marked() {
     exit 1
 }
 
+# Waits until the monitor has written this. It asks for an interface's name when it writes, and the
+# interface must not be gone by then.
+written() {
+    for _ in $(seq 500); do
+        grep -q -e "$1" "$place/out" && return
+        sleep 0.01
+    done
+    echo "the monitor has not written $1" >&2
+    exit 1
+}
+
 begin() {
     echo "$ ip $*"
     : > "$place/out"

@@ -1,5 +1,6 @@
-/* Descriptors of other kinds with the datum of a tunnel in one epoll instance, a tunnel whose numbers
- * are closed here while another process holds it, and waits that a signal handler jumps out of. */
+/* Descriptors of other kinds with the datum of a tunnel in one epoll instance, a tunnel whose
+ * numbers are closed here while another process holds it, and waits that a signal handler jumps
+ * out of. */
 #include "driver.h"
 
 #include <setjmp.h>
