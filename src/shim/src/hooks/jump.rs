@@ -30,15 +30,20 @@ fn target(_: *const c_void) -> Option<usize> {
 }
 
 fn before_jump(environment: *const c_void) {
-    if let Some(stack) = target(environment) {
-        if lock::holds_any() {
-            // SAFETY: the program leaves the frames below this stack pointer now, and their guards
-            // are not used any more.
-            unsafe { lock::leaving(stack) };
-        }
-        if bed::is_any() && !lock::is_jump_within_a_signal_stack(stack) {
-            bed::leaving(stack);
-        }
+    let (holds, waits) = (lock::holds_any(), bed::is_any());
+    if !holds && !waits {
+        return;
+    }
+    let Some(stack) = target(environment) else {
+        return;
+    };
+    if holds {
+        // SAFETY: the program leaves the frames below this stack pointer now, and their guards are
+        // not used any more.
+        unsafe { lock::leaving(stack) };
+    }
+    if waits && !lock::is_jump_within_a_signal_stack(stack) {
+        bed::leaving(stack);
     }
 }
 

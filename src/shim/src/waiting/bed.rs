@@ -7,6 +7,8 @@ use super::state::LinkBell;
 use crate::errno;
 use libc::pollfd;
 use std::cell::Cell;
+use std::sync::atomic::AtomicBool;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// What one wait holds.
 #[derive(Default)]
@@ -23,6 +25,9 @@ pub struct Bed {
     is_left: bool,
     below: Option<Box<Bed>>,
 }
+
+/// Has there ever been a bed?
+static EVER: AtomicBool = AtomicBool::new(false);
 
 thread_local! {
     /// The bed of the innermost wait. There are several while a signal handler waits during a wait.
@@ -42,6 +47,7 @@ fn take(number: usize) -> Option<Box<Bed>> {
 /// Makes a bed for a wait that begins, and returns its number.
 #[inline(never)]
 pub extern "C" fn begin() -> usize {
+    EVER.store(true, Relaxed);
     let mut below = take(usize::MAX);
     while let Some(bed) = below.as_mut().filter(|bed| bed.is_left) {
         below = bed.below.take();
@@ -85,6 +91,10 @@ fn put(bed: Box<Bed>) {
 
 /// Does this thread wait, or has it left a wait?
 pub fn is_any() -> bool {
+    // A thread of a program that never waits with care is not given a place for beds.
+    if !EVER.load(Relaxed) {
+        return false;
+    }
     let top = TOP.try_with(Cell::take).ok().flatten();
     let any = top.is_some();
     if let Some(top) = top {
