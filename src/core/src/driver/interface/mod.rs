@@ -5,11 +5,13 @@ mod info;
 mod inject;
 mod passed;
 mod receive;
+mod receive_many;
 mod record;
 mod sending;
 
 pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
+pub use receive_many::Shown;
 pub use sending::Sending;
 
 use crate::deadline::Timeout;

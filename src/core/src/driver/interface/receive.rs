@@ -9,7 +9,7 @@ use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
 use memtun_kernel::net::Received;
 use memtun_shm::layout::InterfaceState;
-use memtun_shm::log::{Cursor, Entry};
+use memtun_shm::log::{Cursor, Entry, Record};
 use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -32,14 +32,15 @@ pub struct Packet {
 /// one subscriber: each packet goes to one of them, and no thread waits for another thread's wait.
 pub struct Subscriber {
     net: Arc<Joined>,
-    state: Arc<Mapped<InterfaceState>>,
+    pub(super) state: Arc<Mapped<InterfaceState>>,
     /// The position in the log. Its lock is held for one look at the log, never during a wait.
     cursor: Mutex<Cursor>,
 }
 
-/// What one look at the log finds.
-enum Look {
-    Packet(Packet),
+/// What a look at the log finds.
+pub(super) enum Look {
+    /// So many packets were given away, or none that the caller had room for.
+    Packets(usize),
     /// There is nothing before the record of this number.
     Nothing(u64),
 }
@@ -72,9 +73,25 @@ impl Subscriber {
     }
 
     fn recv_until(&self, end: Deadline) -> Result<Packet> {
+        let mut received = None;
+        self.take_until(1, end, |data, record| {
+            received = Some(packet(data, record));
+            true
+        })?;
+        received.ok_or_else(|| self.nothing_in_time())
+    }
+
+    /// Waits for a packet, and gives it and up to `most` that are there away as
+    /// [`Subscriber::look`] does.
+    pub(super) fn take_until(
+        &self,
+        most: usize,
+        end: Deadline,
+        mut take: impl FnMut(&mut Vec<u8>, &Record) -> bool,
+    ) -> Result<usize> {
         loop {
-            let next = match self.look()? {
-                Look::Packet(packet) => return Ok(packet),
+            let next = match self.look(most, 0, &mut take)? {
+                Look::Packets(taken) => return Ok(taken),
                 Look::Nothing(next) => next,
             };
             let time = end.nap().ok_or_else(|| self.nothing_in_time())?;
@@ -91,7 +108,7 @@ impl Subscriber {
         Err(self.nothing_in_time())
     }
 
-    fn lock(&self) -> MutexGuard<'_, Cursor> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Cursor> {
         self.cursor
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -102,23 +119,43 @@ impl Subscriber {
         Error::new(libc::EAGAIN, format!("{name}: no packet in time"))
     }
 
-    fn look(&self) -> Result<Look> {
+    /// Gives up to `most` packets to `take`, which may keep the bytes, and answers whether it took
+    /// them; a packet that it did not take is the next one still. Where `before` packets or more
+    /// have been taken, what is wrong is left to the next call. The position is locked meanwhile.
+    pub(super) fn look(
+        &self,
+        most: usize,
+        before: usize,
+        mut take: impl FnMut(&mut Vec<u8>, &Record) -> bool,
+    ) -> Result<Look> {
         // The state is read again after the log, because the program may write and end between the
         // look at the log and this look.
         let gone = self.state.is_gone();
-        let mut data = Vec::new();
-        let (entry, next, expected) = {
-            let mut cursor = self.lock();
+        let (mut data, mut taken) = (Vec::new(), before);
+        let mut cursor = self.lock();
+        let entry = loop {
+            if taken == most {
+                return Ok(Look::Packets(taken));
+            }
+            let kept = *cursor;
             let entry = self.state.log().read(&mut cursor, &mut data);
-            (entry, cursor.number(), cursor.expected())
+            match &entry {
+                Entry::Packet(record) if take(&mut data, record) => {
+                    taken += 1;
+                    continue;
+                }
+                Entry::Empty => {}
+                Entry::Lost(_) if taken == 0 => {}
+                Entry::Packet(_) | Entry::Lost(_) => *cursor = kept,
+            }
+            break entry;
         };
+        let (next, expected) = (cursor.number(), cursor.expected());
+        drop(cursor);
         let name = || load_name(&self.state.name);
         match entry {
-            Entry::Packet(record) => Ok(Look::Packet(Packet {
-                data,
-                ethertype: record.ethertype,
-                time_ns: record.time_ns,
-            })),
+            Entry::Packet(_) => Ok(Look::Packets(taken)),
+            _ if taken > 0 => Ok(Look::Packets(taken)),
             Entry::Lost(n) => {
                 let next = expected.map_or(0, |before| before + 1);
                 let text = format!(
@@ -150,11 +187,20 @@ impl Subscriber {
     }
 }
 
+/// Makes a packet of what the log says, and of its bytes.
+pub(super) fn packet(data: &mut Vec<u8>, record: &Record) -> Packet {
+    Packet {
+        data: std::mem::take(data),
+        ethertype: record.ethertype,
+        time_ns: record.time_ns,
+    }
+}
+
 /// Receives the datagrams to one address, out of everything that the program writes. It stands for
 /// `receiveUDP` of Twisted's `MemoryIOSystem`, but it really filters by the address. Threads may
 /// share one, as they may share a [`Subscriber`].
 pub struct UdpReceiver {
-    packets: Subscriber,
+    pub(super) packets: Subscriber,
     to: SocketAddr,
     passed: Mutex<PassedOver>,
     /// What the net's host is told, so that it answers nobody that nobody listens.
@@ -224,17 +270,30 @@ impl UdpReceiver {
         let tap = self.packets.state.is_tap();
         loop {
             let packet = self.packets.recv_until(end)?;
-            let found = packet::find(&packet.data, packet.ethertype, tap);
-            if let Found::Datagram(datagram) = &found {
-                let to = datagram.destination;
-                if to.port() == self.to.port() && takes(self.to.ip(), to.ip()) {
-                    *self.passed() = PassedOver::default();
-                    return Ok((datagram.payload.to_vec(), datagram.source));
-                }
+            if let Some(datagram) = self.datagram(&packet.data, packet.ethertype, tap) {
+                return Ok(datagram);
             }
-            self.passed().add(&found, self.to);
             self.packets.give_up_after(end, due)?;
         }
+    }
+
+    /// Returns the datagram in a packet, or counts why it is none for this receiver.
+    pub(super) fn datagram(
+        &self,
+        data: &[u8],
+        ethertype: u16,
+        tap: bool,
+    ) -> Option<(Vec<u8>, SocketAddr)> {
+        let found = packet::find(data, ethertype, tap);
+        if let Found::Datagram(datagram) = &found {
+            let to = datagram.destination;
+            if to.port() == self.to.port() && takes(self.to.ip(), to.ip()) {
+                *self.passed() = PassedOver::default();
+                return Some((datagram.payload.to_vec(), datagram.source));
+            }
+        }
+        self.passed().add(&found, self.to);
+        None
     }
 
     fn passed(&self) -> MutexGuard<'_, PassedOver> {
