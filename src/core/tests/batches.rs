@@ -297,3 +297,19 @@ fn datagrams_to_one_address_are_received_together() {
         "q0: no datagram to 10.0.0.2:9 in time; passed over: 1 datagram to port 10"
     );
 }
+
+#[test]
+fn datagrams_to_the_program_are_sent_together() {
+    let (system, fd, interface) = attached(0);
+    let to = "10.0.0.2:9".parse().expect("an address");
+    let texts: Vec<_> = (0..40u8).map(|n| vec![n; 20]).collect();
+    let from = interface.send_udp_many(&texts, to).expect("room");
+    for text in &texts {
+        let packet = memtun::packet::build(from, to, text).expect("a datagram");
+        assert_eq!(system.read(fd, 100), Ok(packet));
+    }
+    let too_long = [vec![0; 20], vec![0; 1 << 16], vec![0; 20]];
+    let refused = interface.send_udp_many(&too_long, to).map(|_| ());
+    assert_eq!(failed(refused), (libc::EINVAL, 0));
+    assert_eq!(system.read(fd, 100), Err(Errno(libc::EAGAIN)));
+}

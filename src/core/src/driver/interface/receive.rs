@@ -32,13 +32,13 @@ pub struct Packet {
 /// one subscriber: each packet goes to one of them, and no thread waits for another thread's wait.
 pub struct Subscriber {
     net: Arc<Joined>,
-    pub(super) state: Arc<Mapped<InterfaceState>>,
+    state: Arc<Mapped<InterfaceState>>,
     /// The position in the log. Its lock is held for one look at the log, never during a wait.
     cursor: Mutex<Cursor>,
 }
 
 /// What a look at the log finds.
-pub(super) enum Look {
+enum Look {
     /// So many packets were given away, or none that the caller had room for.
     Packets(usize),
     /// There is nothing before the record of this number.
@@ -90,7 +90,7 @@ impl Subscriber {
         mut take: impl FnMut(&mut Vec<u8>, &Record) -> bool,
     ) -> Result<usize> {
         loop {
-            let next = match self.look(most, 0, &mut take)? {
+            let next = match self.look(most, &mut take)? {
                 Look::Packets(taken) => return Ok(taken),
                 Look::Nothing(next) => next,
             };
@@ -108,7 +108,7 @@ impl Subscriber {
         Err(self.nothing_in_time())
     }
 
-    pub(super) fn lock(&self) -> MutexGuard<'_, Cursor> {
+    fn lock(&self) -> MutexGuard<'_, Cursor> {
         self.cursor
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner())
@@ -120,18 +120,17 @@ impl Subscriber {
     }
 
     /// Gives up to `most` packets to `take`, which may keep the bytes, and answers whether it took
-    /// them; a packet that it did not take is the next one still. Where `before` packets or more
-    /// have been taken, what is wrong is left to the next call. The position is locked meanwhile.
-    pub(super) fn look(
+    /// them; a packet that it did not take is the next one still. What is wrong behind packets that
+    /// were taken is left to the next call. The position is locked meanwhile.
+    fn look(
         &self,
         most: usize,
-        before: usize,
         mut take: impl FnMut(&mut Vec<u8>, &Record) -> bool,
     ) -> Result<Look> {
         // The state is read again after the log, because the program may write and end between the
         // look at the log and this look.
         let gone = self.state.is_gone();
-        let (mut data, mut taken) = (Vec::new(), before);
+        let (mut data, mut taken) = (Vec::new(), 0);
         let mut cursor = self.lock();
         let entry = loop {
             if taken == most {
@@ -196,11 +195,14 @@ pub(super) fn packet(data: &mut Vec<u8>, record: &Record) -> Packet {
     }
 }
 
+/// Packets that a receiver of datagrams looks at before it lets other threads look.
+const LOOKED: usize = 1024;
+
 /// Receives the datagrams to one address, out of everything that the program writes. It stands for
 /// `receiveUDP` of Twisted's `MemoryIOSystem`, but it really filters by the address. Threads may
 /// share one, as they may share a [`Subscriber`].
 pub struct UdpReceiver {
-    pub(super) packets: Subscriber,
+    packets: Subscriber,
     to: SocketAddr,
     passed: Mutex<PassedOver>,
     /// What the net's host is told, so that it answers nobody that nobody listens.
@@ -256,44 +258,76 @@ impl UdpReceiver {
     /// # Errors
     /// The same as [`UdpReceiver::recv_from`].
     pub fn recv_from_within(&self, timeout: impl Into<Timeout>) -> Result<(Vec<u8>, SocketAddr)> {
-        self.next(Deadline::after(timeout))
-            .map_err(|e| match e.errno().0 {
-                libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
-                _ => e,
-            })
+        let mut received = None;
+        self.take_until(1, Deadline::after(timeout), |payload, source| {
+            received = Some((payload.to_vec(), source));
+            true
+        })?;
+        received.ok_or_else(|| Error::new(libc::EAGAIN, self.in_vain()))
     }
 
-    fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
+    /// Waits for a datagram, and gives it and up to `most` that are there away as
+    /// [`Subscriber::look`] does.
+    pub(super) fn take_until(
+        &self,
+        most: usize,
+        end: Deadline,
+        take: impl FnMut(&[u8], SocketAddr) -> bool,
+    ) -> Result<usize> {
+        self.find(most, end, take).map_err(|e| match e.errno().0 {
+            libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
+            _ => e,
+        })
+    }
+
+    fn find(
+        &self,
+        most: usize,
+        end: Deadline,
+        mut take: impl FnMut(&[u8], SocketAddr) -> bool,
+    ) -> Result<usize> {
         // The call ends at this record when its time is over: a program that writes other packets
         // faster than they are looked at must not keep the caller longer.
         let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();
-        loop {
-            let packet = self.packets.recv_until(end)?;
-            if let Some(datagram) = self.datagram(&packet.data, packet.ethertype, tap) {
-                return Ok(datagram);
+        let (mut taken, mut over) = (0, most == 0);
+        while !over {
+            let looked = self.packets.look(most.max(LOOKED), |data, record| {
+                let found = packet::find(data, record.ethertype, tap);
+                let Some((payload, source)) = self.wanted(&found) else {
+                    self.passed().add(&found, self.to);
+                    return true;
+                };
+                if taken == most || !take(payload, source) {
+                    over = true;
+                    return false;
+                }
+                taken += 1;
+                *self.passed() = PassedOver::default();
+                true
+            })?;
+            if taken > 0 || over {
+                break;
             }
             self.packets.give_up_after(end, due)?;
-        }
-    }
-
-    /// Returns the datagram in a packet, or counts why it is none for this receiver.
-    pub(super) fn datagram(
-        &self,
-        data: &[u8],
-        ethertype: u16,
-        tap: bool,
-    ) -> Option<(Vec<u8>, SocketAddr)> {
-        let found = packet::find(data, ethertype, tap);
-        if let Found::Datagram(datagram) = &found {
-            let to = datagram.destination;
-            if to.port() == self.to.port() && takes(self.to.ip(), to.ip()) {
-                *self.passed() = PassedOver::default();
-                return Some((datagram.payload.to_vec(), datagram.source));
+            if let Look::Nothing(next) = looked {
+                let time = end.nap().ok_or_else(|| self.packets.nothing_in_time())?;
+                self.packets.sleep(next, time);
             }
         }
-        self.passed().add(&found, self.to);
-        None
+        Ok(taken)
+    }
+
+    /// Returns the payload and the source of a datagram that is for this receiver.
+    fn wanted<'p>(&self, found: &Found<'p>) -> Option<(&'p [u8], SocketAddr)> {
+        match found {
+            Found::Datagram(datagram) => {
+                let to = datagram.destination;
+                let wanted = to.port() == self.to.port() && takes(self.to.ip(), to.ip());
+                wanted.then_some((datagram.payload, datagram.source))
+            }
+            _ => None,
+        }
     }
 
     fn passed(&self) -> MutexGuard<'_, PassedOver> {

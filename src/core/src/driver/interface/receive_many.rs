@@ -129,22 +129,24 @@ impl UdpReceiver {
         timeout: impl Into<Timeout>,
     ) -> Result<Vec<(Vec<u8>, SocketAddr)>> {
         let mut datagrams = Vec::new();
-        if most == 0 {
-            return Ok(datagrams);
-        }
-        datagrams.push(self.recv_from_within(timeout)?);
-        // A program that writes faster than this looks must not keep the caller.
-        let (due, tap) = (self.packets.state.log.next(), self.packets.state.is_tap());
-        let there = due.number().saturating_sub(self.packets.lock().number());
-        let looked = usize::try_from(there).unwrap_or(usize::MAX);
-        self.packets
-            .look(looked.saturating_add(1), 1, |data, record| {
-                let room = datagrams.len() < most;
-                if room {
-                    datagrams.extend(self.datagram(data, record.ethertype, tap));
-                }
-                room
-            })?;
+        self.take_many(most, timeout, |payload, source| {
+            datagrams.push((payload.to_vec(), source));
+            true
+        })?;
         Ok(datagrams)
+    }
+
+    /// The same as [`UdpReceiver::recv_many_within`] for datagrams that are put elsewhere: each
+    /// payload is shown to `take` with its source, as [`Subscriber::take_many`] shows packets.
+    ///
+    /// # Errors
+    /// The same as [`UdpReceiver::recv_many`].
+    pub fn take_many(
+        &self,
+        most: usize,
+        timeout: impl Into<Timeout>,
+        take: impl FnMut(&[u8], SocketAddr) -> bool,
+    ) -> Result<usize> {
+        self.take_until(most, Deadline::after(timeout), take)
     }
 }
