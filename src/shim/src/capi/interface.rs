@@ -99,7 +99,7 @@ pub extern "C" fn memtun_interface_set_addresses(
     status(|| interface_of(interface)?.set_addresses(&items(addresses)?))
 }
 
-fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
+pub(super) fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
     let how = Sending::new().within(time(timeout_ms));
     match ethertype {
         0 => how,
@@ -202,7 +202,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp(
 }
 
 /// The source address of a datagram, with the defaults for what the caller leaves out.
-fn source(
+pub(super) fn source(
     destination: SocketAddr,
     source_host: *const c_char,
     source_port: u16,
