@@ -50,13 +50,13 @@ struct Held {
     /// Id of the thread that holds the locks. After fork(2) the child has a copy of this, but not
     /// the locks.
     tid: Cell<u32>,
-    places: [Place; MOST],
+    places: [Entry; MOST],
     /// A bit for each place whose lock was held at the last fork, see [`before_fork`].
     held_at_fork: Cell<u32>,
 }
 
 /// A lock that the thread holds, or is about to take or release.
-struct Place {
+struct Entry {
     /// The lock's word; null from `count` on, and where a signal handler interrupts `push` or
     /// `pop`.
     lock: Cell<*const Word>,
@@ -75,7 +75,7 @@ impl Held {
             count: Cell::new(0),
             tid: Cell::new(0),
             places: [const {
-                Place {
+                Entry {
                     lock: Cell::new(std::ptr::null()),
                     stack: Cell::new(0),
                     mine: Cell::new(0),
@@ -85,7 +85,7 @@ impl Held {
             held_at_fork: Cell::new(0),
         }
     }
-    fn places(&self) -> &[Place] {
+    fn places(&self) -> &[Entry] {
         &self.places[..self.count.get().min(MOST)]
     }
     fn forget(&self) {
@@ -149,6 +149,19 @@ pub fn init() {
     HEAD.store(head - thread_pointer(), Release);
 }
 
+/// Returns [`HEAD`] once it is known. In a model there is none.
+#[cold]
+#[inline(never)]
+fn head_late() -> isize {
+    if cfg!(loom) {
+        return NONE;
+    }
+    if HEAD.load(Acquire) == UNKNOWN {
+        init();
+    }
+    HEAD.load(Acquire)
+}
+
 /// The calling thread as a holder of locks.
 #[derive(Clone, Copy)]
 pub struct Thread {
@@ -160,24 +173,17 @@ pub struct Thread {
 
 impl Thread {
     /// Returns the calling thread.
-    #[inline]
+    #[inline(always)]
     pub fn current() -> Thread {
-        if cfg!(loom) {
-            return Thread {
-                tid: gettid() as u32,
-                pending: std::ptr::null_mut(),
-            };
-        }
         let mut at = HEAD.load(Acquire);
-        if at == UNKNOWN {
-            init();
-            at = HEAD.load(Acquire);
-        }
-        if at == NONE {
-            return Thread {
-                tid: gettid() as u32,
-                pending: std::ptr::null_mut(),
-            };
+        if cfg!(loom) || at <= NONE {
+            at = head_late();
+            if at == NONE {
+                return Thread {
+                    tid: gettid() as u32,
+                    pending: std::ptr::null_mut(),
+                };
+            }
         }
         let head = thread_pointer() + at;
         // SAFETY: `init` has seen that the thread's id and the list's head are at these places in
@@ -191,9 +197,15 @@ impl Thread {
         }
     }
 
+    /// Does the kernel take part in the locks of this thread?
+    #[inline(always)]
+    pub fn has_list(self) -> bool {
+        !self.pending.is_null()
+    }
+
     /// Tells the kernel that this thread takes, holds or releases the lock whose word this is.
     /// Returns what was announced before.
-    #[inline]
+    #[inline(always)]
     pub fn announce(self, word: *const u32) -> usize {
         if self.pending.is_null() {
             return 0;
@@ -211,7 +223,7 @@ impl Thread {
     }
 
     /// Is the caller the child of a fork(2) that a signal handler made since [`Thread::current`]?
-    #[inline]
+    #[inline(always)]
     pub fn has_become_another(self) -> bool {
         if self.pending.is_null() {
             return self.tid != gettid() as u32;
@@ -223,7 +235,7 @@ impl Thread {
     }
 
     /// Announces again what was announced before.
-    #[inline]
+    #[inline(always)]
     pub fn restore(self, before: usize) {
         compiler_fence(SeqCst);
         if !self.pending.is_null() {
@@ -288,7 +300,7 @@ fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
 /// Has a lock been refused to its own thread for long? Either a signal handler does not let the
 /// call below it go on, or there is no handler: a vfork(2) child, which shares its parent's thread,
 /// took the lock and was killed.
-fn was_refused_for_long(place: &Place) -> bool {
+fn was_refused_for_long(place: &Entry) -> bool {
     let now = now_ns(libc::CLOCK_MONOTONIC);
     let since = place.refused.get();
     if since == 0 {
@@ -315,14 +327,54 @@ pub(super) fn is_full() -> bool {
     HELD.with(|held| held.count.get() >= MOST)
 }
 
-/// Remembers a lock and returns the place. None means that there is no room for another one, which
-/// only many nested signal handlers can cause.
-///
-/// A handler may come between any two of these steps, remember locks of its own behind this one,
-/// and forget them again.
-#[inline]
-pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
-    HELD.with(|held| {
+/// What the calling thread remembers about its locks. It is looked up once for each lock that is
+/// taken and released, because a library looks up a variable of a thread by a call.
+#[derive(Clone, Copy)]
+pub(super) struct Memory(*const Held);
+
+/// A place at which the thread remembers a lock.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    memory: Memory,
+    at: usize,
+}
+
+impl Memory {
+    /// Returns the memory of the calling thread.
+    #[inline(always)]
+    pub fn own() -> Memory {
+        HELD.with(|held| Memory(held))
+    }
+
+    #[inline(always)]
+    fn held(&self) -> &Held {
+        // SAFETY: the variable has no destructor, so it stays in its place until its thread has
+        // ended. A raw pointer is not Send, so this value has not left that thread.
+        unsafe { &*self.0 }
+    }
+
+    /// Returns a place at which nothing is remembered.
+    pub fn no_place(self) -> Place {
+        Place {
+            memory: self,
+            at: MOST,
+        }
+    }
+
+    /// Does the thread remember no lock?
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        self.held().count.get() == 0
+    }
+
+    /// Remembers a lock and returns the place. None means that there is no room for another one,
+    /// which only many nested signal handlers can cause.
+    ///
+    /// A handler may come between any two of these steps, remember locks of its own behind this
+    /// one, and forget them again.
+    #[inline(always)]
+    pub fn push(self, lock: &Word, tid: u32, mine: u64) -> Option<Place> {
+        let held = self.held();
         let count = held.count.get();
         let place = held.places.get(count)?;
         place.stack.set(stack_pointer());
@@ -338,22 +390,32 @@ pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
         compiler_fence(SeqCst);
         place.lock.set(lock);
         compiler_fence(SeqCst);
-        Some(count)
-    })
+        Some(Place {
+            memory: self,
+            at: count,
+        })
+    }
 }
 
-/// Forgets the lock that was remembered at this place, and those behind it.
-#[inline]
-pub(super) fn pop(place: usize) {
-    compiler_fence(SeqCst);
-    HELD.with(|held| {
-        if let Some(place) = held.places.get(place) {
+impl Place {
+    /// Forgets the lock that was remembered at this place, and those behind it.
+    #[inline(always)]
+    pub fn pop(self) {
+        compiler_fence(SeqCst);
+        let held = self.memory.held();
+        if let Some(place) = held.places.get(self.at) {
             place.lock.set(std::ptr::null());
         }
         compiler_fence(SeqCst);
         // The count may be lower already, in the child of a fork(2).
-        held.count.set(held.count.get().min(place));
-    });
+        held.count.set(held.count.get().min(self.at));
+    }
+
+    /// Was the lock at this place held by the parent when it forked?
+    #[cold]
+    pub fn was_held_at_fork(self) -> bool {
+        self.memory.held().held_at_fork.get() >> self.at & 1 != 0
+    }
 }
 
 /// Prepares the thread's memory of its locks for a fork(2), which may come in a signal handler over
@@ -372,12 +434,6 @@ pub unsafe fn before_fork() {
         });
         held.held_at_fork.set(bits.sum());
     });
-}
-
-/// Was the lock at this place held by the parent when it forked?
-#[cold]
-pub(super) fn was_held_at_fork(place: usize) -> bool {
-    HELD.with(|held| held.held_at_fork.get() >> place & 1 != 0)
 }
 
 /// Forgets the locks of the parent in the child of a fork(2), which does not hold them.
