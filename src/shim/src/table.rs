@@ -6,7 +6,7 @@
 //! slots, which count their users and are reused but never unmapped. So a thread that is still in a
 //! call on a descriptor that another thread closes holds valid memory.
 
-use crate::{gate, process};
+use crate::{concern, gate, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -177,6 +177,7 @@ pub fn marks(fd: i32) -> Option<u32> {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
+    concern::note(concern::OTHER);
     let place = make_place(fd)?;
     HIGHEST.fetch_max(fd as u32, Relaxed);
     let old = place.load(Relaxed);
@@ -249,6 +250,7 @@ pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
 /// leaves it to its parent, whose descriptor that may be.
 fn enter_socket(fd: i32, kind: u32) -> Result<(), Errno> {
     gate::open();
+    concern::note(concern::OTHER);
     let owns = process::owns_memory();
     let sockets = [NETLINK, DATAGRAMS, PACKETS];
     let enter = |old: u32| (old == 0 || owns && sockets.contains(&old)).then_some(kind);
@@ -556,6 +558,7 @@ fn claim() -> Result<u32, Errno> {
 
 /// Makes a descriptor another name of a tunnel.
 pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
+    concern::note(concern::TUNNEL);
     let word = make_place(fd)?;
     let Some(slot) = slot(tunnel.index) else {
         return Ok(());
