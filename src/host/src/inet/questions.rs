@@ -19,7 +19,8 @@ use crate::service::Replaced;
 use memtun_abi::Errno;
 use memtun_ip::{protocol, Packet};
 use memtun_stack::ask::{Question, What};
-use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::filter::Sources;
+use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion, QUESTION};
 use memtun_stack::sockets::Protocol;
 use memtun_sys::inet;
 use std::net::SocketAddr;
@@ -81,7 +82,10 @@ impl All<'_> {
                 )
             }
             What::Path => self.path(&asker),
-            What::Join => self.join(&asker),
+            What::Join => {
+                let behind = payload.get(QUESTION..).unwrap_or(&[]);
+                self.join(&asker, behind)
+            }
             _ => match self.connect(&asker) {
                 Ok(Connected::Opening(opening)) => {
                     let (mut out, ends) = self.parts();
@@ -194,7 +198,7 @@ impl All<'_> {
     }
 
     /// A socket joins a group at an interface of the net, or leaves it.
-    fn join(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+    fn join(&mut self, asker: &Asker<'_>, behind: &[u8]) -> Result<SocketAnswer, Errno> {
         let question = asker.question;
         use memtun_stack::sockets::question::set;
         let group = question.name.ok_or(Errno(libc::EINVAL))?.ip();
@@ -210,11 +214,19 @@ impl All<'_> {
         };
         if out.stack.groups.is_crowded() {
             let bound = ends.sockets.bound_datagrams();
-            let is_there = |it: &Holder| bound.contains(&it.cookie) || is_held(it.pid, it.inode);
+            // Those of raw sockets that are gone have left their groups.
+            let is_there = |it: &Holder| {
+                it.is_raw() || bound.contains(&it.cookie) || is_held(it.pid, it.inode)
+            };
             out.strike_off(&is_there);
         }
         let has = |bit| question.flags & bit != 0;
         let leaves = match question.source {
+            _ if has(set::SOURCES) => {
+                let sources = Sources::of_bytes(behind).ok_or(Errno(libc::EINVAL))?;
+                out.set_sources((index, group), holder.cookie, &sources)
+                    .map(|()| false)
+            }
             Some(source) if has(set::OF_SOURCE | set::BLOCKS) => {
                 let wish = Wish {
                     blocks: has(set::BLOCKS),
@@ -235,6 +247,15 @@ impl All<'_> {
             true => SocketAnswer::Left,
             false => SocketAnswer::Done,
         })
+    }
+
+    /// Returns the sources of a group that a socket has joined at an interface.
+    pub(super) fn sources(&self, payload: &[u8]) -> Result<Sources, Errno> {
+        let asked = SocketQuestion::of_bytes(payload).ok_or(Errno(libc::EINVAL))?;
+        let group = asked.name.ok_or(Errno(libc::EINVAL))?.ip();
+        let groups = &self.inet.stack.groups;
+        let sources = groups.sources(asked.cookie, asked.out, group);
+        sources.ok_or(Errno(libc::EADDRNOTAVAIL))
     }
 
     /// Sends a packet for a program, or gives it to sockets of this net.

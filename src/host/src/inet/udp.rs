@@ -123,7 +123,15 @@ impl Udp {
         let mut all = sockets.receivers(flow);
         let (group, source) = (flow.local.ip(), flow.remote.ip());
         all.retain(|(_, listener)| {
-            groups.hears(listener.entry.cookie, flow.ifindex, group, source)
+            let entry = &listener.entry;
+            let joined_only = match group {
+                IpAddr::V4(_) => flag::JOINED_ONLY,
+                IpAddr::V6(_) => flag::JOINED_ONLY_V6,
+            };
+            let others = !group.is_multicast() || entry.flags & joined_only == 0;
+            groups
+                .hears(entry.cookie, flow.ifindex, group, source)
+                .unwrap_or(others)
         });
         for (row, listener) in all.into_iter().take(MOST_COPIES) {
             let given = self.give(sockets, Some(row), &listener, delivery);
