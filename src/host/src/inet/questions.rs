@@ -92,10 +92,6 @@ impl All<'_> {
                     let Ends { sockets, tcp, .. } = ends;
                     tcp.connect(sockets, &mut out, opening, reply);
                     self.settle();
-                    if let Some(bind) = opening.bind {
-                        let range = Range::of(self.service.state());
-                        self.inet.ends.sockets.look_ahead(&bind, &range);
-                    }
                     return Ok(());
                 }
                 Ok(Connected::Answer(answer)) => Ok(answer),

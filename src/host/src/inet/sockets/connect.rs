@@ -236,8 +236,9 @@ impl Sockets {
         let any = native(alias, 0, asker.is_v6()).ip();
         let ahead = if tcp { open.ahead.take(any) } else { None };
         let ahead = ahead.filter(|port| ports.range.has(*port));
-        let all = ahead.into_iter().chain(ports.range.candidates(true));
-        for port in all {
+        // Where they begin, the kernel is asked, which is not needed for the one that is known.
+        let others = std::iter::once(()).flat_map(|()| ports.range.candidates(true));
+        for port in ahead.into_iter().chain(others) {
             let local = with_port(SocketAddr::new(source, port), port, index);
             let flow = Flow {
                 protocol: asker.question.protocol,

@@ -26,8 +26,8 @@ pub struct Listener {
 impl Sockets {
     /// Returns the socket of TCP that listens at a name and hears of what comes by an interface:
     /// that of the address before that of any, and that of the interface before that of any; of
-    /// several that share a port, the one that the number chooses.
-    pub fn listener(&mut self, to: SocketAddr, ifindex: u32, number: u64) -> Option<Listener> {
+    /// several that share a port, any one.
+    pub fn listener(&mut self, to: SocketAddr, ifindex: u32) -> Option<Listener> {
         let open = self.open.as_mut()?;
         if let Some(there) = open.of_machine(Protocol::Tcp, to) {
             return Some(there);
@@ -43,8 +43,8 @@ impl Sockets {
             let scored: Vec<_> = scored.collect();
             let best = *scored.iter().max()?;
             let sharing = scored.iter().filter(|it| it.0 == best.0 && it.2);
-            let row = match best.2 {
-                true => chosen(sharing.map(|it| it.1), number)?,
+            let row = match best.2 && sharing.clone().nth(1).is_some() {
+                true => chosen(sharing.map(|it| it.1), sys::random())?,
                 false => best.1,
             };
             if open.is_alive(row, FRESH) {
@@ -154,7 +154,7 @@ impl Sockets {
         index: u32,
     ) -> Option<Listener> {
         if protocol == Protocol::Tcp {
-            return self.listener(to, index, sys::random());
+            return self.listener(to, index);
         }
         let open = self.open.as_mut()?;
         if let Some(there) = open.of_machine(protocol, to) {

@@ -13,6 +13,7 @@ use super::links::{Link, Tcp};
 use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
 use crate::inet::sockets::connect::Opening;
+use crate::inet::sockets::ports::Range;
 use crate::inet::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
@@ -209,9 +210,9 @@ impl Tcp {
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let (native, until) = match &live.stage {
-            Stage::Expected(opening, until) => (Some(opening.native), *until),
-            _ => (None, now),
+        let (native, bound, until) = match &live.stage {
+            Stage::Expected(opening, until) => (Some(opening.native), opening.bind, *until),
+            _ => (None, None, now),
         };
         let expected = native.is_some_and(|native| native.port() == other.port());
         // One that the program has reset already (SO_LINGER of 0) has no owner any more. What it
@@ -231,8 +232,16 @@ impl Tcp {
             return Some(leg);
         }
         live.stage = Stage::Running(leg);
+        self.bound = bound;
         self.touch(number);
         None
+    }
+
+    /// Finds out a name for the next socket that connects, once one has come and nobody waits.
+    pub(super) fn look_ahead(&mut self, sockets: &mut Sockets, out: &Output<'_, '_>) {
+        if let Some(bound) = self.bound.take() {
+            sockets.look_ahead(&bound, &Range::of(out.service.state()));
+        }
     }
 }
 

@@ -55,6 +55,7 @@ pub(super) enum Ready {
         readable: bool,
         writable: bool,
         failed: bool,
+        ends: bool,
         urgent: bool,
     },
 }
