@@ -4,6 +4,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
@@ -686,57 +687,81 @@ fn controlling(
     }
 }
 
+/// select(2).
+#[inline(always)]
+fn select_any(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> c_int {
+    if any_marked() || inet::errors::are_any() {
+        if let Some(answer) = select_news(n, r, w, x) {
+            return answer;
+        }
+    }
+    select_all(n, r, w, x, time)
+}
+
+/// pselect(2).
+#[inline(always)]
+fn pselect_any(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    if any_marked() || inet::errors::are_any() {
+        if let Some(answer) = select_news(n, r, w, x) {
+            return answer;
+        }
+    }
+    if !(any() || knows_tunnels()) {
+        return real!(pselect(n, r, w, x, time, mask));
+    }
+    let asleep = asleep_below(n);
+    let answer = if selecting(n, r, w, x) {
+        // SAFETY: the sets are the caller's and have `n` bits.
+        unsafe { selected(n, r, w, x, after(time), mask) }
+    } else {
+        let (asked, deadline) = (asked_of(n, r, w, x), after(time));
+        match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
+            Some(answer) => answer,
+            None => {
+                ask_again(&asked, r, w, x);
+                // SAFETY: the sets are the caller's and have `n` bits.
+                unsafe { selected(n, r, w, x, deadline, mask) }
+            }
+        }
+    };
+    awake(asleep);
+    answer
+}
+
 hooks! {
     fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
         if timeout == 0 { look_around(); }
-        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout)))
+        deferred(|| polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout))))
     }
     fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
         let host = || real!(__poll_chk(fds, n, timeout, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, std::ptr::null(), || after_ms(timeout), host) }
+        if room / size_of::<pollfd>() < n as usize { host() } else { deferred(|| polling(fds, n, std::ptr::null(), || after_ms(timeout), host)) }
     }
     fn ppoll(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t) -> c_int => my_ppoll {
-        polling(fds, n, mask, || after(time), || real!(ppoll(fds, n, time, mask)))
+        deferred(|| polling(fds, n, mask, || after(time), || real!(ppoll(fds, n, time, mask))))
     }
     fn __ppoll_chk(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t, room: size_t) -> c_int => my_ppoll_chk {
         let host = || real!(__ppoll_chk(fds, n, time, mask, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
+        if room / size_of::<pollfd>() < n as usize { host() } else { deferred(|| polling(fds, n, mask, || after(time), host)) }
     }
     fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
-        if any_marked() || inet::errors::are_any() {
-            if let Some(answer) = select_news(n, r, w, x) {
-                return answer;
-            }
-        }
-        select_all(n, r, w, x, time)
+        deferred(|| select_any(n, r, w, x, time))
     }
     fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
-        if any_marked() || inet::errors::are_any() {
-            if let Some(answer) = select_news(n, r, w, x) {
-                return answer;
-            }
-        }
-        if any() || knows_tunnels() {
-            let asleep = asleep_below(n);
-            let answer = if selecting(n, r, w, x) {
-                // SAFETY: the sets are the caller's and have `n` bits.
-                unsafe { selected(n, r, w, x, after(time), mask) }
-            } else {
-                let (asked, deadline) = (asked_of(n, r, w, x), after(time));
-                match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
-                    Some(answer) => answer,
-                    None => {
-                        ask_again(&asked, r, w, x);
-                        // SAFETY: the sets are the caller's and have `n` bits.
-                        unsafe { selected(n, r, w, x, deadline, mask) }
-                    }
-                }
-            };
-            awake(asleep);
-            answer
-        } else {
-            real!(pselect(n, r, w, x, time, mask))
-        }
+        deferred(|| pselect_any(n, r, w, x, time, mask))
     }
     fn epoll_create(size: c_int) -> c_int => my_epoll_create {
         made(real!(epoll_create(size)))
@@ -754,18 +779,18 @@ hooks! {
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
         if timeout == 0 { look_around(); }
         let deadline = || after_ms(timeout);
-        epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
+        deferred(|| epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout))))
     }
     fn epoll_pwait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int, mask: *const sigset_t) -> c_int => my_epoll_pwait {
         let deadline = || after_ms(timeout);
-        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait(epoll, events, n, timeout, mask)))
+        deferred(|| epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait(epoll, events, n, timeout, mask))))
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
         let deadline = || after(time);
-        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait2(epoll, events, n, time, mask)))
+        deferred(|| epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait2(epoll, events, n, time, mask))))
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
-        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout)))
+        deferred(|| polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout))))
     }
     fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select_alias {
         // SAFETY: these are the caller's arguments for the same call.
