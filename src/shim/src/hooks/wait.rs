@@ -4,6 +4,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
@@ -570,8 +571,10 @@ fn epolled(
     if answer <= 0 || is_machines() {
         return answer;
     }
-    let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
-    epoll_shown(epoll, events, answer)
+    deferred(|| {
+        let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
+        epoll_shown(epoll, events, answer)
+    })
 }
 
 /// epoll_wait(2): shows that a listener has lost an event in what [`epoll_tunnels`] has answered.
@@ -680,11 +683,13 @@ fn controlling(
 
 #[inline(never)]
 extern "C" fn poll_looking(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
-    if !concern::is_only(concern::EPOLL | concern::TUNNEL) {
-        return poll_among_all(fds, n, timeout);
-    }
-    let host = || real!(poll(fds, n, timeout));
-    poll_tunnels(fds, n, std::ptr::null(), || after_ms(timeout), host)
+    deferred(|| {
+        if !concern::is_only(concern::EPOLL | concern::TUNNEL) {
+            return poll_among_all(fds, n, timeout);
+        }
+        let host = || real!(poll(fds, n, timeout));
+        poll_tunnels(fds, n, std::ptr::null(), || after_ms(timeout), host)
+    })
 }
 
 #[inline(never)]
@@ -703,8 +708,10 @@ extern "C" fn ppoll_looking(
     time: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    let host = || real!(ppoll(fds, n, time, mask));
-    polling(fds, n, mask, || after(time), host)
+    deferred(|| {
+        let host = || real!(ppoll(fds, n, time, mask));
+        polling(fds, n, mask, || after(time), host)
+    })
 }
 
 #[inline(never)]
@@ -715,12 +722,14 @@ extern "C" fn select_looking(
     x: *mut fd_set,
     time: *mut timeval,
 ) -> c_int {
-    if any_marked() || inet::errors::are_any() {
-        if let Some(answer) = select_news(n, r, w, x) {
-            return answer;
+    deferred(|| {
+        if any_marked() || inet::errors::are_any() {
+            if let Some(answer) = select_news(n, r, w, x) {
+                return answer;
+            }
         }
-    }
-    select_all(n, r, w, x, time)
+        select_all(n, r, w, x, time)
+    })
 }
 
 #[inline(never)]
@@ -732,31 +741,33 @@ extern "C" fn pselect_looking(
     time: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    if any_marked() || inet::errors::are_any() {
-        if let Some(answer) = select_news(n, r, w, x) {
-            return answer;
-        }
-    }
-    if !((any() || knows_tunnels()) && selects_targets(n, r, w, x)) {
-        return real!(pselect(n, r, w, x, time, mask));
-    }
-    let asleep = asleep_below(n);
-    let answer = if selecting(n, r, w, x) {
-        // SAFETY: the sets are the caller's and have `n` bits.
-        unsafe { selected(n, r, w, x, after(time), mask) }
-    } else {
-        let (asked, deadline) = (asked_of(n, r, w, x), after(time));
-        match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
-            Some(answer) => answer,
-            None => {
-                ask_again(&asked, r, w, x);
-                // SAFETY: the sets are the caller's and have `n` bits.
-                unsafe { selected(n, r, w, x, deadline, mask) }
+    deferred(|| {
+        if any_marked() || inet::errors::are_any() {
+            if let Some(answer) = select_news(n, r, w, x) {
+                return answer;
             }
         }
-    };
-    awake(asleep);
-    answer
+        if !((any() || knows_tunnels()) && selects_targets(n, r, w, x)) {
+            return real!(pselect(n, r, w, x, time, mask));
+        }
+        let asleep = asleep_below(n);
+        let answer = if selecting(n, r, w, x) {
+            // SAFETY: the sets are the caller's and have `n` bits.
+            unsafe { selected(n, r, w, x, after(time), mask) }
+        } else {
+            let (asked, deadline) = (asked_of(n, r, w, x), after(time));
+            match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
+                Some(answer) => answer,
+                None => {
+                    ask_again(&asked, r, w, x);
+                    // SAFETY: the sets are the caller's and have `n` bits.
+                    unsafe { selected(n, r, w, x, deadline, mask) }
+                }
+            }
+        };
+        awake(asleep);
+        answer
+    })
 }
 
 #[inline(never)]
@@ -766,11 +777,13 @@ extern "C" fn epoll_looking(
     n: c_int,
     timeout: c_int,
 ) -> c_int {
-    if timeout == 0 {
-        look_around();
-    }
-    let host = || real!(epoll_wait(epoll, events, n, timeout));
-    epolling(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host)
+    deferred(|| {
+        if timeout == 0 {
+            look_around();
+        }
+        let host = || real!(epoll_wait(epoll, events, n, timeout));
+        epolling(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host)
+    })
 }
 
 hooks! {
@@ -834,14 +847,14 @@ hooks! {
         let host = || real!(epoll_pwait(epoll, events, n, timeout, mask));
         match is_machines() {
             true => epolled(epoll, events, n, mask, Time::Ms(timeout), host()),
-            false => epolling(epoll, events, n, mask, Time::Ms(timeout), host),
+            false => deferred(|| epolling(epoll, events, n, mask, Time::Ms(timeout), host)),
         }
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
         let host = || real!(epoll_pwait2(epoll, events, n, time, mask));
         match is_machines() {
             true => epolled(epoll, events, n, mask, Time::Of(time), host()),
-            false => epolling(epoll, events, n, mask, Time::Of(time), host),
+            false => deferred(|| epolling(epoll, events, n, mask, Time::Of(time), host)),
         }
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
