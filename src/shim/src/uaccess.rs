@@ -291,6 +291,42 @@ impl Memory for OwnMemory {
     }
 }
 
+/// The program's memory in a process in which a bad pointer ends in [`guard::land`], so that no
+/// page is tried.
+#[derive(Clone, Copy)]
+pub struct GuardedMemory(());
+
+impl GuardedMemory {
+    /// Returns it if the process is such a one.
+    #[inline(always)]
+    pub fn get() -> Option<GuardedMemory> {
+        guarded().then_some(GuardedMemory(()))
+    }
+}
+
+impl Memory for GuardedMemory {
+    #[inline]
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        UsedMemory.read(at, into)
+    }
+    #[inline]
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        UsedMemory.write(at, from)
+    }
+    #[inline(always)]
+    fn write_shared(&self, at: usize, from: SharedBytes<'_>) -> Result<(), Errno> {
+        // SAFETY: the destination is memory that the program gave to be written, and as many bytes
+        // are mapped at the source, which others may write at the same time.
+        match unsafe { guard::copy(at, from.address(), from.len()) } {
+            0 => Ok(()),
+            _ => Err(EFAULT),
+        }
+    }
+    fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        OwnMemory.string(at, room)
+    }
+}
+
 /// The program's memory, as far as the kernel has just read or written it in the program's call:
 /// its pages need no trying, and what the kernel has stored can be stored again.
 #[derive(Clone, Copy)]

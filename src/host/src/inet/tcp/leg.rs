@@ -146,6 +146,15 @@ impl Leg {
         Ok(Leg::of(socket))
     }
 
+    /// Waits for programs that connect.
+    ///
+    /// # Errors
+    ///
+    /// EADDRINUSE.
+    pub fn listen(&self) -> Result<(), Errno> {
+        net::listen(&self.socket, 0).map_err(errno)
+    }
+
     /// Lets no packet through that comes from a socket with a usual hop limit (IP_MINTTL).
     pub fn take_no_answer(&self) {
         const IP_MINTTL: i32 = 21;

@@ -264,6 +264,9 @@ impl Tcp {
         if self.aliases.get(&live.alias) == Some(&number) {
             self.aliases.remove(&live.alias);
         }
+        if let Some(legs) = &self.legs {
+            legs.doors.close(live.alias);
+        }
         sockets.end_flow(live.alias);
         log::debug!("{:?} is over", live.connection);
         if let (Some(wait), Some(pair)) = (live.connection.wait(now), pair) {

@@ -90,7 +90,7 @@ impl Live {
             // The program goes on while the other side is answered.
             match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Asked(opening, reply, until) => {
-                    self.asked(sockets, opening, reply, until, now);
+                    self.asked(sockets, legs, (opening, reply, until), now);
                 }
                 stage => self.stage = stage,
             }
@@ -111,7 +111,7 @@ impl Live {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let after = match stage {
                 Stage::Asked(opening, reply, until) => {
-                    return self.asked(sockets, opening, reply, until, now);
+                    return self.asked(sockets, legs, (opening, reply, until), now);
                 }
                 Stage::Expected(opening, until) => {
                     return self.expected(out, opening, until, now);
