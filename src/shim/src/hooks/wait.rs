@@ -20,7 +20,7 @@ use crate::{concern, foreign, inet, listening, lost, view};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
-#[inline]
+#[inline(always)]
 fn polling(
     fds: *mut pollfd,
     n: nfds_t,
@@ -55,7 +55,7 @@ extern "C" fn is_over(deadline: &Deadline) -> bool {
 
 /// poll(2) with such sockets among the descriptors: an error that has come to one of them shows
 /// as POLLERR, and not as something to read.
-#[inline]
+#[inline(always)]
 fn poll_datagrams(
     fds: *mut pollfd,
     n: nfds_t,
@@ -83,7 +83,7 @@ fn poll_datagrams(
 }
 
 /// poll(2) past those sockets: a file of the view that says something is not waited for.
-#[inline]
+#[inline(always)]
 fn poll_files(
     fds: *mut pollfd,
     n: nfds_t,
@@ -99,7 +99,7 @@ fn poll_files(
 
 /// poll(2): makes the call with `host` as it came, unless a tunnel among the descriptors needs
 /// care.
-#[inline]
+#[inline(always)]
 fn poll_tunnels(
     fds: *mut pollfd,
     n: nfds_t,

@@ -227,10 +227,13 @@ pub fn concerns(epoll: c_int) -> bool {
 }
 
 fn concerns_instance(instance: u32, depth: usize) -> bool {
-    registrations::of(instance).any(|r| match r.target() {
-        Target::Tunnel(_) => true,
-        Target::Epoll(inner) => depth < DEEPEST && concerns_instance(inner, depth + 1),
-    })
+    registrations::any_tunnel_in(instance)
+        || depth < DEEPEST
+            && registrations::any_nested_in(instance)
+            && registrations::of(instance).any(|r| match r.target() {
+                Target::Tunnel(_) => true,
+                Target::Epoll(inner) => concerns_instance(inner, depth + 1),
+            })
 }
 
 /// Notes that a write to this tunnel was refused because the process that captures is behind. A

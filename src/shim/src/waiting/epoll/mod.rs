@@ -23,6 +23,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`instances`] | which descriptors belong to the same instance |
+//! | [`index`] | where a registration stands, so that none is looked for among all |
 //! | [`registrations`] | what is registered in the instances, as far as this process knows |
 //! | [`adopt`] | how the registrations of other processes are read from /proc |
 //! | [`sharing`] | when they are read again, because another process has changed them |
@@ -33,6 +34,7 @@
 mod adopt;
 mod care;
 mod control;
+mod index;
 mod instances;
 mod registrations;
 mod sharing;
