@@ -74,6 +74,27 @@ pub struct Waiting {
     pause: Pause,
 }
 
+/// Takes a packet if that needs no more ado. None says nothing but that [`try_read`] is to be
+/// asked.
+#[inline(always)]
+pub fn read_at_once(fd: c_int, found: table::Found, mut sink: impl Sink) -> Option<usize> {
+    if process::is_leaving() {
+        return None;
+    }
+    let mut take = || {
+        let tunnel = table::hold_at_once(found)?;
+        if !calls::is_read_write(tunnel.open_flags()) || !tunnel.is_not_due() {
+            return None;
+        }
+        tunnel.read_at_once(&mut sink)
+    };
+    let (n, is_stale) = fence(|| Ok(take())).unwrap_or(None)?;
+    if is_stale {
+        stale::note(fd);
+    }
+    Some(n)
+}
+
 /// Takes a packet if there is one.
 #[inline]
 pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {

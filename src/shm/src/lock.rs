@@ -10,10 +10,11 @@
 //! nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 #![forbid(unsafe_code)]
 
-use super::thread::{self, Memory, Place, Thread};
+use super::thread::{self, List, Memory, Place, Thread};
 use super::word::{Word, HOLDER, OWNER_DIED, TID, WAITERS};
 use crate::sync::AtomicU32;
 use crate::{below, Errno};
+use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
@@ -133,10 +134,8 @@ impl Lock {
     /// nothing but that [`Lock::lock`] is to be asked.
     #[inline(always)]
     pub fn lock_at_once<P: Peers>(&self, peers: &P) -> Option<Guard<'_>> {
-        let (memory, thread) = (Memory::own(), Thread::current());
-        if !memory.is_empty() || !thread.has_list() {
-            return None;
-        }
+        let memory = Memory::own();
+        let thread = Thread::in_list().filter(|_| memory.is_empty())?;
         self.attempt(memory, thread, 0, 0, peers.token())
     }
 
@@ -209,22 +208,37 @@ impl Lock {
         // The lock is remembered before the word changes: a signal handler that comes in between
         // must find it.
         let place = memory.push(&self.word, thread.tid, mine)?;
-        let before = thread.announce(self.word.announced());
+        let before = thread.list.announce(self.word.announced());
         let taken = self
             .word
             .compare_exchange(expected, mine | keep, Acquire, Relaxed);
-        let guard = Guard {
+        if taken.is_err() || thread.list.tid() != thread.tid {
+            self.not_taken(thread.list, before, place, taken.ok().map(|_| mine));
+            return None;
+        }
+        Some(Guard {
             lock: Some(self),
-            thread,
+            list: thread.list,
             before,
             place,
             mine,
-        };
-        if taken.is_err() || thread.has_become_another() {
-            guard.not_taken(taken.is_ok());
-            return None;
+        })
+    }
+
+    /// Takes back what the thread has said of a lock that it did not get. `parents` is what the
+    /// word says where this is the child of a fork that a signal handler made, and it has taken
+    /// the lock in its parent's name.
+    #[cold]
+    #[inline(never)]
+    fn not_taken(&self, list: List, before: usize, place: Place, parents: Option<u64>) {
+        let parents = parents.filter(|_| !place.was_held_at_fork());
+        if parents.is_some_and(|word| self.unlock(word)) {
+            self.wake();
         }
-        Some(guard)
+        // Nothing is announced while waiting: the kernel must not take the word of a thread with
+        // the same id in another PID namespace for this thread's.
+        list.restore(before);
+        place.pop();
     }
 
     #[inline(never)]
@@ -410,8 +424,8 @@ impl Holding {
 pub struct Guard<'a> {
     /// The lock, or None in a signal handler over a call that holds the lock.
     lock: Option<&'a Lock>,
-    /// The thread as it was when it took the lock.
-    thread: Thread,
+    /// The robust list of the thread that took it.
+    list: List,
     /// What was announced on the thread's robust list before.
     before: usize,
     /// Place at which the thread remembers the lock.
@@ -424,39 +438,28 @@ impl Guard<'_> {
     fn nothing() -> Self {
         Guard {
             lock: None,
-            thread: Thread::current(),
+            list: Thread::current().list,
             before: 0,
             place: Memory::own().no_place(),
             mine: 0,
         }
     }
-
-    /// Takes back what the thread has said of a lock that it did not get. `in_its_parents_name`:
-    /// this is the child of a fork that a signal handler made, and the word says that its parent
-    /// has the lock.
-    #[cold]
-    #[inline(never)]
-    fn not_taken(mut self, in_its_parents_name: bool) {
-        if let Some(lock) = self.lock.take() {
-            if in_its_parents_name && !self.place.was_held_at_fork() && lock.unlock(self.mine) {
-                lock.wake();
-            }
-            // Nothing is announced while waiting: the kernel must not take the word of a thread
-            // with the same id in another PID namespace for this thread's.
-            self.thread.restore(self.before);
-            self.place.pop();
-        }
-    }
 }
 
-impl Drop for Guard<'_> {
+impl Guard<'_> {
+    /// Releases the lock as dropping does, where this is called.
     #[inline(always)]
-    fn drop(&mut self) {
+    pub fn release(self) {
+        ManuallyDrop::new(self).end();
+    }
+
+    #[inline(always)]
+    fn end(&self) {
         if let Some(lock) = self.lock {
             // The child of a handler's fork that returned has its parent's guard, but not its
             // parent's lock.
-            let waited = !self.thread.has_become_another() && lock.unlock(self.mine);
-            self.thread.restore(self.before);
+            let waited = self.list.tid() == self.mine as u32 && lock.unlock(self.mine);
+            self.list.restore(self.before);
             self.place.pop();
             if waited {
                 // Nobody is woken while the lock is announced: this thread may lose the processor
@@ -464,6 +467,13 @@ impl Drop for Guard<'_> {
                 lock.wake();
             }
         }
+    }
+}
+
+impl Drop for Guard<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        self.end();
     }
 }
 

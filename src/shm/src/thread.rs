@@ -24,10 +24,10 @@ const MOST: usize = 12;
 static HEAD: AtomicIsize = AtomicIsize::new(UNKNOWN);
 /// `futex_offset` of the head, in bytes: the distance from a list entry to its lock word.
 static FUTEX_OFFSET: AtomicIsize = AtomicIsize::new(0);
-const UNKNOWN: isize = isize::MIN;
+const UNKNOWN: isize = 0;
 /// Value of [`HEAD`] where the C library keeps its threads in another way. The kernel is told
 /// nothing then, and only [`super::lock::Peers::is_alive`] finds out that a lock's holder is dead.
-const NONE: isize = isize::MIN + 1;
+const NONE: isize = 1;
 
 /// Distance in bytes from the head to the thread's id in glibc's `struct pthread`, whose fields are
 /// `tid`, an unused word, `robust_prev` and the head.
@@ -35,14 +35,82 @@ const TID_FROM_HEAD: isize = -16;
 /// Distance in bytes from the head to `list_op_pending`.
 const PENDING_FROM_HEAD: isize = 16;
 
-#[cfg(not(loom))]
-thread_local! {
-    /// What this thread holds. It has no destructor, because locks are taken while threads end.
-    static HELD: Held = const { Held::nothing() };
+/// What each thread holds. It has no destructor, because locks are taken while threads end.
+#[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
+mod own {
+    use super::Held;
+    #[cfg(loom)]
+    use loom::thread_local;
+
+    #[cfg(not(loom))]
+    thread_local! {
+        static HELD: Held = const { Held::nothing() };
+    }
+    #[cfg(loom)]
+    thread_local! {
+        static HELD: Held = Held::nothing();
+    }
+
+    /// Returns the address of the calling thread's variable, where it stays until the thread ends.
+    #[inline(always)]
+    pub fn held() -> *const Held {
+        HELD.with(|held| held as *const Held)
+    }
 }
-#[cfg(loom)]
-loom::thread_local! {
-    static HELD: Held = Held::nothing();
+
+/// What each thread holds. Everything in it is 0 in a new thread, which is [`Held::nothing`].
+///
+/// A library finds a variable of a thread by a call of `__tls_get_addr`, which may change all
+/// registers that calls may. A descriptor of the variable (TLSDESC), which the compiler does not
+/// use on this architecture unless it is told, costs a third of that and changes one register.
+#[cfg(all(target_arch = "x86_64", not(any(loom, miri))))]
+mod own {
+    use super::Held;
+
+    std::arch::global_asm!(
+        ".pushsection .tbss.memtun_held,\"awT\",@nobits",
+        ".globl memtun_held",
+        ".hidden memtun_held",
+        ".type memtun_held,@object",
+        ".p2align 4",
+        "memtun_held:",
+        ".zero {size}",
+        ".size memtun_held, {size}",
+        ".popsection",
+        size = const size_of::<Held>(),
+    );
+    const _: () = assert!(align_of::<Held>() <= 16);
+
+    /// Returns the address of the calling thread's variable, where it stays until the thread ends.
+    #[inline(always)]
+    pub fn held() -> *const Held {
+        let at: *const Held;
+        // SAFETY: these are the two instructions by which the x86-64 ABI finds the offset of a
+        // thread's variable; the call changes rax alone. Some versions of glibc do not keep vector
+        // registers where the variable is not there yet.
+        unsafe {
+            core::arch::asm!(
+                "leaq memtun_held@tlsdesc(%rip), %rax",
+                "call *memtun_held@tlscall(%rax)",
+                "addq %fs:0, %rax",
+                out("rax") at,
+                out("xmm0") _, out("xmm1") _, out("xmm2") _, out("xmm3") _,
+                out("xmm4") _, out("xmm5") _, out("xmm6") _, out("xmm7") _,
+                out("xmm8") _, out("xmm9") _, out("xmm10") _, out("xmm11") _,
+                out("xmm12") _, out("xmm13") _, out("xmm14") _, out("xmm15") _,
+                options(att_syntax)
+            );
+        }
+        at
+    }
+}
+
+/// Runs `run` with what the calling thread holds.
+#[inline(always)]
+fn with_held<R>(run: impl FnOnce(&Held) -> R) -> R {
+    // SAFETY: the variable stays where it is while its thread runs, which it does here. It has only
+    // cells, of which nobody else has a reference that excludes this one.
+    run(unsafe { &*own::held() })
 }
 
 struct Held {
@@ -70,6 +138,7 @@ struct Entry {
 }
 
 impl Held {
+    #[cfg(not(all(target_arch = "x86_64", not(any(loom, miri)))))]
     const fn nothing() -> Held {
         Held {
             count: Cell::new(0),
@@ -96,18 +165,21 @@ impl Held {
     }
 }
 
+/// Returns the thread pointer, moved by so many bytes.
 #[inline(always)]
-fn thread_pointer() -> isize {
-    let pointer: isize;
+fn thread_pointer_and(bytes: isize) -> isize {
+    let mut pointer = bytes;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the x86-64 ABI keeps the thread pointer at fs:0; reading it has no effect.
     unsafe {
-        core::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, preserves_flags, readonly))
+        core::arch::asm!("add {}, fs:0", inout(reg) pointer, options(nostack, readonly))
     };
     #[cfg(target_arch = "aarch64")]
     // SAFETY: the AArch64 ABI keeps the thread pointer in tpidr_el0; reading it has no effect.
     unsafe {
-        core::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, preserves_flags, nomem))
+        let base: isize;
+        core::arch::asm!("mrs {}, tpidr_el0", out(reg) base, options(nostack, preserves_flags, nomem));
+        pointer += base;
     };
     pointer
 }
@@ -141,25 +213,12 @@ pub fn init() {
             *((head + 8) as *const isize),
         )
     };
-    let near = (head - thread_pointer()).unsigned_abs() < 1 << 16;
+    let near = (head - thread_pointer_and(0)).unsigned_abs() < 1 << 16;
     if !near || tid != gettid() as u32 {
         return HEAD.store(NONE, Relaxed);
     }
     FUTEX_OFFSET.store(offset, Relaxed);
-    HEAD.store(head - thread_pointer(), Release);
-}
-
-/// Returns [`HEAD`] once it is known. In a model there is none.
-#[cold]
-#[inline(never)]
-fn head_late() -> isize {
-    if cfg!(loom) {
-        return NONE;
-    }
-    if HEAD.load(Acquire) == UNKNOWN {
-        init();
-    }
-    HEAD.load(Acquire)
+    HEAD.store(head - thread_pointer_and(0), Release);
 }
 
 /// The calling thread as a holder of locks.
@@ -167,80 +226,91 @@ fn head_late() -> isize {
 pub struct Thread {
     /// Id of the thread, as the kernel will look for it in a lock.
     pub tid: u32,
-    /// Address of the robust list's `list_op_pending`, or null.
-    pending: *mut usize,
+    /// The thread's robust list.
+    pub list: List,
 }
+
+/// The calling thread's robust list by the address of its head, or null where the kernel takes no
+/// part in the thread's locks.
+#[derive(Clone, Copy)]
+pub struct List(*mut u8);
 
 impl Thread {
     /// Returns the calling thread.
-    #[inline(always)]
     pub fn current() -> Thread {
-        let mut at = HEAD.load(Acquire);
-        if cfg!(loom) || at <= NONE {
-            at = head_late();
-            if at == NONE {
-                return Thread {
-                    tid: gettid() as u32,
-                    pending: std::ptr::null_mut(),
-                };
-            }
+        if !cfg!(loom) && HEAD.load(Acquire) == UNKNOWN {
+            init();
         }
-        let head = thread_pointer() + at;
-        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in
-        // every thread of this C library. Only this thread uses them, and the kernel once it is
-        // dead.
-        unsafe {
-            Thread {
-                tid: *((head + TID_FROM_HEAD) as *const u32),
-                pending: (head + PENDING_FROM_HEAD) as *mut usize,
-            }
-        }
+        Thread::in_list().unwrap_or_else(|| Thread {
+            tid: gettid() as u32,
+            list: List(std::ptr::null_mut()),
+        })
     }
 
-    /// Does the kernel take part in the locks of this thread?
+    /// Returns the calling thread, if it is known that the kernel takes part in its locks.
     #[inline(always)]
-    pub fn has_list(self) -> bool {
-        !self.pending.is_null()
+    pub fn in_list() -> Option<Thread> {
+        let at = HEAD.load(Acquire);
+        if cfg!(loom) || matches!(at, UNKNOWN | NONE) {
+            return None;
+        }
+        let head = thread_pointer_and(at) as *mut u8;
+        // SAFETY: `init` has seen that the list's head is at this place in every thread of this C
+        // library, so this is the address of something.
+        unsafe { std::hint::assert_unchecked(!head.is_null()) };
+        let list = List(head);
+        Some(Thread {
+            tid: list.tid(),
+            list,
+        })
+    }
+}
+
+impl List {
+    /// Returns the id of the thread whose list it is now: another one than before in the child of a
+    /// fork(2) that a signal handler made.
+    #[inline(always)]
+    pub fn tid(self) -> u32 {
+        if self.0.is_null() {
+            return gettid() as u32;
+        }
+        // SAFETY: `init` has seen that the thread's id is at this place in every thread of this C
+        // library. The C library of a child stores it, so it is read anew each time.
+        unsafe { self.0.offset(TID_FROM_HEAD).cast::<u32>().read_volatile() }
+    }
+
+    /// Returns the place of `list_op_pending`.
+    #[inline(always)]
+    fn pending(self) -> *mut usize {
+        self.0.wrapping_offset(PENDING_FROM_HEAD).cast()
     }
 
     /// Tells the kernel that this thread takes, holds or releases the lock whose word this is.
     /// Returns what was announced before.
     #[inline(always)]
     pub fn announce(self, word: *const u32) -> usize {
-        if self.pending.is_null() {
+        if self.0.is_null() {
             return 0;
         }
         let entry = (word as isize - FUTEX_OFFSET.load(Relaxed)) as usize;
-        // SAFETY: `current` says why the place is this thread's own. The kernel reads it when the
-        // thread ends, so the store must not be optimised away.
+        // SAFETY: only this thread uses this place of its list's head, and the kernel once it is
+        // dead, so the store must not be optimised away.
         let before = unsafe {
-            let before = self.pending.read_volatile();
-            self.pending.write_volatile(entry);
+            let before = self.pending().read_volatile();
+            self.pending().write_volatile(entry);
             before
         };
         compiler_fence(SeqCst);
         before
     }
 
-    /// Is the caller the child of a fork(2) that a signal handler made since [`Thread::current`]?
-    #[inline(always)]
-    pub fn has_become_another(self) -> bool {
-        if self.pending.is_null() {
-            return self.tid != gettid() as u32;
-        }
-        const FROM_PENDING: isize = TID_FROM_HEAD - PENDING_FROM_HEAD;
-        // SAFETY: as `current` says, the thread's id stands at this place.
-        let tid = unsafe { ((self.pending as isize + FROM_PENDING) as *const u32).read_volatile() };
-        tid != self.tid
-    }
-
     /// Announces again what was announced before.
     #[inline(always)]
     pub fn restore(self, before: usize) {
         compiler_fence(SeqCst);
-        if !self.pending.is_null() {
+        if !self.0.is_null() {
             // SAFETY: as in `announce`, the place is this thread's own.
-            unsafe { self.pending.write_volatile(before) };
+            unsafe { self.pending().write_volatile(before) };
         }
     }
 }
@@ -273,7 +343,7 @@ const SIGNAL_FRAME: usize = 1024;
 /// release it, so it is given up here.
 #[inline]
 pub fn holds(lock: &Word, tid: u32) -> bool {
-    HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
+    with_held(|held| held.count.get() != 0 && holds_one(held, lock, tid))
 }
 
 #[cold]
@@ -311,12 +381,12 @@ fn was_refused_for_long(place: &Entry) -> bool {
 
 /// Does this thread hold any lock? In a signal handler it may, and must not wait for anybody then.
 pub fn holds_any() -> bool {
-    HELD.with(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
+    with_held(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
 }
 
 /// Is this lock among those that the thread remembers?
 pub(super) fn remembers(lock: &Word) -> bool {
-    HELD.with(|held| {
+    with_held(|held| {
         let mut places = held.places().iter();
         places.any(|place| std::ptr::eq(place.lock.get(), lock))
     })
@@ -324,7 +394,7 @@ pub(super) fn remembers(lock: &Word) -> bool {
 
 /// Is there no room for another lock?
 pub(super) fn is_full() -> bool {
-    HELD.with(|held| held.count.get() >= MOST)
+    with_held(|held| held.count.get() >= MOST)
 }
 
 /// What the calling thread remembers about its locks. It is looked up once for each lock that is
@@ -343,7 +413,7 @@ impl Memory {
     /// Returns the memory of the calling thread.
     #[inline(always)]
     pub fn own() -> Memory {
-        HELD.with(|held| Memory(held))
+        Memory(own::held())
     }
 
     #[inline(always)]
@@ -425,7 +495,7 @@ impl Place {
 /// # Safety
 /// The thread must not have leaked a guard of a lock whose memory is gone.
 pub unsafe fn before_fork() {
-    HELD.with(|held| {
+    with_held(|held| {
         let bits = held.places().iter().enumerate().map(|(at, place)| {
             // SAFETY: each place holds a lock in a mapping that the frame which took it has
             // borrowed; the caller guarantees that the frame still has it.
@@ -438,7 +508,7 @@ pub unsafe fn before_fork() {
 
 /// Forgets the locks of the parent in the child of a fork(2), which does not hold them.
 pub fn forked() {
-    HELD.with(Held::forget);
+    with_held(Held::forget);
 }
 
 /// Gives up the locks that were taken in frames below `stack`, as if their holder had died, because
@@ -447,7 +517,7 @@ pub fn forked() {
 /// # Safety
 /// No guard of those frames may be used again.
 pub unsafe fn leaving(stack: usize) {
-    HELD.with(|held| {
+    with_held(|held| {
         let first = held.places().iter().position(|p| p.stack.get() < stack);
         if let Some(first) = first {
             if held.tid.get() == Thread::current().tid && !on_alternate_stack(Some(stack)) {
@@ -472,7 +542,7 @@ fn give_up(held: &Held, from: usize) {
         place.lock.set(std::ptr::null());
     }
     held.count.set(from);
-    Thread::current().restore(0);
+    Thread::current().list.restore(0);
 }
 
 #[cfg(loom)]

@@ -244,6 +244,8 @@ pub trait Policy {
     ///
     /// EPERM when this permission has been taken away.
     fn permit_check(&self, what: Permission) -> Result<(), Errno>;
+    /// Is any fault set on this operation?
+    fn is_faulty(&self, operation: Operation) -> bool;
     /// Counts a call, and fails it if a fault says so. `request` is the ioctl's, or 0. This costs
     /// one load where no fault is set.
     ///
@@ -286,8 +288,13 @@ impl Policy for NetState {
     }
 
     #[inline]
+    fn is_faulty(&self, operation: Operation) -> bool {
+        self.faulty.load(Acquire) & operation as u32 != 0
+    }
+
+    #[inline]
     fn fault_check(&self, operation: Operation, request: u32) -> Result<(), Errno> {
-        if self.faulty.load(Acquire) & operation as u32 == 0 {
+        if !self.is_faulty(operation) {
             return Ok(());
         }
         count_call(self, operation, request)

@@ -4,6 +4,7 @@ use super::net::{net_of, NetHandle};
 use super::{
     address, behind, bytes, close, give, give_text, handle, items, status, text, time, Answer,
 };
+use crate::errno::fence;
 use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
 use memtun_core::{packet, Interface, Sending, UdpReceiver};
 use std::collections::HashMap;
@@ -99,6 +100,29 @@ pub extern "C" fn memtun_interface_set_addresses(
     status(|| interface_of(interface)?.set_addresses(&items(addresses)?))
 }
 
+/// Queues a packet if that needs no more ado.
+///
+/// # Safety
+/// `frame` points to `len` readable bytes. The handle is NULL or one that is not closed yet.
+#[inline(always)]
+unsafe fn injects_at_once(
+    interface: *const InterfaceHandle,
+    frame: *const c_void,
+    len: size_t,
+    ethertype: u16,
+) -> bool {
+    let said = (ethertype != 0).then_some(ethertype);
+    // SAFETY: the caller's contract.
+    let (handle, frame) = unsafe {
+        (
+            interface.as_ref(),
+            std::slice::from_raw_parts(frame.cast(), len),
+        )
+    };
+    let at_once = |handle: &InterfaceHandle| handle.interface.inject_at_once(frame, said);
+    fence(|| Ok(handle.is_some_and(at_once))).unwrap_or(false)
+}
+
 pub(super) fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
     let how = Sending::new().within(time(timeout_ms));
     match ethertype {
@@ -122,10 +146,31 @@ pub unsafe extern "C" fn memtun_interface_inject(
     ethertype: u16,
     timeout_ms: c_int,
 ) -> c_int {
+    // SAFETY: the caller's contract.
+    if !frame.is_null() && unsafe { injects_at_once(interface, frame, len, ethertype) } {
+        return 0;
+    }
+    // SAFETY: the same.
+    unsafe { injects_late(interface, frame, len, ethertype, timeout_ms) }
+}
+
+/// Does the whole of memtun_interface_inject. It stands apart, so that a packet that needs no more
+/// ado keeps nothing for this.
+///
+/// # Safety
+/// `frame` points to `len` readable bytes.
+#[inline(never)]
+unsafe extern "C" fn injects_late(
+    interface: *mut InterfaceHandle,
+    frame: *const c_void,
+    len: size_t,
+    ethertype: u16,
+    timeout_ms: c_int,
+) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        interface_of(interface)?.inject_with(frame, sending(ethertype, timeout_ms))
+        interface_of(interface)?.inject_late(frame, sending(ethertype, timeout_ms))
     })
 }
 

@@ -16,8 +16,8 @@ use crate::inet::parts::{Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink, is_ours, is_tunnel, whose, Whose};
-use crate::uaccess::OwnMemory;
+use crate::table::{is_datagrams, is_netlink, is_ours, is_tunnel, whose, Found, Whose};
+use crate::uaccess::{GuardedMemory, OwnMemory};
 use crate::view;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
 use memtun_abi::Errno;
@@ -281,7 +281,17 @@ fn whole(n: ssize_t) -> c_int {
 // on a tunnel.
 
 #[inline(never)]
-extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
+    match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
+        Some(n) => n as ssize_t,
+        None => late_read(fd, buf, n),
+    }
+}
+
+/// A read from a tunnel that may wait or fail.
+#[inline(never)]
+extern "C" fn late_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
 }
 
@@ -381,7 +391,7 @@ hooks! {
         match whose(fd) {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(read(fd, buf, n)),
-            Whose::Tunnel => tunnel_read(fd, buf, n),
+            Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
             Whose::Other => other_read(fd, buf, n),
         }
     }
@@ -447,7 +457,7 @@ hooks! {
         match whose(fd) {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(write(fd, buf, n)),
-            Whose::Tunnel => tunnel_write(fd, buf, n),
+            Whose::Tunnel(_) => tunnel_write(fd, buf, n),
             Whose::Other => other_write(fd, buf, n),
         }
     }
@@ -493,7 +503,7 @@ hooks! {
         match whose(fd) {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(__read(fd, buf, n)),
-            Whose::Tunnel => tunnel_read(fd, buf, n),
+            Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
             Whose::Other => other_read(fd, buf, n),
         }
     }
@@ -501,7 +511,7 @@ hooks! {
         match whose(fd) {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(__write(fd, buf, n)),
-            Whose::Tunnel => tunnel_write(fd, buf, n),
+            Whose::Tunnel(_) => tunnel_write(fd, buf, n),
             Whose::Other => other_write(fd, buf, n),
         }
     }

@@ -12,7 +12,7 @@ use crate::inet::parts::{length_of, parts_of, Data, To};
 use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::inet::sending;
 use crate::real::{hooks, real};
-use crate::table::{any, is_datagrams, is_netlink, is_packets};
+use crate::table::{is_datagrams, is_netlink, is_packets};
 use crate::waiting::stale;
 use crate::{gate, inet, netlink, packets};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
@@ -193,11 +193,11 @@ hooks! {
         if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { send_special(fd, buf, n, flags, name, length) }
     }
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
-        if any() { stale::settle(); }
+        stale::settle();
         if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
-        if any() { stale::settle(); }
+        stale::settle();
         if gate::is_shut() || !is_netlink(fd) && !inet::may_concern() {
             real!(sendmmsg(fd, messages, count, flags))
         } else {

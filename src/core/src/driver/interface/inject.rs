@@ -37,6 +37,19 @@ impl Interface {
     /// The same as [`Interface::inject`].
     #[inline(always)]
     pub fn inject_with(&self, frame: &[u8], how: Sending) -> Result<()> {
+        if self.inject_at_once(frame, how.ethertype) {
+            return Ok(());
+        }
+        self.inject_late(frame, how)
+    }
+
+    /// Does what [`Interface::inject_with`] does after [`Interface::inject_at_once`].
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject`].
+    #[doc(hidden)]
+    #[inline(never)]
+    pub fn inject_late(&self, frame: &[u8], how: Sending) -> Result<()> {
         self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
                 self.refused(frame, how.ethertype, refusal, wait);
@@ -85,6 +98,14 @@ impl Interface {
             self.not_yet(frames[done].as_ref(), how.ethertype, refusal, wait);
             self.why_not(refusal.errno).after(done)
         })
+    }
+
+    /// Does what [`Interface::inject_with`] does where the frame can be queued without any more
+    /// ado. False says nothing but that [`Interface::inject_with`] is to be asked.
+    #[doc(hidden)]
+    #[inline(always)]
+    pub fn inject_at_once(&self, frame: &[u8], ethertype: Option<u16>) -> bool {
+        self.transmit().send_at_once(frame, ethertype)
     }
 
     /// The same as [`Interface::inject_with`] for one turn of a longer wait. A caller that has to

@@ -42,9 +42,9 @@ pub use adopt::{adopt, datum_of};
 pub use care::look;
 pub use control::{
     before_exec, closed, closed_range, concerns, concerns_truly, control, created, duplicated,
-    is_target, knows_tunnels, may_know_tunnels, refused,
+    is_any, is_instance, is_target, knows_some, knows_tunnels, refused,
 };
 pub use instances::numbers_below;
 pub use registrations::{number_closed as tunnel_closed, tunnel_ended};
-pub use sharing::{before_fork, forked};
+pub use sharing::{before_fork, forked, is_behind};
 pub use wait::{correct, is_ready, wait};

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::instances::DEEPEST;
+use crate::concern;
 use crate::table::{self, OwnTunnels};
 use crate::waiting::state::State;
 use libc::{c_int, epoll_event};
@@ -425,6 +426,7 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
         {
             match target {
                 Target::Tunnel(inode) => {
+                    concern::note(concern::TUNNEL);
                     place.inode.store(inode, Relaxed);
                     TUNNELS.fetch_add(1, Relaxed);
                 }
