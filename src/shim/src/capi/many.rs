@@ -40,11 +40,11 @@ pub struct DatagramInBuffer {
     src_host: [c_char; 64],
 }
 
-/// Puts count packets into the program's read queue, in their order, each as memtun_interface_inject
-/// does. It costs less than as many calls: a queue's lock is taken once for up to 32 packets. The
-/// time is for all of them together. done, which may be NULL, gets how many were put: all of them
-/// when 0 is returned; else the error is that of the packet behind them, and no packet behind that
-/// one was looked at.
+/// Puts count packets into the program's read queue, in their order, each as
+/// memtun_interface_inject does. It costs less than as many calls: a queue's lock is taken once for
+/// up to 32 packets. The time is for all of them together. done, which may be NULL, gets how many
+/// were put: all of them when 0 is returned; else the error is that of the packet behind them, and
+/// no packet behind that one was looked at.
 // Contract: `frames` points to `count` elements, each of which points to as many readable bytes as
 // it says.
 #[no_mangle]
