@@ -51,19 +51,28 @@ fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {
         return Ok(first);
     }
     let fresh = leak(net)?;
-    if config::get().is_some_and(|config| config.host == Setting::Isolated) {
+    if is_isolated() {
         // Without it the indexes begin where those of other nets do, which harms nobody.
         let _ = fresh.begin_isolated();
     }
     let place = std::ptr::from_ref(fresh).cast_mut();
     match NET.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire) {
         Ok(_) => {
-            gate::joined(fresh);
+            match is_isolated() {
+                // What it sends is looked at before there are addresses, too.
+                true => gate::open(),
+                false => gate::joined(fresh),
+            }
             Ok(fresh)
         }
         // SAFETY: the pointer leads to a mapping that `leak` filled and that stays.
         Err(first) => Ok(unsafe { &*first }),
     }
+}
+
+/// Has this process no other network than its net?
+fn is_isolated() -> bool {
+    config::get().is_some_and(|config| config.host == Setting::Isolated)
 }
 
 fn join_with(config: &Config, create: Create) -> Result<NetDir, Error> {
