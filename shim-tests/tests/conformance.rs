@@ -126,6 +126,7 @@ programs! {
     rtnl_socket
     rtnl_traffic
     sandbox
+    scopes6
     select
     sending
     sigbus

@@ -226,8 +226,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if !is_v4 && from.out != 0 && !self.net.knows_index(from.out) {
             return Err(Errno(libc::ENODEV));
         }
+        // An address of a link is one by the link that the packet leaves by.
+        let out = match (from.out, from.to) {
+            (0, SocketAddr::V6(to)) => to.scope_id(),
+            (out, _) => out,
+        };
         let is_own = |source: IpAddr| {
-            source == Ipv6Addr::LOCALHOST || self.table.alias_of(source, from.out).is_some()
+            source == Ipv6Addr::LOCALHOST || self.table.alias_of(source, out).is_some()
         };
         if !is_v4 && !from.source.is_none_or(is_own) {
             return Err(Errno(libc::EINVAL));
