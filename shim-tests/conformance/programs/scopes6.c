@@ -1,5 +1,6 @@
-/* The scope in a name of IPv6 (sin6_scope_id): it counts for addresses that mean something on one
- * link only, and for no others. And what goes by IPv4 on a socket of IPv6 has the options of IPv4. */
+/* The scope in a name of IPv6 (sin6_scope_id) counts for addresses that mean something on one
+ * link only, and for no others. And what goes by IPv4 on a socket of IPv6 has the options of
+ * IPv4. */
 #define V6
 #define WATCHDOG_SECONDS 60
 #include "far.h"

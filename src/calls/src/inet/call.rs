@@ -295,8 +295,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         })
     }
 
-    /// Does what is sent to a name on a socket of IPv6 leave by IPv4? Then the options of IPv4 count
-    /// (`udpv6_sendmsg`, `tcp_v6_connect`). An alias of the net's stands for either.
+    /// Does what is sent to a name on a socket of IPv6 leave by IPv4? Then the options of IPv4
+    /// count (`udpv6_sendmsg`, `tcp_v6_connect`). An alias of the net's stands for either.
     fn is_by_v4(&self, kind: Kind, name: SocketAddr) -> bool {
         name.ip().to_canonical().is_ipv4()
             && self

@@ -157,9 +157,8 @@ fn hear_errors(host: &impl Host, net: &NetDir, fd: i32, order: &Order) -> Result
     mark::bind(fd, bound)
 }
 
-/// Gives an order to the host process. Returns how many bytes of the answer stand in `room`.
-/// Returns the link that a name of IPv6 is about, 0 for none given; None for one that means the same
-/// on each (`__ipv6_addr_needs_scope_id`).
+/// Returns the link that a name of IPv6 is about, 0 for none given; None for one that means the
+/// same on each (`__ipv6_addr_needs_scope_id`).
 fn scope_of(name: &SocketAddr) -> Option<u32> {
     let SocketAddr::V6(name) = name else {
         return None;
@@ -169,6 +168,7 @@ fn scope_of(name: &SocketAddr) -> Option<u32> {
     needs.then(|| name.scope_id())
 }
 
+/// Gives an order to the host process. Returns how many bytes of the answer stand in `room`.
 fn order_to(
     host: &impl Host,
     net: &NetDir,
