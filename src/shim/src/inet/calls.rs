@@ -445,6 +445,8 @@ pub extern "C" fn accepted(
     if !name.is_null() {
         // The kernel has not seen these places.
         let written = errno::keep(|| match whose {
+            // Who comes from no port has no name, and without one there is no connection.
+            Some(Accepted::Net(shown)) if shown.port() == 0 => Err(Errno(libc::ECONNABORTED)),
             Some(Accepted::Net(shown)) => {
                 name::write(&OwnMemory, &shown, name as usize, room, length as usize)
             }
