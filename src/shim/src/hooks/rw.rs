@@ -16,7 +16,7 @@ use crate::inet::parts::{Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink, is_ours, is_tunnel, whose, Found, Whose};
+use crate::table::{self, is_datagrams, is_netlink, is_ours, is_tunnel, whose, Found, Whose};
 use crate::uaccess::{GuardedMemory, OwnMemory};
 use crate::view;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
@@ -284,9 +284,17 @@ fn whole(n: ssize_t) -> c_int {
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
     let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
     match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
-        Some(n) => n as ssize_t,
+        Some(-1) => refused_read(fd, buf, n),
+        Some(n) => n,
         None => late_read(fd, buf, n),
     }
+}
+
+/// The answer of a read that has failed.
+#[cold]
+#[inline(never)]
+extern "C" fn refused_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    or_host(-1, || real!(read(fd, buf, n)))
 }
 
 /// A read from a tunnel that may wait or fail.
@@ -388,6 +396,9 @@ extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t 
 
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
+        if table::knows_none() {
+            return real!(read(fd, buf, n));
+        }
         match whose(fd) {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(read(fd, buf, n)),
@@ -454,6 +465,9 @@ hooks! {
         if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
+        if table::knows_none() {
+            return real!(write(fd, buf, n));
+        }
         match whose(fd) {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(write(fd, buf, n)),
