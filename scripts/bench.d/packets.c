@@ -3,9 +3,11 @@
  * their instructions counted.
  *
  *   bulk         32 packets in, then 32 read
+ *   bulk-many    the same, the 32 injected by one call
  *   bulk-udp     the same, the driver's side building the headers and checksums
  *   bulk-edge    the same on a descriptor registered edge-triggered, read until EAGAIN
  *   bulk-out     32 packets written, then 32 received
+ *   bulk-out-many  the same, received by one call
  *   single       one packet in, one read
  *   single-poll  one packet in, poll, one read
  *   roundtrip    a second process, blocked in read, answers each packet; both on one CPU
@@ -40,6 +42,13 @@ static void bulk(struct bench *b)
         tunnel_read(b->tun, b->buffer, sizeof b->buffer, b->length);
 }
 
+static void bulk_many(struct bench *b)
+{
+    driver_send_many(&b->driver, b->to_program, b->length, BULK);
+    for (int i = 0; i < BULK; i++)
+        tunnel_read(b->tun, b->buffer, sizeof b->buffer, b->length);
+}
+
 static void bulk_udp(struct bench *b)
 {
     for (int i = 0; i < BULK; i++)
@@ -68,6 +77,15 @@ static void bulk_out(struct bench *b)
             die("write");
     for (int i = 0; i < BULK; i++)
         driver_receive(&b->driver, b->buffer, sizeof b->buffer, b->length);
+}
+
+static void bulk_out_many(struct bench *b)
+{
+    static unsigned char room[BULK * 2048];
+    for (int i = 0; i < BULK; i++)
+        if (write(b->tun, b->from_program, b->length) != (ssize_t)b->length)
+            die("write");
+    driver_receive_many(&b->driver, room, sizeof room, b->length, BULK);
 }
 
 static void single(struct bench *b)
@@ -126,6 +144,7 @@ static const struct kind {
 } KINDS[] = {
     {"bulk", bulk, BULK, 0},           {"bulk-udp", bulk_udp, BULK, 0},
     {"bulk-edge", bulk_edge, BULK, 0}, {"bulk-out", bulk_out, BULK, 0},
+    {"bulk-many", bulk_many, BULK, 0}, {"bulk-out-many", bulk_out_many, BULK, 0},
     {"single", single, 1, 0},          {"single-poll", single_poll, 1, 0},
     {"roundtrip", roundtrip, 1, 1},    {"roundtrip-2", roundtrip, 1, 2},
     {"bell", bell, 1, 0},              {"bell-poll", bell_poll, 1, 0},

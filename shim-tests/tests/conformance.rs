@@ -65,6 +65,8 @@ programs! {
     forwarding
     forwarding6
     genl_ethtool
+    group_filters
+    group_filters6
     groups
     icmp_errors
     identity

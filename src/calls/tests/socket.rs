@@ -235,6 +235,8 @@ fn a_socket_is_bound_to_an_interface_of_the_net_by_its_inode() {
             option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
             towards: &|_| Ok(None),
             joined: &|joining| Ok(!joining.joins),
+            filtered: &|_, _| Ok(()),
+            sources: &|_| Err(memtun_abi::Errno(libc::EADDRNOTAVAIL)),
         }
     }
     let set = |name: &str, inode| {
@@ -290,6 +292,8 @@ fn a_mark_that_the_kernel_refuses_is_kept_and_told_again() {
         option: option_of(libc::SOL_SOCKET, number).expect("it has a row"),
         towards: &|_| Ok(None),
         joined: &|joining| Ok(!joining.joins),
+        filtered: &|_, _| Ok(()),
+        sources: &|_| Err(memtun_abi::Errno(libc::EADDRNOTAVAIL)),
     };
     let mark = call(libc::SO_MARK);
     // The kernel is asked first, and a value that is too short is its to refuse.

@@ -51,9 +51,11 @@ pub enum Message {
 }
 
 /// Most sources of one record.
-pub const MOST_SOURCES: usize = 32;
+pub const MOST_SOURCES: usize = 64;
 /// Bytes of the longest body: a record with sources of IPv6.
 const LONGEST: usize = 8 + 4 + 16 + 16 * MOST_SOURCES;
+/// Bytes of the longest packet.
+pub const LONGEST_REPORT: usize = 40 + HOP_BY_HOP.len() + LONGEST;
 
 /// Writes the sources of a record behind it, whose number is the third and fourth byte. Returns
 /// where they end.

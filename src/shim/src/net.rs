@@ -16,6 +16,7 @@ static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
 static JOINED: [AtomicPtr<NetDir>; 16] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
 /// The net of this process; `None` if the process has not used it yet.
+#[inline(always)]
 pub fn current() -> Option<&'static NetDir> {
     // SAFETY: the pointer is null, or leads to a mapping that `leak` filled and that stays.
     unsafe { NET.load(Acquire).as_ref() }
@@ -38,6 +39,11 @@ pub fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
     };
     let _ = JOINED.iter().find(free);
     Ok(net)
+}
+
+/// Has this process joined no other net than [`current`]?
+pub fn is_only_one() -> bool {
+    JOINED[1].load(Relaxed).is_null()
 }
 
 fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {

@@ -318,6 +318,8 @@ fn option(
                 option,
                 towards: &|group| link_towards(&OwnHost, group).map_err(|_| Errno(libc::ENODEV)),
                 joined: &|joining| inet::membership::joined(fd, joining),
+                filtered: &|joining, sources| inet::membership::filtered(fd, joining, sources),
+                sources: &|joining| inet::membership::sources(fd, joining),
             })
         })
     });

@@ -6,7 +6,7 @@
 //! slots, which count their users and are reused but never unmapped. So a thread that is still in a
 //! call on a descriptor that another thread closes holds valid memory.
 
-use crate::{gate, process};
+use crate::{concern, gate, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -136,25 +136,8 @@ fn make_place(fd: i32) -> Result<&'static AtomicU32, Errno> {
     let piece = WORDS
         .get(fd as u32 as usize / PIECE)
         .ok_or(Errno(libc::EMFILE))?;
-    knows_some();
     make_zeroed(piece, PIECE)?;
     place(fd).ok_or(Errno(libc::EMFILE))
-}
-
-/// 1 once a descriptor may be somebody's but the program's, or a call on one of the program's may
-/// have to be looked at.
-static KNOWS: AtomicU32 = AtomicU32::new(0);
-
-/// Does every descriptor belong to the program, and has the net no address? This is one look, for
-/// the calls that are made most often.
-#[inline(always)]
-pub fn knows_none() -> bool {
-    KNOWS.load(Relaxed) == 0
-}
-
-/// Called before the first descriptor is entered here, and before the net's addresses are known.
-pub fn knows_some() {
-    KNOWS.store(1, Relaxed);
 }
 
 /// The word of a descriptor: 0, 1 + the index of its slot, NETLINK, DATAGRAMS, PACKETS, or with
@@ -222,6 +205,7 @@ pub fn marks(fd: i32) -> Option<u32> {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
+    concern::note(concern::OTHER);
     let place = make_place(fd)?;
     HIGHEST.fetch_max(fd as u32, Relaxed);
     let old = place.load(Relaxed);
@@ -294,6 +278,7 @@ pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
 /// leaves it to its parent, whose descriptor that may be.
 fn enter_socket(fd: i32, kind: u32) -> Result<(), Errno> {
     gate::open();
+    concern::note(concern::OTHER);
     let owns = process::owns_memory();
     let sockets = [NETLINK, DATAGRAMS, PACKETS];
     let enter = |old: u32| (old == 0 || owns && sockets.contains(&old)).then_some(kind);
@@ -617,6 +602,7 @@ fn claim() -> Result<u32, Errno> {
 
 /// Makes a descriptor another name of a tunnel.
 pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
+    concern::note(concern::TUNNEL);
     let word = make_place(fd)?;
     let Some(slot) = slot(tunnel.index) else {
         return Ok(());

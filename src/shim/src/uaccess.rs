@@ -186,6 +186,35 @@ pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
     copy_out(to as usize, bytes)
 }
 
+/// Can the first and the last of these bytes be read? An array of a program's that begins and ends
+/// in its memory is taken to lie in it.
+#[inline]
+pub fn ends_readable(at: usize, len: usize) -> bool {
+    if !in_user_space(at, len) {
+        return false;
+    }
+    let last = at + len.saturating_sub(1);
+    if !guarded() {
+        return accessible(at, 1, Access::Read) == 1 && accessible(last, 1, Access::Read) == 1;
+    }
+    // SAFETY: a fault is caught.
+    let can_read = |at| unsafe { guard::can_read(at) };
+    can_read(at) && (last / PAGE == at / PAGE || can_read(last))
+}
+
+/// Stores a value of two bytes into the program's memory, as [`write`] does.
+#[inline]
+pub fn write_short(to: *mut i16, value: i16) -> Result<(), Errno> {
+    if !guarded() || !in_user_space(to as usize, size_of::<i16>()) {
+        return write(to, &value);
+    }
+    // SAFETY: the program gave the memory to be written, and a fault is caught.
+    match unsafe { guard::put(to as usize, value as u16) } {
+        true => Ok(()),
+        false => Err(EFAULT),
+    }
+}
+
 /// The bytes of a C string of the program's, without the NUL.
 ///
 /// # Errors

@@ -83,6 +83,8 @@ options! {
     IPPROTO_IP IP_BLOCK_SOURCE = 38 => Address(4);
     /// Hears a source of a group again.
     IPPROTO_IP IP_UNBLOCK_SOURCE = 37 => Address(4);
+    /// Sets all sources of a group, and tells them.
+    IPPROTO_IP IP_MSFILTER = 41 => Address(4);
     /// The interface from which packets go out.
     IPPROTO_IP IP_UNICAST_IF = 50 => NetworkIndex;
     /// Joins a group.
@@ -97,6 +99,8 @@ options! {
     IPPROTO_IP MCAST_JOIN_SOURCE_GROUP = 46 => Index(0);
     /// Leaves a group for one source.
     IPPROTO_IP MCAST_LEAVE_SOURCE_GROUP = 47 => Index(0);
+    /// Sets all sources of a group, and tells them.
+    IPPROTO_IP MCAST_MSFILTER = 48 => Index(0);
     /// The interface from which multicasts go out.
     IPPROTO_IPV6 IPV6_MULTICAST_IF => Index(0);
     /// Joins a group.
@@ -121,6 +125,8 @@ options! {
     IPPROTO_IPV6 MCAST_JOIN_SOURCE_GROUP = 46 => Index(0);
     /// Leaves a group for one source.
     IPPROTO_IPV6 MCAST_LEAVE_SOURCE_GROUP = 47 => Index(0);
+    /// Sets all sources of a group, and tells them.
+    IPPROTO_IPV6 MCAST_MSFILTER = 48 => Index(0);
 }
 
 /// May this option name an interface? This costs a few instructions.

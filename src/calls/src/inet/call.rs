@@ -7,6 +7,7 @@ use crate::socket::Joining;
 use memtun_abi::Errno;
 use memtun_kernel::net::{Kept, NetDir};
 use memtun_stack::ask::{self, What};
+use memtun_stack::sockets::filter::Sources;
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion, ANSWER};
 use memtun_stack::sockets::tuning::Tuning;
 use memtun_stack::sockets::{flag, Entry, Protocol, Table};
@@ -251,6 +252,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if datagrams {
             let looped = by_family(libc::IP_MULTICAST_LOOP, libc::IPV6_MULTICAST_LOOP);
             set(set::MULTICAST_LOOP, looped != 0);
+            let off = |level, option| self.socket.option(level, option) == Ok(0);
+            set(
+                set::JOINED_ONLY,
+                off(libc::IPPROTO_IP, libc::IP_MULTICAST_ALL),
+            );
+            let off = v6 && off(libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL);
+            set(set::JOINED_ONLY_V6, off);
         }
         let hops = match to_group {
             true => by_family(libc::IP_MULTICAST_TTL, libc::IPV6_MULTICAST_HOPS),
@@ -345,20 +353,72 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Ok(answer == SocketAnswer::Left)
     }
 
+    /// Called when the socket sets all sources of a group at an interface of the net.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a group that it has not joined, and what asking fails with.
+    pub fn filtered(&self, joining: &Joining, sources: &Sources) -> Result<(), Errno> {
+        let Some(kind) = self.kind().filter(|_| self.table.is_active()) else {
+            return Err(Errno(libc::EINVAL));
+        };
+        let question = self.question(kind, Some(SocketAddr::new(joining.group, 0)))?;
+        let question = SocketQuestion {
+            out: joining.index,
+            flags: question.flags | set::SOURCES,
+            ..question
+        };
+        let bytes = question.to_bytes();
+        self.ask_with(What::Join, &[&bytes, sources.bytes()])
+            .map(drop)
+    }
+
+    /// Returns the sources of a group that it has joined at an interface of the net.
+    ///
+    /// # Errors
+    ///
+    /// EADDRNOTAVAIL for a group that it has not joined, and what asking fails with.
+    pub fn sources(&self, joining: &Joining) -> Result<Sources, Errno> {
+        let not_joined = Errno(libc::EADDRNOTAVAIL);
+        let kind = self.kind().filter(|_| self.table.is_active());
+        let name = SocketAddr::new(joining.group, 0);
+        let question = self.question(kind.ok_or(not_joined)?, Some(name))?;
+        let question = SocketQuestion {
+            out: joining.index,
+            ..question
+        };
+        let head = host::question(self.host, What::Sources);
+        let (mut told, bytes) = (None, question.to_bytes());
+        ask::ask(
+            self.net,
+            self.host.start(),
+            &head,
+            &[&bytes],
+            &mut |answer| {
+                told = Sources::of_bytes(answer);
+            },
+        )?;
+        told.ok_or(not_joined)
+    }
+
     /// Puts a question about a socket to the host process of the net.
     ///
     /// # Errors
     ///
     /// The errno of the answer, and what asking fails with, see [`ask::ask`].
     pub fn ask(&self, what: What, about: &SocketQuestion) -> Result<SocketAnswer, Errno> {
+        self.ask_with(what, &[&about.to_bytes()])
+    }
+
+    /// Does the same with what follows the question.
+    fn ask_with(&self, what: What, parts: &[&[u8]]) -> Result<SocketAnswer, Errno> {
         let question = host::question(self.host, what);
         let (mut room, mut length) = ([0; ANSWER], 0);
-        let bytes = about.to_bytes();
         ask::ask(
             self.net,
             self.host.start(),
             &question,
-            &[&bytes],
+            parts,
             &mut |answer| {
                 let some = answer.len().min(ANSWER - length);
                 room[length..length + some].copy_from_slice(&answer[..some]);

@@ -48,8 +48,11 @@ pub fn is_noted(level: i32, option: i32) -> bool {
         (
             libc::SOL_SOCKET,
             libc::SO_REUSEADDR | libc::SO_REUSEPORT | libc::SO_BINDTODEVICE
-        ) | (libc::IPPROTO_IP, libc::IP_RECVERR)
-            | (libc::IPPROTO_IPV6, libc::IPV6_RECVERR)
+        ) | (libc::IPPROTO_IP, libc::IP_RECVERR | libc::IP_MULTICAST_ALL)
+            | (
+                libc::IPPROTO_IPV6,
+                libc::IPV6_RECVERR | libc::IPV6_MULTICAST_ALL
+            )
     )
 }
 

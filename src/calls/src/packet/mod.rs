@@ -17,6 +17,7 @@ pub mod name;
 pub mod option;
 pub mod receive;
 pub mod send;
+mod sources;
 pub mod told;
 
 use crate::host::{self, Host};

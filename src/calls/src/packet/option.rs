@@ -74,6 +74,8 @@ pub enum Outcome {
     Int(i32),
     /// Its value is these numbers.
     Two([u32; 2]),
+    /// Its value is stored, and has so many bytes.
+    Stored(usize),
     /// Its value is so many of these bytes.
     Bytes([u8; MOST_OPTIONS], usize),
 }
@@ -301,6 +303,9 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 );
             }
             libc::IP_MULTICAST_IF => return self.set_multicast_interface(value, length),
+            _ if self.is_of_sources(libc::IPPROTO_IP, option) => {
+                return self.set_sources(libc::IPPROTO_IP, option, value, length);
+            }
             _ => return self.set_number(libc::IPPROTO_IP, option, value, length),
         };
         self.change(bit, self.flag(value, length)?)
@@ -324,6 +329,9 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                     option == MCAST_JOIN_GROUP,
                     self.group_of_any(value, length)?,
                 );
+            }
+            _ if self.is_of_sources(libc::IPPROTO_IPV6, option) => {
+                return self.set_sources(libc::IPPROTO_IPV6, option, value, length);
             }
             _ => return self.set_number(libc::IPPROTO_IPV6, option, value, length),
         };

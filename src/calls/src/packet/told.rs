@@ -11,6 +11,7 @@ use super::option::{
 use super::{Packets, EINVAL, SOL_PACKET};
 use crate::host::Host;
 use crate::memory::Memory;
+use crate::socket::filter::Form;
 use memtun_abi::Errno;
 use memtun_stack::sockets::raw::{set, Action, Setting};
 use memtun_sys::inet::SocketName;
@@ -112,6 +113,11 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 let mut bytes = [0; MOST_OPTIONS];
                 let length = self.order(Action::GetOptions, &[], &mut bytes)?;
                 Outcome::Bytes(bytes, length)
+            }
+            (libc::IPPROTO_IP | libc::IPPROTO_IPV6, _)
+                if !self.kind.is_ping() && Form::of(level, option).is_some() =>
+            {
+                self.sources(level, option, value, room)?
             }
             (libc::IPPROTO_IPV6, OLD_HOPS) => bit(set::OLD_HOPS),
             (libc::IPPROTO_IPV6, OLD_PACKET_INFO) => bit(set::OLD_PACKET_INFO),

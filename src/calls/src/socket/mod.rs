@@ -7,11 +7,13 @@ mod addresses;
 pub mod bind;
 mod call;
 mod elsewhere;
+pub(crate) mod filter;
 mod ioctl;
 mod link;
+mod membership;
 mod option;
 mod owner;
-mod shape;
+pub(crate) mod shape;
 mod stack;
 mod verdict;
 

@@ -12,7 +12,7 @@ use memtun_kernel::net::{Kept, Local, NetDir};
 use memtun_kernel::policy::Policy;
 use memtun_kernel::Permission;
 use memtun_stack::brief::{self, By};
-use memtun_stack::wire;
+use memtun_stack::sockets::filter::Sources;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -42,6 +42,10 @@ pub struct OptionCall<'c, M: Memory> {
     /// Called when the socket joins a group at an interface, or leaves it. Returns whether it has
     /// left the group.
     pub joined: &'c dyn Fn(&Joining) -> Result<bool, Errno>,
+    /// Called when the socket sets all sources of a group that it has joined.
+    pub filtered: &'c dyn Fn(&Joining, &Sources) -> Result<(), Errno>,
+    /// Returns the sources of a group.
+    pub sources: &'c dyn Fn(&Joining) -> Result<Sources, Errno>,
 }
 
 /// A socket joins a group, or leaves it.
@@ -58,7 +62,7 @@ pub struct Joining {
 }
 
 /// What an option's value says of an interface.
-enum Named {
+pub(super) enum Named {
     /// It is an interface of the net, with this index, given by this address if by one.
     Ours(u32, Option<Ipv4Addr>),
     /// It was one.
@@ -131,6 +135,9 @@ impl<M: Memory> OptionCall<'_, M> {
                     });
                 }
                 self.check_group(bytes)?;
+                if let Some(form) = self.shape().filter() {
+                    return self.filter(form, (value, length), bytes, index);
+                }
                 if let Some(joins) = joins(self.option.level, self.option.number) {
                     return self.join(bytes, index, joins).map(|()| true);
                 }
@@ -160,7 +167,7 @@ impl<M: Memory> OptionCall<'_, M> {
 
     /// May such a socket have the option? What it may not, the kernel refuses, whatever the value
     /// is.
-    fn is_for_socket(&self) -> bool {
+    pub(super) fn is_for_socket(&self) -> bool {
         let (family, kind) = self.socket;
         let is_v6 = self.option.level == libc::IPPROTO_IPV6;
         // Neither groups nor an interface for them mean anything to a connection.
@@ -202,91 +209,6 @@ impl<M: Memory> OptionCall<'_, M> {
         let number = (!unbinds).then_some(index as u32);
         self.net.keep(self.inode, Kept::Device, number)?;
         Ok(true)
-    }
-
-    /// Returns the group that is joined or left where the value names no interface for that.
-    fn group_without_interface(&self, bytes: &[u8]) -> Option<IpAddr> {
-        joins(self.option.level, self.option.number).or(of_source(
-            self.option.level,
-            self.option.number,
-        )
-        .map(|(_, adds)| adds))?;
-        let is_zero = |at: usize| {
-            bytes
-                .get(at..)
-                .is_none_or(|rest| rest.iter().take(4).all(|byte| *byte == 0))
-        };
-        let without = match self.option.names {
-            Designation::Index(at) => is_zero(at),
-            Designation::AddressOrIndex(at) => is_zero(at) && is_zero(at + 4),
-            Designation::Address(at) => is_zero(at),
-            _ => false,
-        };
-        let group = self.shape().group(bytes).filter(|_| without)?;
-        wire::ip_of(group).filter(IpAddr::is_multicast)
-    }
-
-    /// Returns the group that the value names, and the number under which the net keeps that the
-    /// socket has joined it at an interface.
-    fn named_group(&self, bytes: &[u8], index: u32) -> Result<(IpAddr, u64), Errno> {
-        let group = self.shape().group(bytes).ok_or(EINVAL)?;
-        let start = u64::from(index) << 1 | u64::from(self.shape().is_v6());
-        let number = group.iter().fold(start, |number, byte| {
-            (number ^ u64::from(*byte)).wrapping_mul(0x100_0000_01b3)
-        });
-        Ok((wire::ip_of(group).ok_or(EINVAL)?, number))
-    }
-
-    /// Notes in the net that the socket has joined a group, or has left it. Returns whether that
-    /// is new.
-    fn note(&self, number: u64, joins: bool) -> Result<bool, Errno> {
-        let _lock = self.net.lock()?;
-        self.net.join_group(self.inode, number, joins)
-    }
-
-    /// Joins the group that the value names on an interface, or leaves it (`ip_mc_join_group`,
-    /// `ip_mc_leave_group`).
-    fn join(&self, bytes: &[u8], index: u32, joins: bool) -> Result<(), Errno> {
-        let (group, number) = self.named_group(bytes, index)?;
-        match self.note(number, joins)? {
-            true => {
-                // It is noted, whatever the host process says.
-                let _ = (self.joined)(&Joining {
-                    group,
-                    index,
-                    joins,
-                    source: None,
-                });
-                Ok(())
-            }
-            false if joins => Err(Errno(libc::EADDRINUSE)),
-            false => Err(Errno(libc::EADDRNOTAVAIL)),
-        }
-    }
-
-    /// Does the same for one source of the group (`ip_mc_source`).
-    fn join_source(
-        &self,
-        bytes: &[u8],
-        index: u32,
-        (blocks, adds): (bool, bool),
-    ) -> Result<(), Errno> {
-        let (group, number) = self.named_group(bytes, index)?;
-        let source = self.shape().source(bytes).ok_or(EINVAL)?;
-        if !group.is_multicast() {
-            return Err(EINVAL);
-        }
-        let is_new = adds && !blocks && self.note(number, true)?;
-        let left = (self.joined)(&Joining {
-            group,
-            index,
-            joins: adds,
-            source: Some((source, blocks)),
-        });
-        if is_new && left.is_err() || left == Ok(true) {
-            self.note(number, false)?;
-        }
-        left.map(drop)
     }
 
     /// Called when the kernel has accepted what [`OptionCall::set`] has left to it: it takes the
@@ -336,6 +258,9 @@ impl<M: Memory> OptionCall<'_, M> {
     /// - ENODEV when the interface is gone.
     /// - What locking the net or reading its files fails with.
     pub fn get(&self, value: usize, length: usize) -> Result<bool, Errno> {
+        if let Some(form) = self.shape().filter() {
+            return self.tell_sources(form, value, length);
+        }
         let Some(kept) = self.kept() else {
             return Ok(false);
         };
@@ -373,7 +298,7 @@ impl<M: Memory> OptionCall<'_, M> {
             .map(|()| true)
     }
 
-    fn shape(&self) -> Shape<'_> {
+    pub(super) fn shape(&self) -> Shape<'_> {
         Shape(self.option)
     }
 
@@ -452,7 +377,7 @@ impl<M: Memory> OptionCall<'_, M> {
         }
     }
 
-    fn by_index(&self, index: u32) -> Result<Named, Errno> {
+    pub(super) fn by_index(&self, index: u32) -> Result<Named, Errno> {
         Ok(match by_index(self.net, index, self.local)? {
             Whose::Ours(_) => Named::Ours(index, None),
             Whose::Gone => Named::Gone,
@@ -463,7 +388,7 @@ impl<M: Memory> OptionCall<'_, M> {
         })
     }
 
-    fn by_address(&self, address: Option<Ipv4Addr>) -> Result<Named, Errno> {
+    pub(super) fn by_address(&self, address: Option<Ipv4Addr>) -> Result<Named, Errno> {
         let Some(wanted) = address.filter(|address| !address.is_unspecified()) else {
             return Ok(Named::Other);
         };
@@ -476,23 +401,5 @@ impl<M: Memory> OptionCall<'_, M> {
             !is_it
         })?;
         Ok(found)
-    }
-
-    /// Checks the group that the value names, where it names one.
-    fn check_group(&self, bytes: &[u8]) -> Result<(), Errno> {
-        let is_group = match (self.option.level, self.option.names) {
-            (libc::IPPROTO_IP, Designation::AddressOrIndex(_) | Designation::Address(_))
-                if self.option.number != libc::IP_MULTICAST_IF =>
-            {
-                bytes.first().is_some_and(|first| first & 0xf0 == 0xe0)
-            }
-            (libc::IPPROTO_IPV6, Designation::Index(16)) => bytes.first() == Some(&0xff),
-            _ => true,
-        };
-        if is_group {
-            Ok(())
-        } else {
-            Err(EINVAL)
-        }
     }
 }

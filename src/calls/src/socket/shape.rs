@@ -2,6 +2,8 @@
 //! does.
 #![forbid(unsafe_code)]
 
+use super::filter::{Form, IN_NAME, MCAST_MSFILTER};
+pub use super::filter::{GROUP, IN_NAME6};
 use memtun_abi::request::{Designation, SocketOption};
 use memtun_stack::wire;
 use std::net::IpAddr;
@@ -16,12 +18,8 @@ pub const IPV6_JOIN_ANYCAST: i32 = 27;
 pub const IPV6_LEAVE_ANYCAST: i32 = 28;
 pub const IP_UNBLOCK_SOURCE: i32 = 37;
 pub const IP_BLOCK_SOURCE: i32 = 38;
-/// Bytes of `struct group_req`, and of `struct group_source_req`.
-pub const GROUP: usize = 8 + 128;
+/// Bytes of `struct group_source_req`.
 pub const GROUP_SOURCE: usize = GROUP + 128;
-/// Where an address stands in `struct sockaddr_in` and `struct sockaddr_in6`.
-pub const IN_NAME: usize = 4;
-pub const IN_NAME6: usize = 8;
 
 /// The value of an option.
 #[derive(Clone, Copy, Debug)]
@@ -31,6 +29,9 @@ impl Shape<'_> {
     /// How many bytes the value has at least. Whatever names an interface in fewer, the kernel
     /// refuses it.
     pub fn least(&self) -> usize {
+        if let Some(form) = self.filter() {
+            return form.head();
+        }
         match self.0.number {
             MCAST_JOIN_GROUP | MCAST_LEAVE_GROUP if self.has_names() => GROUP,
             _ if self.has_names() => GROUP_SOURCE,
@@ -48,7 +49,12 @@ impl Shape<'_> {
     /// Is the value one of the structs in which addresses stand as names of sockets?
     pub fn has_names(&self) -> bool {
         self.0.level != libc::SOL_SOCKET
-            && (MCAST_JOIN_GROUP..=MCAST_LEAVE_SOURCE_GROUP).contains(&self.0.number)
+            && (MCAST_JOIN_GROUP..=MCAST_MSFILTER).contains(&self.0.number)
+    }
+
+    /// Returns how the value is laid out where it is about all sources of a group.
+    pub fn filter(&self) -> Option<Form> {
+        Form::of(self.0.level, self.0.number)
     }
 
     pub fn is_v6(&self) -> bool {
@@ -79,9 +85,11 @@ impl Shape<'_> {
     }
 
     /// Is it about a group that is joined or left, or one of its sources?
-    fn is_of_group(&self) -> bool {
+    pub fn is_of_group(&self) -> bool {
         let (level, number) = (self.0.level, self.0.number);
-        joins(level, number).is_some() || of_source(level, number).is_some()
+        joins(level, number).is_some()
+            || of_source(level, number).is_some()
+            || self.filter().is_some()
     }
 }
 

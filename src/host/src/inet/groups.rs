@@ -5,6 +5,7 @@ use super::view::View;
 use memtun_abi::Errno;
 use memtun_ip::ethernet::{solicited_node, ALL_NODES, ALL_SYSTEMS};
 use memtun_ip::group::Record;
+use memtun_stack::sockets::filter::{most, Sources};
 use memtun_stack::sockets::raw::{octets_of, of_octets};
 use memtun_stack::wire::u32_at;
 use std::collections::{BTreeMap, BTreeSet};
@@ -16,8 +17,8 @@ pub(super) const MOST: usize = 1024;
 const MANY: usize = 16;
 /// Length in bytes of a member that is kept, without its sources.
 const KEPT: usize = 48;
-/// Most sources that a socket names of a group (`igmp_max_msf`).
-const MOST_SOURCES: usize = 10;
+/// Bit of the number of a holder that is a raw socket: its inode is the rest of it.
+const RAW: u64 = 1 << 63;
 
 /// Of which sources something is heard.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -29,10 +30,6 @@ pub struct Filter {
 }
 
 impl Filter {
-    fn lets(&self, source: IpAddr) -> bool {
-        self.excludes != self.sources.contains(&source)
-    }
-
     /// Returns what routers are told when this becomes another one.
     pub(super) fn changed_to(&self, now: &Filter) -> Vec<(Record, Vec<IpAddr>)> {
         let less =
@@ -67,7 +64,7 @@ impl Filter {
 /// A socket that has joined a group.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Holder {
-    /// SO_COOKIE of the socket.
+    /// SO_COOKIE of the socket; of a raw socket another number that nobody else has.
     pub cookie: u64,
     /// Its inode.
     pub inode: u64,
@@ -75,10 +72,29 @@ pub struct Holder {
     pub pid: u32,
 }
 
+impl Holder {
+    /// A raw socket.
+    pub fn raw(inode: u64) -> Holder {
+        Holder {
+            cookie: inode | RAW,
+            inode,
+            pid: 0,
+        }
+    }
+
+    /// Is it a raw socket?
+    pub fn is_raw(&self) -> bool {
+        self.cookie & RAW != 0
+    }
+}
+
 /// What one socket hears of a group.
 struct Member {
     holder: Holder,
-    filter: Filter,
+    /// Does it hear everything but of these sources? Otherwise it hears only these.
+    excludes: bool,
+    /// The sources, in the order in which it has named them.
+    sources: Vec<IpAddr>,
     /// Has it ever named a source? Only before that it may change its mind (`ip_mc_source`).
     has_named: bool,
 }
@@ -95,18 +111,22 @@ pub struct Wish {
 }
 
 impl Member {
+    fn lets(&self, source: IpAddr) -> bool {
+        self.excludes != self.sources.contains(&source)
+    }
+
     /// Returns what the next host process needs to know of it.
     fn to_bytes(&self, index: u32, group: IpAddr) -> Vec<u8> {
-        let (holder, filter) = (&self.holder, &self.filter);
-        let flags = u32::from(filter.excludes) | u32::from(self.has_named) << 1;
-        let count = filter.sources.len() as u32;
-        let mut bytes = Vec::with_capacity(KEPT + 16 * filter.sources.len());
+        let holder = &self.holder;
+        let flags = u32::from(self.excludes) | u32::from(self.has_named) << 1;
+        let count = self.sources.len() as u32;
+        let mut bytes = Vec::with_capacity(KEPT + 16 * self.sources.len());
         bytes.extend(holder.cookie.to_ne_bytes());
         bytes.extend(holder.inode.to_ne_bytes());
         let words = [holder.pid, index, flags, count].map(u32::to_ne_bytes);
         bytes.extend(words.as_flattened());
         bytes.extend(octets_of(Some(group)));
-        let sources = filter.sources.iter();
+        let sources = self.sources.iter();
         bytes.extend(sources.flat_map(|source| octets_of(Some(*source))));
         bytes
     }
@@ -125,10 +145,8 @@ impl Member {
                 inode: long(8)?,
                 pid: word(16)?,
             },
-            filter: Filter {
-                excludes: flags & 1 != 0,
-                sources: sources.chunks_exact(16).filter_map(ip).collect(),
-            },
+            excludes: flags & 1 != 0,
+            sources: sources.chunks_exact(16).filter_map(ip).collect(),
             has_named: flags & 2 != 0,
         };
         Some(((index, ip(&head[32..])?), member, rest))
@@ -138,32 +156,25 @@ impl Member {
 /// A group at an interface.
 #[derive(Default)]
 pub struct Group {
-    /// How many have joined it who hear everything.
-    pub(super) all: u32,
-    /// Sockets that may hear some sources only, by their cookies.
+    /// Sockets that have joined it, by their cookies.
     members: BTreeMap<u64, Member>,
 }
 
 impl Group {
     /// Returns what the interface hears of it.
     pub(super) fn filter(&self) -> Filter {
-        if self.all > 0 {
-            return Filter {
-                excludes: true,
-                sources: BTreeSet::new(),
-            };
-        }
-        let members = || self.members.values().map(|member| &member.filter);
-        let included = members().filter(|filter| !filter.excludes);
-        let included: BTreeSet<IpAddr> = included.flat_map(|it| it.sources.clone()).collect();
-        let mut excluding = members().filter(|filter| filter.excludes);
+        let members = || self.members.values();
+        let included = members().filter(|member| !member.excludes);
+        let included = included.flat_map(|it| it.sources.iter().copied());
+        let included: BTreeSet<IpAddr> = included.collect();
+        let mut excluding = members().filter(|member| member.excludes);
         let Some(first) = excluding.next() else {
             return Filter {
                 excludes: false,
                 sources: included,
             };
         };
-        let mut sources = first.sources.clone();
+        let mut sources: BTreeSet<_> = first.sources.iter().copied().collect();
         excluding.for_each(|other| sources.retain(|source| other.sources.contains(source)));
         sources.retain(|source| !included.contains(source));
         Filter {
@@ -175,18 +186,19 @@ impl Group {
     /// Does the interface hear the source, as its [`filter`](Group::filter) says?
     fn lets(&self, source: IpAddr) -> bool {
         let mut members = self.members.values();
-        self.all > 0 || members.any(|member| member.filter.lets(source))
+        members.any(|member| member.lets(source))
     }
 
     /// Is there nobody?
     pub(super) fn is_empty(&self) -> bool {
-        self.all == 0 && self.members.is_empty()
+        self.members.is_empty()
     }
 
     fn member(&mut self, holder: Holder) -> &mut Member {
         self.members.entry(holder.cookie).or_insert(Member {
             holder,
-            filter: Filter::default(),
+            excludes: false,
+            sources: Vec::new(),
             has_named: false,
         })
     }
@@ -198,7 +210,7 @@ impl Group {
 
     /// A socket joins it, for all sources.
     pub(super) fn enter(&mut self, holder: Holder) {
-        self.member(holder).filter.excludes = true;
+        self.member(holder).excludes = true;
     }
 
     /// A socket leaves it.
@@ -220,30 +232,44 @@ impl Group {
             self.member(holder);
         }
         let member = self.members.get_mut(&cookie).ok_or(Errno(libc::EINVAL))?;
-        if member.filter.excludes != wish.blocks {
+        if member.excludes != wish.blocks {
             if member.has_named {
                 return Err(Errno(libc::EINVAL));
             }
-            member.filter.excludes = wish.blocks;
+            member.excludes = wish.blocks;
         }
-        let sources = &mut member.filter.sources;
-        if sources.contains(&wish.source) == wish.adds {
+        let sources = &mut member.sources;
+        let known = sources.iter().position(|it| *it == wish.source);
+        if known.is_some() == wish.adds {
             return Err(Errno(libc::EADDRNOTAVAIL));
         }
-        if !wish.adds {
-            sources.remove(&wish.source);
+        if let Some(at) = known {
+            sources.remove(at);
             let leaves = sources.is_empty() && !wish.blocks;
             if leaves {
                 self.exit(cookie);
             }
             return Ok(leaves);
         }
-        if sources.len() >= MOST_SOURCES {
+        if sources.len() >= most(wish.source) {
             return Err(Errno(libc::ENOBUFS));
         }
-        sources.insert(wish.source);
+        sources.push(wish.source);
         member.has_named = true;
         Ok(false)
+    }
+
+    /// A socket sets all its sources at once (`ip_mc_msfilter`).
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a socket that is not here.
+    pub(super) fn set(&mut self, cookie: u64, sources: &Sources) -> Result<(), Errno> {
+        let member = self.members.get_mut(&cookie).ok_or(Errno(libc::EINVAL))?;
+        member.excludes = sources.excludes;
+        member.sources = sources.iter().collect();
+        member.has_named = !member.sources.is_empty();
+        Ok(())
     }
 }
 
@@ -312,10 +338,11 @@ impl Groups {
         self.all.values().map(|group| group.members.len()).sum()
     }
 
-    /// Does a packet from a source to the group that comes by the interface reach this host?
+    /// Does a packet from a source to the group that comes by the interface reach this host? Of
+    /// IPv6 the source does not count yet, because raw sockets get it anyhow (`ip6_mc_input`).
     pub(super) fn has(&self, view: &View, index: u32, group: IpAddr, source: IpAddr) -> bool {
         if let Some(joined) = self.all.get(&(index, group)) {
-            return joined.lets(source);
+            return group.is_ipv6() || joined.lets(source);
         }
         let mut own = view.addresses.iter().filter(|own| own.index == index);
         match group {
@@ -332,12 +359,40 @@ impl Groups {
         }
     }
 
-    /// Does a socket hear the source? One that has not joined the group hears everything of it
-    /// that reaches this host (IP_MULTICAST_ALL).
-    pub(super) fn hears(&self, cookie: u64, index: u32, group: IpAddr, source: IpAddr) -> bool {
+    /// Does anybody hear the source of a packet to a group that was let in?
+    pub(super) fn lets(&self, index: u32, group: IpAddr, source: IpAddr) -> bool {
         let joined = self.all.get(&(index, group));
-        let member = joined.and_then(|group| group.members.get(&cookie));
-        member.is_none_or(|member| member.filter.lets(source))
+        joined.is_none_or(|joined| joined.lets(source))
+    }
+
+    /// Does a socket hear the source? None for one that has not joined the group at this
+    /// interface: it hears everything of it that reaches this host, unless it does not want that
+    /// (IP_MULTICAST_ALL).
+    pub fn hears(&self, cookie: u64, index: u32, group: IpAddr, source: IpAddr) -> Option<bool> {
+        let member = self.member(cookie, index, group)?;
+        Some(member.lets(source))
+    }
+
+    fn member(&self, cookie: u64, index: u32, group: IpAddr) -> Option<&Member> {
+        self.all.get(&(index, group))?.members.get(&cookie)
+    }
+
+    /// Returns the sources of a group that a socket has joined.
+    pub fn sources(&self, cookie: u64, index: u32, group: IpAddr) -> Option<Sources> {
+        let member = self.member(cookie, index, group)?;
+        let mut sources = Sources::new(member.excludes);
+        member.sources.iter().for_each(|it| {
+            sources.push(*it);
+        });
+        Some(sources)
+    }
+
+    /// Forgets the raw sockets that are gone. Routers are not told.
+    pub(super) fn keep_raw(&mut self, is_there: &dyn Fn(&Holder) -> bool) {
+        self.all.retain(|_, group| {
+            group.strike_off(&|it| !it.is_raw() || is_there(it));
+            !group.is_empty()
+        });
     }
 }
 

@@ -12,7 +12,7 @@ use crate::engine::route::lookup::Flow;
 use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};
 use memtun_ip::udp::Datagram;
-use memtun_ip::{offload, options, protocol, tcp, IcmpError, Options, Packet};
+use memtun_ip::{group, offload, options, protocol, tcp, IcmpError, Options, Packet};
 use memtun_stack::counters::{self, Counter};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -291,9 +291,16 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
     // message.
     let is_error = IcmpError::parse(packet).is_some();
     let raw = !is_error && local.raw(out, meta, packet);
+    let heard = out
+        .stack
+        .groups
+        .lets(meta.ifindex, packet.destination, packet.source);
     match packet.protocol {
+        protocol::ICMP6 if v6 && (heard || group::Query::parse(packet).is_some()) => {
+            icmp::receive(out, local, meta, packet);
+        }
+        _ if !heard => {}
         protocol::ICMP if !v6 => icmp::receive(out, local, meta, packet),
-        protocol::ICMP6 if v6 => icmp::receive(out, local, meta, packet),
         protocol::IGMP if !v6 => out.queried(meta.ifindex, packet),
         protocol::UDP => {
             if Datagram::parse(packet).is_none() {

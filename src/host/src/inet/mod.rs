@@ -26,7 +26,7 @@ pub mod device;
 mod forward;
 mod fragment;
 pub mod ground;
-mod groups;
+pub mod groups;
 mod icmp;
 mod input;
 pub mod limit;
@@ -79,8 +79,8 @@ pub struct Ends {
 }
 
 impl Local for Ends {
-    fn raw(&mut self, _: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> bool {
-        self.raw.received(meta, packet)
+    fn raw(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> bool {
+        self.raw.received(&out.stack.groups, meta, packet)
     }
 
     fn udp(&mut self, out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) -> Taken {
@@ -131,12 +131,11 @@ impl Inet {
     pub fn resume(&mut self, net: &NetDir) {
         self.ends.raw.resume(net);
         let groups = &mut self.stack.groups;
-        for at in self.ends.raw.groups() {
-            groups.all.entry(at).or_default().all += 1;
-        }
         if let Ok(kept) = net.kept_groups() {
             groups.resume(&kept);
         }
+        let raw = &self.ends.raw;
+        groups.keep_raw(&|it| raw.has(it.inode));
     }
 
     /// Nothing, until an address stands on an interface.
@@ -292,6 +291,13 @@ impl<'n> All<'n> {
                 self.catch_up();
                 let info = self.info(payload).unwrap_or_default();
                 Ok(Some(vec![packet(question, 0, false, &info)]))
+            }
+            What::Sources => {
+                reply.forget();
+                Ok(Some(vec![match self.sources(payload) {
+                    Ok(sources) => packet(question, 0, false, sources.bytes()),
+                    Err(e) => packet(question, e.0, false, &[]),
+                }]))
             }
             What::Raw => {
                 reply.forget();

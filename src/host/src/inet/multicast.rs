@@ -9,6 +9,7 @@ use memtun_ip::group::{self, Message, Query, Record};
 use memtun_ip::Packet;
 use memtun_kernel::net::NetDir;
 use memtun_stack::counters;
+use memtun_stack::sockets::filter::Sources;
 use std::net::IpAddr;
 
 impl Output<'_, '_> {
@@ -33,26 +34,6 @@ impl Output<'_, '_> {
             self.report(index, group, Message::Version3(record), &sources);
         }
         changed
-    }
-
-    /// Joins a group at an interface, all of which is heard.
-    ///
-    /// # Errors
-    ///
-    /// ENOBUFS when there are too many.
-    pub fn join(&mut self, index: u32, group: IpAddr) -> Result<(), Errno> {
-        self.change((index, group), |joined| {
-            joined.all += 1;
-            Ok(())
-        })
-    }
-
-    /// Leaves a group that was joined so.
-    pub fn leave(&mut self, index: u32, group: IpAddr) {
-        let _ = self.change((index, group), |joined| {
-            joined.all = joined.all.saturating_sub(1);
-            Ok(())
-        });
     }
 
     /// Joins a group for a socket, which may name sources then.
@@ -89,6 +70,20 @@ impl Output<'_, '_> {
         wish: Wish,
     ) -> Result<bool, Errno> {
         self.change((index, group), |joined| joined.wish(holder, wish))
+    }
+
+    /// Sets all sources of a group for a socket.
+    ///
+    /// # Errors
+    ///
+    /// EINVAL for a socket that is not here.
+    pub fn set_sources(
+        &mut self,
+        (index, group): (u32, IpAddr),
+        cookie: u64,
+        sources: &Sources,
+    ) -> Result<(), Errno> {
+        self.change((index, group), |joined| joined.set(cookie, sources))
     }
 
     /// Strikes those off all groups that are gone.
@@ -157,7 +152,7 @@ impl Output<'_, '_> {
         let Some(source) = source else {
             return;
         };
-        let mut room = [0; 640];
+        let mut room = [0; group::LONGEST_REPORT];
         let Ok(length) = group::write(&mut room, source, group, message, sources) else {
             return;
         };

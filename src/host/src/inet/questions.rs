@@ -19,8 +19,10 @@ use crate::service::Replaced;
 use memtun_abi::Errno;
 use memtun_ip::{protocol, Packet};
 use memtun_stack::ask::{Question, What};
-use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion};
+use memtun_stack::sockets::filter::Sources;
+use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion, QUESTION};
 use memtun_stack::sockets::Protocol;
+use memtun_sys::inet;
 use std::net::SocketAddr;
 
 impl All<'_> {
@@ -80,20 +82,20 @@ impl All<'_> {
                 )
             }
             What::Path => self.path(&asker),
-            What::Join => self.join(&asker),
+            What::Join => {
+                let behind = payload.get(QUESTION..).unwrap_or(&[]);
+                self.join(&asker, behind)
+            }
             _ => match self.connect(&asker) {
                 Ok(Connected::Opening(opening)) => {
                     let (mut out, ends) = self.parts();
                     let Ends { sockets, tcp, .. } = ends;
                     tcp.connect(sockets, &mut out, opening, reply);
                     self.settle();
-                    if let Some(bind) = opening.bind {
-                        let range = Range::of(self.service.state());
-                        self.inet.ends.sockets.look_ahead(&bind, &range);
-                    }
                     return Ok(());
                 }
                 Ok(Connected::Answer(answer)) => Ok(answer),
+                Ok(Connected::ByLeg(_)) => Err(Errno(libc::EADDRNOTAVAIL)),
                 Err(e) => Err(e),
             },
         };
@@ -155,7 +157,9 @@ impl All<'_> {
     fn connect(&mut self, asker: &Asker<'_>) -> Result<Connected, Errno> {
         let question = asker.question;
         let (mut out, ends) = self.parts();
-        let Ends { sockets, tcp, .. } = ends;
+        let Ends {
+            sockets, tcp, udp, ..
+        } = ends;
         let Some(to) = question.name else {
             if question.protocol == Protocol::Tcp {
                 if let Some(alias) = sockets.take_opening(question.cookie) {
@@ -180,11 +184,17 @@ impl All<'_> {
             range: &range,
             is_used: &|flow| tcp.has(flow),
         };
-        sockets.connect(asker, plain(to), verdict, &ports)
+        Ok(match sockets.connect(asker, plain(to), verdict, &ports)? {
+            Connected::ByLeg(alias) => {
+                let name = inet::own_name(udp.leg(sockets, alias)?.raw())?;
+                Connected::Answer(SocketAnswer::Carried(None, name))
+            }
+            connected => connected,
+        })
     }
 
     /// A socket joins a group at an interface of the net, or leaves it.
-    fn join(&mut self, asker: &Asker<'_>) -> Result<SocketAnswer, Errno> {
+    fn join(&mut self, asker: &Asker<'_>, behind: &[u8]) -> Result<SocketAnswer, Errno> {
         let question = asker.question;
         use memtun_stack::sockets::question::set;
         let group = question.name.ok_or(Errno(libc::EINVAL))?.ip();
@@ -200,11 +210,19 @@ impl All<'_> {
         };
         if out.stack.groups.is_crowded() {
             let bound = ends.sockets.bound_datagrams();
-            let is_there = |it: &Holder| bound.contains(&it.cookie) || is_held(it.pid, it.inode);
+            // Those of raw sockets that are gone have left their groups.
+            let is_there = |it: &Holder| {
+                it.is_raw() || bound.contains(&it.cookie) || is_held(it.pid, it.inode)
+            };
             out.strike_off(&is_there);
         }
         let has = |bit| question.flags & bit != 0;
         let leaves = match question.source {
+            _ if has(set::SOURCES) => {
+                let sources = Sources::of_bytes(behind).ok_or(Errno(libc::EINVAL))?;
+                out.set_sources((index, group), holder.cookie, &sources)
+                    .map(|()| false)
+            }
             Some(source) if has(set::OF_SOURCE | set::BLOCKS) => {
                 let wish = Wish {
                     blocks: has(set::BLOCKS),
@@ -227,6 +245,15 @@ impl All<'_> {
         })
     }
 
+    /// Returns the sources of a group that a socket has joined at an interface.
+    pub(super) fn sources(&self, payload: &[u8]) -> Result<Sources, Errno> {
+        let asked = SocketQuestion::of_bytes(payload).ok_or(Errno(libc::EINVAL))?;
+        let group = asked.name.ok_or(Errno(libc::EINVAL))?.ip();
+        let groups = &self.inet.stack.groups;
+        let sources = groups.sources(asked.cookie, asked.out, group);
+        sources.ok_or(Errno(libc::EADDRNOTAVAIL))
+    }
+
     /// Sends a packet for a program, or gives it to sockets of this net.
     fn send_packet(&mut self, payload: &[u8]) -> Result<SocketAnswer, Errno> {
         let wrong = Errno(libc::EINVAL);
@@ -234,10 +261,7 @@ impl All<'_> {
         let packet = Packet::parse(bytes).map_err(|_| wrong)?;
         let (mut out, ends) = self.parts();
         if question.ifindex == LOOPBACK {
-            let way = Way {
-                kind: libc::RTN_LOCAL,
-                ..Way::on_link(LOOPBACK, packet.source, packet.destination)
-            };
+            let way = Way::within(packet.source, packet.destination);
             let sent = send(&mut out, bytes, &way);
             self.settle();
             return sent.map(|()| SocketAnswer::Done);

@@ -56,6 +56,19 @@ impl Way {
         }
     }
 
+    /// Returns the way from one end to another that are both on this host.
+    pub fn within(source: IpAddr, to: IpAddr) -> Way {
+        /// The MTU of a loopback.
+        const MTU: u32 = 65_536;
+        Way {
+            kind: libc::RTN_LOCAL,
+            mtu: MTU,
+            link_mtu: MTU,
+            hops: 64,
+            ..Way::on_link(LOOPBACK, source, to)
+        }
+    }
+
     /// Does it lead to this host itself?
     pub fn is_local(&self) -> bool {
         self.kind == libc::RTN_LOCAL || self.kind == libc::RTN_ANYCAST

@@ -36,7 +36,8 @@ pub struct Stack {
     pub(super) pieces: Reassembly,
     pub(super) limit: Limit,
     pub(super) redirects: Redirects,
-    pub(super) groups: Groups,
+    /// The groups that sockets have joined.
+    pub groups: Groups,
     /// What waits to be handed up to sockets, when nobody of them is running.
     pub(super) waiting: VecDeque<Waiting>,
     /// When the thread that runs timers will run them next.

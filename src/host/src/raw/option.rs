@@ -5,10 +5,12 @@
 use super::socket::Socket;
 use super::sockets::Raw;
 use crate::engine::route::lookup::Flow;
+use crate::inet::groups::{Holder, Wish};
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_ip::{options, protocol, Options};
 use memtun_kernel::net::NetDir;
+use memtun_stack::sockets::filter::Sources;
 use memtun_stack::sockets::raw::{Membership, Order, Setting, BY_ADDRESS};
 use std::net::{IpAddr, Ipv4Addr};
 
@@ -90,6 +92,11 @@ impl Socket {
             (0, bound) => bound,
             (index, _) => index,
         }
+    }
+
+    /// Does it hear groups that others have joined?
+    pub(super) fn hears_all_groups(&self) -> bool {
+        self.either(libc::IP_MULTICAST_ALL, libc::IPV6_MULTICAST_ALL) != Some(0)
     }
 
     /// Keeps options of IPv4 as a program has set them, word by word.
@@ -227,8 +234,63 @@ impl Raw {
             MOST_GROUPS.. => Err(Errno(libc::ENOBUFS)),
             _ => Ok(()),
         })??;
-        out.join(index, of.group)?;
+        out.enter(index, of.group, Holder::raw(order.inode))?;
+        out.keep_groups();
         self.with(order, |socket| socket.groups.push(key))
+    }
+
+    /// Hears a source of a group, or does so no more (`ip_mc_source`).
+    pub(super) fn wish(
+        &self,
+        out: &mut Output<'_, '_>,
+        order: &Order,
+        of: &Membership,
+        wish: Wish,
+    ) -> Result<(), Errno> {
+        let index = interface_of(out, order, of)?;
+        let key = (index, of.group);
+        let left = out.wish(index, of.group, Holder::raw(order.inode), wish)?;
+        out.keep_groups();
+        self.with(order, |socket| match left {
+            true => socket.groups.retain(|it| *it != key),
+            false if socket.groups.contains(&key) => {}
+            false => socket.groups.push(key),
+        })
+    }
+
+    /// Sets all sources of a group (`ip_mc_msfilter`).
+    pub(super) fn set_sources(
+        &self,
+        out: &mut Output<'_, '_>,
+        order: &Order,
+        of: &Membership,
+        sources: &Sources,
+    ) -> Result<(), Errno> {
+        let index = interface_of(out, order, of)?;
+        if !sources.excludes && sources.iter().next().is_none() {
+            return self.leave(out, order, &Membership { index, ..*of });
+        }
+        let cookie = Holder::raw(order.inode).cookie;
+        out.set_sources((index, of.group), cookie, sources)?;
+        out.keep_groups();
+        Ok(())
+    }
+
+    /// Returns the sources of a group that it has joined.
+    pub(super) fn sources(
+        &self,
+        out: &mut Output<'_, '_>,
+        order: &Order,
+        of: &Membership,
+    ) -> Result<Sources, Errno> {
+        let not_joined = Errno(libc::EADDRNOTAVAIL);
+        let index = match (of.index, of.at) {
+            (0, Some(_)) => interface_of(out, order, of)?,
+            (index, _) => index,
+        };
+        let cookie = Holder::raw(order.inode).cookie;
+        let sources = out.stack.groups.sources(cookie, index, of.group);
+        sources.ok_or(not_joined)
     }
 
     /// Leaves a group.
@@ -246,15 +308,9 @@ impl Raw {
             Some(socket.groups.remove(at))
         })?;
         let (index, group) = left.ok_or(Errno(libc::EADDRNOTAVAIL))?;
-        out.leave(index, group);
+        out.exit(index, group, Holder::raw(order.inode).cookie);
+        out.keep_groups();
         Ok(())
-    }
-
-    /// Returns the groups that sockets have joined, as often as they have.
-    pub fn groups(&self) -> Vec<(u32, IpAddr)> {
-        let all = self.lock();
-        let groups = all.sockets.iter().flat_map(|socket| &socket.groups);
-        groups.copied().collect()
     }
 
     /// Leaves the groups of sockets that are closed.
@@ -265,9 +321,13 @@ impl Raw {
             self.strike_off(net);
         }
         let left = std::mem::take(&mut self.lock().left);
-        for (index, group) in left {
-            out.leave(index, group);
+        if left.is_empty() {
+            return;
         }
+        for (inode, index, group) in left {
+            out.exit(index, group, Holder::raw(inode).cookie);
+        }
+        out.keep_groups();
     }
 }
 

@@ -4,9 +4,11 @@
 use super::end::End;
 use super::socket::Socket;
 use super::sockets::{forget, Raw, MOST};
+use crate::inet::groups::Wish;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_kernel::bpf::Instruction;
+use memtun_stack::sockets::filter::Sources;
 use memtun_stack::sockets::raw::{of_octets, Action, Membership, Order, Setting};
 use memtun_stack::wire::u16_at;
 use std::net::IpAddr;
@@ -78,6 +80,21 @@ impl Raw {
             }
             Action::Options => self.set_ip_options(out, &order, rest)?,
             Action::GetOptions => return self.with(&order, |socket| socket.ip_options()),
+            Action::Source => {
+                let of = Membership::of_bytes(rest).ok_or(EINVAL)?;
+                let wish = wish_of(rest).ok_or(EINVAL)?;
+                self.wish(out, &order, &of, wish)?;
+            }
+            Action::Sources => {
+                let of = Membership::of_bytes(rest).ok_or(EINVAL)?;
+                let behind = rest.get(Membership::LENGTH..).unwrap_or(&[]);
+                let sources = Sources::of_bytes(behind).ok_or(EINVAL)?;
+                self.set_sources(out, &order, &of, &sources)?;
+            }
+            Action::GetSources => {
+                let of = Membership::of_bytes(rest).ok_or(EINVAL)?;
+                return Ok(self.sources(out, &order, &of)?.bytes().to_vec());
+            }
             Action::Join | Action::Leave => {
                 let of = Membership::of_bytes(rest).ok_or(EINVAL)?;
                 match order.action {
@@ -159,6 +176,17 @@ fn groups_of_users(out: &mut Output<'_, '_>) -> Vec<u8> {
     let numbers = text.unwrap_or_default().split_ascii_whitespace();
     let numbers = numbers.filter_map(|number| number.parse::<u32>().ok());
     numbers.flat_map(u32::to_ne_bytes).collect()
+}
+
+/// Reads what is wished of a source, behind a group.
+fn wish_of(rest: &[u8]) -> Option<Wish> {
+    let behind = rest.get(Membership::LENGTH..)?;
+    let (head, source) = behind.split_first_chunk::<2>()?;
+    Some(Wish {
+        adds: head[0] != 0,
+        blocks: head[1] != 0,
+        source: of_octets(*source.first_chunk()?)?,
+    })
 }
 
 /// Reads a name: address and port.

@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::end::End;
+use crate::inet::groups::{Groups, Holder};
 use crate::inet::meta::Meta;
 use memtun_abi::Errno;
 use memtun_ip::icmp::echo::Echo;
@@ -139,6 +140,11 @@ impl Socket {
 
     /// Is it a socket of the family of a packet, that hears the interface and its own address?
     fn hears(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
+        self.hears_to(meta, packet) && self.own.is_none_or(|own| own == packet.destination)
+    }
+
+    /// Is it the same, whatever the own address is?
+    fn hears_to(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
         let family = match packet.is_v6() {
             true => libc::AF_INET6,
             false => libc::AF_INET,
@@ -147,18 +153,45 @@ impl Socket {
         self.kind.family == family
             && self.bound.protocol == u16::from(packet.protocol)
             && (bound == 0 || bound == meta.ifindex)
-            && self.own.is_none_or(|own| own == packet.destination)
             && !self.closed
+    }
+
+    /// Is it a socket of IPv6 with an address of its own, and the packet one for a group? It hears
+    /// those beside what is for its address (`raw_v6_match`).
+    fn hears_group_too(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
+        let own = self.own;
+        packet.is_v6()
+            && packet.destination.is_multicast()
+            && own.is_some_and(|own| own.is_ipv6())
+            && self.hears_to(meta, packet)
+    }
+
+    /// Does the socket hear the source of a packet for a group? One of IPv6 that has no address
+    /// does not ask.
+    fn hears_source(&self, groups: &Groups, meta: &Meta, packet: &Packet<'_>) -> bool {
+        let group = packet.destination;
+        let asks = match packet.is_v6() {
+            true => self.own.is_some_and(|own| own != group),
+            false => true,
+        };
+        if !group.is_multicast() || !asks {
+            return true;
+        }
+        let cookie = Holder::raw(self.inode).cookie;
+        let heard = groups.hears(cookie, meta.ifindex, group, packet.source);
+        heard.unwrap_or_else(|| self.hears_all_groups())
     }
 
     /// Returns the copy that a raw socket gets of a packet for this host.
     pub(super) fn copy_of_packet(
         &mut self,
+        groups: &Groups,
         meta: &Meta,
         packet: &Packet<'_>,
     ) -> Option<(Head, Vec<u8>)> {
         let is_for = !self.kind.is_ping()
-            && self.hears(meta, packet)
+            && (self.hears(meta, packet) || self.hears_group_too(meta, packet))
+            && self.hears_source(groups, meta, packet)
             && self.peer.is_none_or(|peer| peer == packet.source)
             && self.wants_type(packet);
         match is_for {

@@ -3,6 +3,7 @@
 
 use super::reading::Reading;
 use super::socket::Socket;
+use crate::inet::groups::Groups;
 use crate::inet::meta::Meta;
 use memtun_ip::Packet;
 use memtun_kernel::net::NetDir;
@@ -34,8 +35,8 @@ pub(super) struct All {
     pub(super) sockets: Vec<Socket>,
     /// The last identifier that a socket of echo requests was given.
     pub(super) last_id: Option<u16>,
-    /// Groups that sockets had joined which are closed.
-    pub(super) left: Vec<(u32, IpAddr)>,
+    /// Groups that sockets had joined which are closed, with their inodes.
+    pub(super) left: Vec<(u64, u32, IpAddr)>,
     pub(super) readings: BTreeMap<u32, Arc<Reading>>,
     /// Frames that packet sockets which hear everything have sent, and which of them: they do not
     /// hear themselves.
@@ -66,6 +67,12 @@ impl Raw {
         self.0.all.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Is there a socket with this inode?
+    pub fn has(&self, inode: u64) -> bool {
+        let all = self.lock();
+        all.sockets.iter().any(|socket| socket.inode == inode)
+    }
+
     /// Is there no such socket?
     pub fn is_empty(&self) -> bool {
         self.lock().sockets.is_empty()
@@ -89,7 +96,8 @@ impl Raw {
             let stays = socket.is_open(net);
             if !stays {
                 forget(net, socket.inode);
-                left.append(&mut socket.groups);
+                let groups = socket.groups.drain(..);
+                left.extend(groups.map(|(index, group)| (socket.inode, index, group)));
             }
             stays
         });
@@ -117,8 +125,8 @@ impl Raw {
     }
 
     /// Copies an IP packet for this host to raw sockets. Returns whether one has taken it.
-    pub fn received(&self, meta: &Meta, packet: &Packet<'_>) -> bool {
-        self.give(|socket| socket.copy_of_packet(meta, packet))
+    pub fn received(&self, groups: &Groups, meta: &Meta, packet: &Packet<'_>) -> bool {
+        self.give(|socket| socket.copy_of_packet(groups, meta, packet))
     }
 
     /// Gives an echo reply to the newest socket that has sent such a request.

@@ -519,6 +519,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
+    /// Is a packet queued that a read would get? Whoever asks only that needs no more than this.
+    #[inline]
+    pub fn has_packet(&self) -> bool {
+        self.state.ring.queued() > 0 && self.interface().is_ok()
+    }
+
     /// Returns how often everybody has been woken who was told that there is no room.
     pub fn told_of_room(&self) -> u32 {
         self.state.told_of_space.load(Relaxed)

@@ -123,7 +123,7 @@ unsafe fn injects_at_once(
     fence(|| Ok(handle.is_some_and(at_once))).unwrap_or(false)
 }
 
-fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
+pub(super) fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
     let how = Sending::new().within(time(timeout_ms));
     match ethertype {
         0 => how,
@@ -247,7 +247,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp(
 }
 
 /// The source address of a datagram, with the defaults for what the caller leaves out.
-fn source(
+pub(super) fn source(
     destination: SocketAddr,
     source_host: *const c_char,
     source_port: u16,

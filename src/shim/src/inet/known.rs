@@ -3,7 +3,7 @@
 
 use super::notes;
 use crate::asking::{self, OwnHost};
-use crate::{errno, gate, net, table};
+use crate::{concern, errno, gate, net, table};
 use memtun_abi::{Errno, Error};
 use memtun_calls::host::Host as _;
 use memtun_kernel::net::NetDir;
@@ -271,7 +271,7 @@ fn take(net: &'static NetDir, first: fn()) -> Result<bool, Errno> {
     // SAFETY: the mapping is our own and page-aligned, has room for one value, and is never
     // unmapped once it is known.
     unsafe { place.write(Known { net, table }) };
-    table::knows_some();
+    concern::note(concern::OTHER);
     let mine = KNOWN.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire);
     if mine.is_err() {
         // SAFETY: nobody else has seen the value and its mapping.

@@ -16,6 +16,7 @@ use memtun_abi::request::option_of;
 use memtun_abi::Errno;
 use memtun_calls::host::Host as _;
 use memtun_calls::socket::{joins_group, Joining, Left, LOOKED_AT};
+use memtun_stack::sockets::filter::Sources;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 
@@ -106,4 +107,24 @@ pub fn joined(fd: c_int, joining: &Joining) -> Result<bool, Errno> {
         Some(known) => call(known, &Descriptor(fd)).joined(joining),
         None => Ok(!joining.joins),
     }
+}
+
+/// Called when a socket sets all sources of a group at an interface of the net.
+///
+/// # Errors
+///
+/// EINVAL for a group that it has not joined, and what asking fails with.
+pub fn filtered(fd: c_int, joining: &Joining, sources: &Sources) -> Result<(), Errno> {
+    let known = known::get().ok_or(Errno(libc::EINVAL))?;
+    call(known, &Descriptor(fd)).filtered(joining, sources)
+}
+
+/// Returns the sources of a group that a socket has joined at an interface of the net.
+///
+/// # Errors
+///
+/// EADDRNOTAVAIL for a group that it has not joined, and what asking fails with.
+pub fn sources(fd: c_int, joining: &Joining) -> Result<Sources, Errno> {
+    let known = known::get().ok_or(Errno(libc::EADDRNOTAVAIL))?;
+    call(known, &Descriptor(fd)).sources(joining)
 }

@@ -420,6 +420,10 @@ pub extern "C" fn get_option(
         let mut bytes = [0; 40];
         let whole = match outcome {
             Outcome::Kernel | Outcome::Done => return Ok(outcome),
+            Outcome::Stored(whole) => {
+                OwnMemory.write(length as usize, &(whole as u32).to_ne_bytes())?;
+                return Ok(outcome);
+            }
             Outcome::Int(value) => {
                 bytes[..4].copy_from_slice(&value.to_ne_bytes());
                 4

@@ -10,7 +10,7 @@ use super::epoll;
 use super::poll::poll;
 use super::stale;
 use super::state::{state, State};
-use crate::{errno, table};
+use crate::{errno, table, uaccess};
 use libc::{c_int, fd_set, pollfd, sigset_t};
 use memtun_calls::readiness::select::{ASK, COUNTS};
 
@@ -96,6 +96,38 @@ unsafe extern "C" fn tell(number: usize, sets: &[*mut fd_set; 3], answer: c_int)
         }
     }
     count
+}
+
+/// Is a tunnel or an epoll instance among the descriptors of the sets? The answer is no where the
+/// sets cannot be read.
+///
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+pub unsafe fn has_targets(n: c_int, sets: [*mut fd_set; 3]) -> bool {
+    let words = (n.max(0) as usize).div_ceil(WORD);
+    let is_good = |set: &*mut fd_set| {
+        set.is_null()
+            || words == 0
+            || uaccess::ends_readable(set.addr(), words * size_of::<usize>())
+    };
+    if !sets.iter().all(is_good) {
+        return false;
+    }
+    for at in 0..words {
+        let mut bits = 0;
+        for set in sets.iter().filter(|set| !set.is_null()) {
+            // SAFETY: the caller's sets have `n` bits, and so the words that hold them.
+            bits |= unsafe { *set.cast::<usize>().add(at) };
+        }
+        while bits != 0 {
+            let fd = (at * WORD) as c_int + bits.trailing_zeros() as c_int;
+            if fd < n && epoll::is_target(fd) {
+                return true;
+            }
+            bits &= bits - 1;
+        }
+    }
+    false
 }
 
 /// Does a set ask about a tunnel that needs care?

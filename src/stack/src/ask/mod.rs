@@ -95,6 +95,11 @@ pub enum What {
     ///
     /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
     Speaks = 15,
+    /// Of which sources a socket hears a group (`name`) at an interface (`out`). The payload is a
+    /// [`SocketQuestion`], the answer's [`Sources`](crate::sockets::filter::Sources).
+    ///
+    /// [`SocketQuestion`]: crate::sockets::question::SocketQuestion
+    Sources = 16,
 }
 
 impl What {
@@ -111,7 +116,7 @@ impl What {
         use What::*;
         [
             Netlink, Ioctl, Links, Listen, Write, Bind, Connect, ListenOn, Path, Packet, Join, Raw,
-            Tune, Info, Speaks,
+            Tune, Info, Speaks, Sources,
         ]
         .into_iter()
         .find(|what| *what as u16 == number)

@@ -14,6 +14,7 @@
 //! |---|---|
 //! | [`table`] | the table as programs read it |
 //! | [`row`] | how a flow, an own address and a socket stand in a row of words |
+//! | [`filter`] | of which sources a socket hears a group |
 //! | [`diag`] | messages about sockets, as ss(8) asks for them |
 //! | [`question`] | what programs ask the host process about sockets, and the answers |
 //! | [`raw`] | packet sockets and raw sockets |
@@ -23,6 +24,7 @@
 #![forbid(unsafe_code)]
 
 pub mod diag;
+pub mod filter;
 pub mod pushing;
 pub mod question;
 pub mod raw;
@@ -126,6 +128,10 @@ pub mod flag {
     pub const RECEIVES_ERRORS: u32 = 128;
     /// It is gone. What it has sent may still wait in the buffer of another one.
     pub const ENDED: u32 = 256;
+    /// IP_MULTICAST_ALL is off: of groups of IPv4 it hears those only that it has joined.
+    pub const JOINED_ONLY: u32 = 512;
+    /// IPV6_MULTICAST_ALL is off.
+    pub const JOINED_ONLY_V6: u32 = 1024;
 }
 
 /// The native ports of the host process.

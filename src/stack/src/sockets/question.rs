@@ -39,6 +39,13 @@ pub mod set {
     /// The source that stands in the question is not heard of the group any more, or with
     /// [`LEAVES`] again (MCAST_EXCLUDE).
     pub const BLOCKS: u32 = 1 << 14;
+    /// All sources of the group are set at once: [`Sources`](crate::sockets::filter::Sources)
+    /// follow the question.
+    pub const SOURCES: u32 = 1 << 15;
+    /// IP_MULTICAST_ALL is off.
+    pub const JOINED_ONLY: u32 = 1 << 16;
+    /// IPV6_MULTICAST_ALL is off.
+    pub const JOINED_ONLY_V6: u32 = 1 << 17;
 }
 
 /// What is asked about a socket.

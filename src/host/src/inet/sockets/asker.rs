@@ -63,6 +63,8 @@ pub fn flags_of(question: &SocketQuestion) -> u32 {
         (set::REUSE_ADDRESS, flag::REUSE_ADDRESS),
         (set::REUSE_PORT, flag::REUSE_PORT),
         (set::RECEIVES_ERRORS, flag::RECEIVES_ERRORS),
+        (set::JOINED_ONLY, flag::JOINED_ONLY),
+        (set::JOINED_ONLY_V6, flag::JOINED_ONLY_V6),
     ];
     let set = pairs.iter().filter(|(bit, _)| question.flags & bit != 0);
     set.fold(0, |flags, (_, flag)| flags | flag)

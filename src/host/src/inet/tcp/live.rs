@@ -39,6 +39,8 @@ pub(super) struct Live {
     pub(super) again: Option<Duration>,
     /// The program has said that what it has written is to leave.
     pub(super) pushes: bool,
+    /// The program has been answered, and comes; the other side is answered with that, or soon.
+    pub(super) is_late: bool,
     /// What of it is counted.
     pub(super) counted: Counted,
 }

@@ -6,6 +6,7 @@
 //! a signal handler and between fork and exec.
 #![forbid(unsafe_code)]
 
+mod many;
 mod queue;
 mod queues;
 
@@ -17,7 +18,7 @@ use crate::net::{Local, NetDir};
 use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM, SNIFFED};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
-use crate::shm::{InterfaceGuard, Mapped};
+use crate::shm::{InterfaceGuard, Mapped, TunnelGuard};
 use crate::tun::bell;
 use crate::tun::room::{Refusal, Wait};
 use crate::uapi::*;
@@ -136,12 +137,8 @@ impl<F: Find> Transmit<'_, F> {
     #[inline]
     pub fn send(&self, frame: &[u8], ethertype: Option<u16>, wait: Wait) -> Result<(), Refusal> {
         let state = &**self.interface;
-        may_go(state, frame)?;
+        let inode = self.admit(frame)?;
         let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
-        let inode = state.select_queue(frame).ok_or_else(|| no_queue(state))?;
-        if state.carrier.load(Relaxed) == 0 {
-            return Err(Errno(libc::ENETDOWN).into());
-        }
         let found;
         let queue = match self.queues.first(inode) {
             Some(first) => first,
@@ -157,6 +154,18 @@ impl<F: Find> Transmit<'_, F> {
             return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
         }
         self.send_captured(queue, frame, frame, ethertype, wait)
+    }
+
+    /// Says to which queue the interface as it is now gives a frame, or why it takes none.
+    #[inline(always)]
+    fn admit(&self, frame: &[u8]) -> Result<u64, Errno> {
+        let state = &**self.interface;
+        may_go(state, frame)?;
+        let inode = state.select_queue(frame).ok_or_else(|| no_queue(state))?;
+        if state.carrier.load(Relaxed) == 0 {
+            return Err(Errno(libc::ENETDOWN));
+        }
+        Ok(inode)
     }
 
     /// Does what [`Transmit::send`] does where nothing filters or sees the frame, nobody is to be
@@ -319,14 +328,36 @@ impl<F: Find> Transmit<'_, F> {
         ethertype: u16,
         patience: Patience,
     ) -> Result<(), Errno> {
-        let state = &**self.interface;
+        let lock = self.lock_queue(queue, patience)?;
+        self.append(queue, &lock, frame, ethertype)
+    }
+
+    /// Takes the lock of a queue that is the interface's still.
+    #[inline(always)]
+    fn lock_queue<'q>(
+        &self,
+        queue: &'q Queue,
+        patience: Patience,
+    ) -> Result<TunnelGuard<'q>, Errno> {
         let lock = self.net.lock_tunnel(queue.inode, &queue.tunnel, patience)?;
-        if !is_attached(queue, state) {
+        if !is_attached(queue, self.interface) {
             drop(lock);
             self.queues.forget(queue.inode);
             return Err(Errno(libc::ENODEV));
         }
-        let (limit, inbound) = (state.txqueuelen.load(Relaxed), lock.queue());
+        Ok(lock)
+    }
+
+    /// Appends a packet to a queue whose lock is held.
+    #[inline(always)]
+    fn append(
+        &self,
+        queue: &Queue,
+        lock: &TunnelGuard<'_>,
+        frame: &[u8],
+        ethertype: u16,
+    ) -> Result<(), Errno> {
+        let (limit, inbound) = (self.interface.txqueuelen.load(Relaxed), lock.queue());
         if !bell::will_ring(&queue.tunnel) {
             return inbound.push(frame, ethertype, limit);
         }

@@ -180,14 +180,22 @@ pub enum Action {
     GetOptions = 19,
     /// It asks for the filter of types of ICMP.
     GetTypes = 20,
+    /// It hears a source of a group, or does so no more: a [`Membership`], and behind it two bytes,
+    /// whether the source is put to the others and whether it is blocked, and its 16 bytes.
+    Source = 21,
+    /// It gets all sources of a group: a [`Membership`] and [`Sources`](super::filter::Sources).
+    Sources = 22,
+    /// It asks for the [`Sources`](super::filter::Sources) of a group, a [`Membership`].
+    GetSources = 23,
 }
 
 impl Action {
-    const ALL: [Action; 20] = {
+    const ALL: [Action; 23] = {
         use Action::*;
         [
             Bind, Filter, Statistics, Send, Connect, Types, Frame, Own, Names, Errors, Error,
-            Queued, Again, Set, Get, Join, Leave, Options, GetOptions, GetTypes,
+            Queued, Again, Set, Get, Join, Leave, Options, GetOptions, GetTypes, Source, Sources,
+            GetSources,
         ]
     };
 }

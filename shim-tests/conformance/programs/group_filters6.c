@@ -1,0 +1,3 @@
+/* The same by IPv6. */
+#define V6
+#include "group_filters.c"
