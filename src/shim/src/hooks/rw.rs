@@ -7,8 +7,9 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::cancel::deferred;
+use super::cancel::{self, deferred};
 use super::{receive, send};
+use crate::concern;
 use crate::errno;
 use crate::foreign::or_host;
 use crate::inet::calls::{look, moved, moving, sent};
@@ -283,19 +284,28 @@ fn whole(n: ssize_t) -> c_int {
 
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
-    deferred(
-        || match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
-            Some(n) => n as ssize_t,
-            None => late_read(fd, buf, n),
-        },
-    )
+    let sink = match cancel::may_strike() {
+        true => None,
+        false => GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n)),
+    };
+    match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
+        Some(-1) => refused_read(fd, buf, n),
+        Some(n) => n,
+        None => late_read(fd, buf, n),
+    }
+}
+
+/// The answer of a read that has failed.
+#[cold]
+#[inline(never)]
+extern "C" fn refused_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    or_host(-1, || real!(read(fd, buf, n)))
 }
 
 /// A read from a tunnel that may wait or fail.
 #[inline(never)]
 extern "C" fn late_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
+    deferred(|| or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n))))
 }
 
 #[inline(never)]
@@ -395,6 +405,9 @@ extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t 
 
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
+        if concern::is_only(concern::EPOLL) {
+            return real!(read(fd, buf, n));
+        }
         match whose(fd) {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(read(fd, buf, n)),
@@ -463,6 +476,9 @@ hooks! {
         if is_tunnel(fd) { deferred(|| or_host(read_vector_2(fd, array, count, offset, flags), host)) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
+        if concern::is_only(concern::EPOLL) {
+            return real!(write(fd, buf, n));
+        }
         match whose(fd) {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(write(fd, buf, n)),
