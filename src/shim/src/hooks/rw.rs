@@ -33,7 +33,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// to clean up, so that cancelling the thread can unwind through it.
 macro_rules! blocking_read {
     ($fd:expr, $sink:expr) => {{
-        let mut attempt = first_attempt($fd, $sink);
+        let mut attempt = first_attempt($fd, true, $sink);
         loop {
             match attempt {
                 Step::Return(value) => break value,
@@ -79,11 +79,13 @@ impl From<Attempt> for Step {
 }
 
 #[inline(never)]
-extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
+extern "C" fn first_attempt(fd: c_int, waits: bool, sink: Into) -> Step {
     match sink {
-        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(OwnMemory, at as usize, len)).into(),
+        Into::Buffer(at, len) => {
+            ops::try_read(fd, waits, Buffer::new(OwnMemory, at as usize, len)).into()
+        }
         Into::Vector(array, count) => {
-            ops::try_read(fd, Vector::new(OwnMemory, array as usize, count)).into()
+            ops::try_read(fd, waits, Vector::new(OwnMemory, array as usize, count)).into()
         }
     }
 }
@@ -165,7 +167,7 @@ fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
 
 /// preadv2 with RWF_NOWAIT, which never blocks.
 extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
-    match first_attempt(fd, Into::Vector(array, count)) {
+    match first_attempt(fd, false, Into::Vector(array, count)) {
         Step::Return(value) => value,
         Step::Wait(waiting) => {
             errno::set(libc::EAGAIN);
@@ -283,13 +285,21 @@ fn whole(n: ssize_t) -> c_int {
 
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    deferred(|| match read_at_once(fd, buf, n, found) {
+        done @ 0.. => done,
+        _ => late_read(fd, buf, n),
+    })
+}
+
+/// A read that finds a packet; -1 says nothing but that [`late_read`] is to be asked. It is a
+/// function of its own, because a frame of the read that waits may have nothing to clean up.
+#[inline(never)]
+extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
     let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
-    deferred(
-        || match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
-            Some(n) => n as ssize_t,
-            None => late_read(fd, buf, n),
-        },
-    )
+    match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
+        Some(n) => n as ssize_t,
+        None => -1,
+    }
 }
 
 /// A read from a tunnel that may wait or fail.
