@@ -6,7 +6,7 @@ use crate::closing::closed;
 use crate::errno::{self, fence};
 use crate::table::{self, Held, OwnTunnels};
 use crate::uaccess::OwnMemory;
-use crate::waiting::{epoll, stale};
+use crate::waiting::{awake, epoll, stale};
 use crate::{config, foreign, inet, net, process};
 use memtun_abi::Errno;
 use memtun_calls::host::links_changed;
@@ -105,15 +105,19 @@ extern "C" fn failed(fd: c_int, tunnel: &Held, errno: i32) -> isize {
     errno::give::<usize>(foreign::check(fd, tunnel).and(Err(Errno(errno))))
 }
 
-/// Takes a packet if there is one.
+/// Takes a packet if there is one. `waits` says that a read which finds none waits, if the
+/// descriptor does.
 #[inline]
-pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
+pub fn try_read(fd: c_int, waits: bool, sink: Result<impl Sink, Errno>) -> Attempt {
     let mut suspended = None;
     let done = fence(|| {
         let mut sink = sink?;
         let tunnel = hold(fd)?;
         if tunnel.is_due() {
             foreign::check(fd, &tunnel)?;
+        }
+        if waits {
+            awake::read(&tunnel)?;
         }
         let read = calls::read(&tunnel, fd, &mut sink);
         match read.or_else(|e| foreign::check(fd, &tunnel).and(Err(e)))? {

@@ -18,6 +18,7 @@ pub use frame::{Sink, Source};
 pub use ioctl::Ioctl;
 use retired::Retired;
 
+use crate::busy;
 use crate::link::{Link, Taught};
 use crate::net::{NetDir, Refused};
 use crate::policy::Policy;
@@ -389,6 +390,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let interface = self.interface()?;
         match self.append(&interface, source) {
             Ok(captured) => {
+                busy::note_here(&interface.written_on);
                 interface.log.ring();
                 if captured {
                     self.net.ring_capturer();

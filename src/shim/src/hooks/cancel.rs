@@ -22,12 +22,6 @@ thread_local! {
     static SINCE: Cell<usize> = const { Cell::new(0) };
 }
 
-/// May a thread of this process be cancelled at any moment?
-#[inline(always)]
-pub fn may_strike() -> bool {
-    EVER.load(Relaxed)
-}
-
 /// Makes a call in which the thread is not cancelled amid this library. It costs nothing in a
 /// program none of whose threads wants to be cancelled at any moment.
 #[inline(always)]

@@ -7,7 +7,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::cancel::{self, deferred};
+use super::cancel::deferred;
 use super::{receive, send};
 use crate::concern;
 use crate::errno;
@@ -34,7 +34,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// to clean up, so that cancelling the thread can unwind through it.
 macro_rules! blocking_read {
     ($fd:expr, $sink:expr) => {{
-        let mut attempt = first_attempt($fd, $sink);
+        let mut attempt = first_attempt($fd, true, $sink);
         loop {
             match attempt {
                 Step::Return(value) => break value,
@@ -80,11 +80,13 @@ impl From<Attempt> for Step {
 }
 
 #[inline(never)]
-extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
+extern "C" fn first_attempt(fd: c_int, waits: bool, sink: Into) -> Step {
     match sink {
-        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(OwnMemory, at as usize, len)).into(),
+        Into::Buffer(at, len) => {
+            ops::try_read(fd, waits, Buffer::new(OwnMemory, at as usize, len)).into()
+        }
         Into::Vector(array, count) => {
-            ops::try_read(fd, Vector::new(OwnMemory, array as usize, count)).into()
+            ops::try_read(fd, waits, Vector::new(OwnMemory, array as usize, count)).into()
         }
     }
 }
@@ -166,7 +168,7 @@ fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
 
 /// preadv2 with RWF_NOWAIT, which never blocks.
 extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
-    match first_attempt(fd, Into::Vector(array, count)) {
+    match first_attempt(fd, false, Into::Vector(array, count)) {
         Step::Return(value) => value,
         Step::Wait(waiting) => {
             errno::set(libc::EAGAIN);
@@ -284,15 +286,11 @@ fn whole(n: ssize_t) -> c_int {
 
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    let sink = match cancel::may_strike() {
-        true => None,
-        false => GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n)),
-    };
-    match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
-        Some(-1) => refused_read(fd, buf, n),
-        Some(n) => n,
-        None => late_read(fd, buf, n),
-    }
+    deferred(|| match read_at_once(fd, buf, n, found) {
+        done @ 0.. => done,
+        -1 => refused_read(fd, buf, n),
+        _ => late_read(fd, buf, n),
+    })
 }
 
 /// The answer of a read that has failed.
@@ -302,10 +300,20 @@ extern "C" fn refused_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     or_host(-1, || real!(read(fd, buf, n)))
 }
 
+/// A read that needs no more ado; -1 where it has failed, and -2 where nothing but [`late_read`]
+/// says. It is a function of its own, because a frame of the read that waits may have nothing to
+/// clean up.
+#[inline(never)]
+extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
+    sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?))
+        .unwrap_or(-2)
+}
+
 /// A read from a tunnel that may wait or fail.
 #[inline(never)]
 extern "C" fn late_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    deferred(|| or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n))))
+    or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
 }
 
 #[inline(never)]

@@ -236,6 +236,12 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
             })
 }
 
+/// Takes hold of the tunnels in which a packet is waited for in the instance of this descriptor, if
+/// there are no more than places. Returns whether there are.
+pub fn hold_few(epoll: c_int, places: &mut [Option<table::Held>]) -> bool {
+    registrations::hold_few(instances::of(epoll), places)
+}
+
 /// Notes that a write to this tunnel was refused because the process that captures is behind. A
 /// thread that sleeps until the next writable edge is woken, so that it looks every few
 /// milliseconds whether the tunnel is writable again.

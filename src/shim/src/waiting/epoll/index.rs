@@ -1,20 +1,17 @@
-//! The places of all registrations, and how one is found without a look at each.
+//! How a registration is found without a look at each: by its number, by its datum, by its
+//! instance.
 //!
-//! The places lie in a mapping that is made with the first registration. Beside them stand counts,
-//! which are never too low, and hints, which are checked. What is found by neither is looked for in
-//! all places that were ever used.
+//! Beside the places stand counts, which are never too low, and hints, which are to be checked.
+//! What is found by neither is looked for in all places that were ever used. Places are named by
+//! their numbers here; what stands in them is `registrations`'.
 
-use super::registrations::{Registration, Target};
-use crate::concern;
-use memtun_sys as sys;
-use std::ptr::null_mut;
+use super::zeroed::{Zeroed, Zeroes};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicPtr, AtomicU16, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
 
 /// The greatest number of registrations that are kept.
-const PLACES: usize = 1 << 14;
-/// Numbers of descriptors and of instances that have counts of their own; those above are looked
-/// for in all places.
+pub const PLACES: usize = 1 << 14;
+/// Numbers of descriptors and of instances that have counts of their own.
 const NUMBERS: usize = 1 << 16;
 const INODES: usize = 1 << 12;
 const DATA: usize = 1 << 12;
@@ -27,16 +24,17 @@ struct Number {
     place: AtomicU16,
 }
 
-/// How many registrations an instance has.
+/// What is known of one instance.
 struct Instance {
+    /// How many tunnels are registered in it.
     tunnels: AtomicU16,
+    /// How many other instances are.
     nested: AtomicU16,
     /// The moment of [`is_plain`].
     plain: AtomicU64,
 }
 
-struct Area {
-    places: [Registration; PLACES],
+struct Index {
     numbers: [Number; NUMBERS],
     instances: [Instance; NUMBERS],
     /// How many registrations are of a tunnel whose inode falls here.
@@ -45,7 +43,10 @@ struct Area {
     data: [AtomicU64; DATA],
 }
 
-static AREA: AtomicPtr<Area> = AtomicPtr::new(null_mut());
+// SAFETY: it is made of atomic numbers.
+unsafe impl Zeroes for Index {}
+
+static INDEX: Zeroed<Index> = Zeroed::new();
 /// The places from this index on have never been used.
 static USED: AtomicUsize = AtomicUsize::new(0);
 /// There is no free place below this index, as far as is known.
@@ -57,31 +58,18 @@ static NESTED: AtomicUsize = AtomicUsize::new(0);
 /// How often a registration was changed.
 static EPOCH: AtomicU64 = AtomicU64::new(0);
 
-fn area() -> Option<&'static Area> {
-    // SAFETY: the pointer is null, or leads to a mapping of zeroes, which are an empty area, that
-    // is never unmapped.
-    unsafe { AREA.load(Acquire).as_ref() }
+/// Whose registration it is: in which instance, with which number, and of which tunnel, by its
+/// inode, if it is one of a tunnel.
+#[derive(Clone, Copy)]
+pub struct Whose {
+    pub instance: u32,
+    pub number: u32,
+    pub inode: Option<u64>,
 }
 
-/// The area, which is mapped if need be; `None` where it cannot be mapped.
-fn make_area() -> Option<&'static Area> {
-    if area().is_none() {
-        let protection = libc::PROT_READ | libc::PROT_WRITE;
-        let fresh = sys::map_private(size_of::<Area>(), protection).ok()?.cast();
-        if AREA
-            .compare_exchange(null_mut(), fresh, AcqRel, Relaxed)
-            .is_err()
-        {
-            // SAFETY: the mapping is our own, and nobody has seen it.
-            unsafe { sys::unmap(fresh.cast(), size_of::<Area>()) };
-        }
-    }
-    area()
-}
-
-/// Returns the places that have ever been used.
-pub fn used() -> &'static [Registration] {
-    area().map_or(&[], |area| &area.places[..USED.load(Acquire).min(PLACES)])
+/// How many places have ever been used: those with the lowest numbers.
+pub fn used() -> usize {
+    USED.load(Acquire).min(PLACES)
 }
 
 /// Does this process know any registration of a tunnel?
@@ -95,76 +83,68 @@ pub fn any_nested() -> bool {
     NESTED.load(Relaxed) != 0
 }
 
+/// What is known of an instance; `None` for one whose number is too large.
 fn instance(number: u32) -> Option<&'static Instance> {
-    area()?.instances.get(number as usize)
+    INDEX.get()?.instances.get(number as usize)
 }
 
-/// Is a tunnel registered in this instance?
+/// May a tunnel be registered in this instance? The answer is exact but for an instance whose
+/// number is too large.
 #[inline]
 pub fn any_tunnel_in(number: u32) -> bool {
-    any()
-        && instance(number).map_or_else(
-            || has_target(number, |target| matches!(target, Target::Tunnel(_))),
-            |i| i.tunnels.load(Relaxed) != 0,
-        )
+    any() && instance(number).is_none_or(|i| i.tunnels.load(Relaxed) != 0)
 }
 
-/// Is another epoll instance registered in this one?
+/// May another epoll instance be registered in this one? The answer is as exact.
 #[inline]
 pub fn any_nested_in(number: u32) -> bool {
-    any_nested()
-        && instance(number).map_or_else(
-            || has_target(number, |target| matches!(target, Target::Epoll(_))),
-            |i| i.nested.load(Relaxed) != 0,
-        )
-}
-
-fn has_target(instance: u32, is_such: impl Fn(Target) -> bool) -> bool {
-    used()
-        .iter()
-        .any(|r| r.instance() == instance && is_such(r.target()))
-}
-
-/// Is anything registered in this instance?
-pub fn has_any(instance: u32) -> bool {
-    any_tunnel_in(instance) || any_nested_in(instance)
+    any_nested() && instance(number).is_none_or(|i| i.nested.load(Relaxed) != 0)
 }
 
 /// May a tunnel with this inode be registered?
 pub fn may_have(inode: u64) -> bool {
-    area().is_some_and(|area| area.inodes[inode as usize % INODES].load(Relaxed) != 0)
+    INDEX
+        .get()
+        .is_some_and(|index| index.inodes[inode as usize % INODES].load(Relaxed) != 0)
 }
 
-/// Returns places among which are all registrations that were made with this number.
-pub fn with_number(number: u32) -> &'static [Registration] {
-    let Some(area) = area() else { return &[] };
-    let Some(known) = area.numbers.get(number as usize) else {
-        return used();
+/// Where a registration may be.
+pub enum Places {
+    Nowhere,
+    /// In this place, or, if it is another number's, anywhere.
+    At(usize),
+    Anywhere,
+}
+
+/// Says where a registration may be that was made with this number.
+pub fn with_number(number: u32) -> Places {
+    let Some(index) = INDEX.get() else {
+        return Places::Nowhere;
     };
-    let count = known.count.load(Acquire);
-    let at = known.place.load(Relaxed) as usize;
-    let hinted = at.checked_sub(1).and_then(|at| area.places.get(at..at + 1));
-    match (count, hinted) {
-        (0, _) => &[],
-        (1, Some(place)) if place[0].number() == number as i32 => place,
-        _ => used(),
+    let Some(known) = index.numbers.get(number as usize) else {
+        return Places::Anywhere;
+    };
+    match (known.count.load(Acquire), known.place.load(Relaxed)) {
+        (0, _) => Places::Nowhere,
+        (1, place @ 1..) => Places::At(place as usize - 1),
+        _ => Places::Anywhere,
     }
 }
 
 /// Changes the counts of a registration.
-fn count(area: &Area, number: u32, instance: u32, target: Target, by: impl Fn(&AtomicU16)) {
-    if let Some(number) = area.numbers.get(number as usize) {
+fn count(index: &Index, whose: Whose, by: impl Fn(&AtomicU16)) {
+    if let Some(number) = index.numbers.get(whose.number as usize) {
         by(&number.count);
     }
-    let instance = area.instances.get(instance as usize);
-    match target {
-        Target::Tunnel(inode) => {
-            by(&area.inodes[inode as usize % INODES]);
+    let instance = index.instances.get(whose.instance as usize);
+    match whose.inode {
+        Some(inode) => {
+            by(&index.inodes[inode as usize % INODES]);
             if let Some(instance) = instance {
                 by(&instance.tunnels);
             }
         }
-        Target::Epoll(_) => {
+        None => {
             if let Some(instance) = instance {
                 by(&instance.nested);
             }
@@ -172,60 +152,48 @@ fn count(area: &Area, number: u32, instance: u32, target: Target, by: impl Fn(&A
     }
 }
 
-fn total(target: Target) -> &'static AtomicUsize {
-    match target {
-        Target::Tunnel(_) => &TUNNELS,
-        Target::Epoll(_) => &NESTED,
+fn total(whose: Whose) -> &'static AtomicUsize {
+    match whose.inode {
+        Some(_) => &TUNNELS,
+        None => &NESTED,
     }
 }
 
 /// Finds a free place for a registration. `claims` takes one, unless another thread was quicker.
 /// It is `None` when there is no room.
-pub fn enter(
-    instance: u32,
-    number: u32,
-    target: Target,
-    claims: impl Fn(&Registration) -> bool,
-) -> Option<&'static Registration> {
-    let area = make_area()?;
-    concern::note(concern::TUNNEL);
-    count(area, number, instance, target, |n| {
+pub fn enter(whose: Whose, claims: impl Fn(usize) -> bool) -> Option<usize> {
+    let index = INDEX.make()?;
+    count(index, whose, |n| {
         n.fetch_add(1, AcqRel);
     });
-    total(target).fetch_add(1, AcqRel);
-    let first = FREE.load(Relaxed);
-    let mut all = (first..PLACES).chain(0..first.min(PLACES));
-    let Some(at) = all.find(|at| claims(&area.places[*at])) else {
-        uncount(area, instance, number, target);
+    total(whose).fetch_add(1, AcqRel);
+    let first = FREE.load(Relaxed).min(PLACES);
+    let Some(at) = (first..PLACES).chain(0..first).find(|at| claims(*at)) else {
+        uncount(index, whose);
         return None;
     };
     USED.fetch_max(at + 1, AcqRel);
     let _ = FREE.compare_exchange(first, at + 1, Relaxed, Relaxed);
-    if let Some(number) = area.numbers.get(number as usize) {
+    if let Some(number) = index.numbers.get(whose.number as usize) {
         number.place.store(at as u16 + 1, Relaxed);
     }
-    Some(&area.places[at])
+    Some(at)
 }
 
-fn uncount(area: &Area, instance: u32, number: u32, target: Target) {
-    count(area, number, instance, target, |n| {
+fn uncount(index: &Index, whose: Whose) {
+    count(index, whose, |n| {
         n.fetch_sub(1, AcqRel);
     });
-    total(target).fetch_sub(1, AcqRel);
-}
-
-/// Which place this is.
-fn at_of(area: &Area, place: &Registration) -> usize {
-    let first = std::ptr::from_ref(&area.places[0]).addr();
-    (std::ptr::from_ref(place).addr() - first) / size_of::<Registration>()
+    total(whose).fetch_sub(1, AcqRel);
 }
 
 /// Notes that a registration has left its place.
-pub fn left(place: &Registration, instance: u32, number: u32, target: Target) {
-    let Some(area) = area() else { return };
-    uncount(area, instance, number, target);
-    FREE.fetch_min(at_of(area, place), Relaxed);
-    changed();
+pub fn left(at: usize, whose: Whose) {
+    if let Some(index) = INDEX.get() {
+        uncount(index, whose);
+        FREE.fetch_min(at, Relaxed);
+        changed();
+    }
 }
 
 /// Notes that something about a registration has changed.
@@ -239,29 +207,27 @@ pub fn epoch() -> u64 {
     EPOCH.load(Acquire)
 }
 
-/// Bits of the words of [`Area::data`] that are 1 + a place; the others are those of an epoch.
+/// Bits of the words of [`Index::data`] that are 1 + a place; the others are those of an epoch.
 const PLACE: u64 = 0xffff;
 
 fn word_of_data(instance: u32, data: u64) -> Option<&'static AtomicU64> {
     let mixed = (data ^ (instance as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Some(&area()?.data[(mixed >> 52) as usize % DATA])
+    INDEX.get()?.data.get((mixed >> 52) as usize)
 }
 
-/// Notes that this registration alone had this datum in its instance, at this epoch.
-pub fn is_alone_with(place: &Registration, instance: u32, data: u64, epoch: u64) {
-    if let (Some(area), Some(word)) = (area(), word_of_data(instance, data)) {
-        word.store(epoch << 16 | (at_of(area, place) as u64 + 1), Relaxed);
+/// Notes that the registration in this place alone had this datum in its instance, at this epoch.
+pub fn is_alone_with(at: usize, instance: u32, data: u64, epoch: u64) {
+    if let Some(word) = word_of_data(instance, data) {
+        word.store(epoch << 16 | (at as u64 + 1), Relaxed);
     }
 }
 
-/// Returns a registration that may have this datum in this instance; where it has, no other one
-/// does.
-pub fn alone_with(instance: u32, data: u64) -> Option<&'static Registration> {
+/// Returns the place of a registration that may have this datum in this instance; where it has, no
+/// other one does.
+pub fn alone_with(instance: u32, data: u64) -> Option<usize> {
     let word = word_of_data(instance, data)?.load(Relaxed);
-    if word & PLACE == 0 || word >> 16 != epoch() & u64::MAX >> 16 {
-        return None;
-    }
-    area()?.places.get((word & PLACE) as usize - 1)
+    let is_now = word >> 16 == epoch() & u64::MAX >> 16;
+    (is_now && word & PLACE != 0).then(|| (word & PLACE) as usize - 1)
 }
 
 /// Notes that at this moment no registration of an instance needed care.

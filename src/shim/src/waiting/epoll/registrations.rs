@@ -1,9 +1,10 @@
 //! Keeps the registrations in epoll instances that this process knows: those of tunnels, and those
 //! of other epoll instances.
-#![forbid(unsafe_code)]
 
-use super::index;
+use super::index::{self, Whose};
 use super::instances::DEEPEST;
+use super::zeroed::{Zeroed, Zeroes};
+use crate::concern;
 use crate::table::{self, OwnTunnels};
 use crate::waiting::state::State;
 use libc::{c_int, epoll_event};
@@ -115,6 +116,11 @@ fn parts(key: u64) -> Option<(u32, u32)> {
 }
 
 impl Registration {
+    /// Returns the place in which this stands.
+    fn place(&self) -> Option<usize> {
+        let first = std::ptr::from_ref(&PLACES.get()?.0[0]).addr();
+        Some((std::ptr::from_ref(self).addr() - first) / size_of::<Registration>())
+    }
     fn own(&self) -> u32 {
         self.own.load(Relaxed).wrapping_sub(1)
     }
@@ -255,8 +261,8 @@ impl Registration {
     pub fn forget(&self) {
         let target = self.target();
         let parts = parts(self.key.swap(0, AcqRel));
-        if let Some((instance, number)) = parts {
-            index::left(self, instance, number & !CLOSED, target);
+        if let (Some((instance, number)), Some(at)) = (parts, self.place()) {
+            index::left(at, Whose::of(instance, number & !CLOSED, target));
         }
     }
 
@@ -364,17 +370,58 @@ pub fn told_to_others(events: u32) -> u32 {
     }
 }
 
+/// The places of all registrations.
+struct Places([Registration; index::PLACES]);
+
+// SAFETY: it is made of atomic numbers, and a registration of zeroes is a free place.
+unsafe impl Zeroes for Places {}
+
+static PLACES: Zeroed<Places> = Zeroed::new();
+
+impl Whose {
+    fn of(instance: u32, number: u32, target: Target) -> Whose {
+        let inode = match target {
+            Target::Tunnel(inode) => Some(inode),
+            Target::Epoll(_) => None,
+        };
+        Whose {
+            instance,
+            number,
+            inode,
+        }
+    }
+}
+
+/// Returns the places that have ever been used.
+fn used() -> &'static [Registration] {
+    PLACES
+        .get()
+        .map_or(&[], |places| &places.0[..index::used()])
+}
+
+/// Returns places among which are all registrations that were made with this number.
+fn with_number(number: u32) -> &'static [Registration] {
+    match index::with_number(number) {
+        index::Places::Nowhere => &[],
+        index::Places::At(at) => match used().get(at..=at) {
+            Some(place) if place[0].number() == number as c_int => place,
+            _ => used(),
+        },
+        index::Places::Anywhere => used(),
+    }
+}
+
 /// Returns all known registrations.
 pub fn all() -> impl Iterator<Item = &'static Registration> {
-    index::used().iter().filter(|r| r.parts().is_some())
+    used().iter().filter(|r| r.parts().is_some())
 }
 
 pub use index::{any, any_nested_in, any_tunnel_in, changed, epoch, is_plain, is_still_plain};
 
 /// Returns the known registrations in an instance.
 pub fn of(instance: u32) -> impl Iterator<Item = &'static Registration> {
-    let used = match index::has_any(instance) {
-        true => index::used(),
+    let used = match any_tunnel_in(instance) || any_nested_in(instance) {
+        true => used(),
         false => &[],
     };
     used.iter().filter(move |r| r.is_of(instance))
@@ -385,7 +432,7 @@ pub fn of(instance: u32) -> impl Iterator<Item = &'static Registration> {
 pub fn of_number(fd: c_int) -> impl Iterator<Item = &'static Registration> {
     let with_number =
         move |r: &&Registration| r.parts().is_some_and(|(_, number)| number == fd as u32);
-    index::with_number(fd as u32).iter().filter(with_number)
+    self::with_number(fd as u32).iter().filter(with_number)
 }
 
 /// Returns the known registrations of a tunnel, in all instances and with any number.
@@ -396,22 +443,41 @@ pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static Registration> {
 /// Returns the registration of this number in this instance, if it is known.
 pub fn find(instance: u32, fd: c_int) -> Option<&'static Registration> {
     let key = key(instance, fd as u32);
-    let candidates = index::with_number(fd as u32 & !CLOSED);
+    let candidates = with_number(fd as u32 & !CLOSED);
     candidates.iter().find(|r| r.key.load(Acquire) == key)
+}
+
+/// Takes hold of the tunnels in which a packet is waited for in this instance, as far as `places`
+/// go. Returns false where there are more, or other instances in this one.
+pub fn hold_few(instance: u32, places: &mut [Option<table::Held>]) -> bool {
+    /// A look at so many places costs less than what it is for.
+    const LOOKS: usize = 64;
+    if index::used() > LOOKS || index::any_nested_in(instance) {
+        return false;
+    }
+    let mut places = places.iter_mut();
+    for registration in of(instance).filter(|r| r.events() & IN != 0) {
+        let Some(place) = places.next() else {
+            return false;
+        };
+        *place = registration.descriptor().and_then(table::hold);
+    }
+    true
 }
 
 /// Returns the registration with this datum in this instance, and whether no other one has it.
 pub fn with_datum(instance: u32, data: u64) -> Option<(&'static Registration, bool)> {
     let has_it = |r: &&Registration| r.is_of(instance) && r.data() == data;
-    if let Some(known) = index::alone_with(instance, data).filter(has_it) {
+    let known = index::alone_with(instance, data).and_then(|at| used().get(at));
+    if let Some(known) = known.filter(has_it) {
         return Some((known, true));
     }
     let epoch = index::epoch();
     let mut matching = of(instance).filter(has_it);
     let first = matching.next()?;
     let alone = matching.next().is_none();
-    if alone {
-        index::is_alone_with(first, instance, data, epoch);
+    if let Some(at) = first.place().filter(|_| alone) {
+        index::is_alone_with(at, instance, data, epoch);
     }
     Some((first, alone))
 }
@@ -439,13 +505,14 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
         known.forget();
     }
     let wanted = key(instance, fd as u32);
-    let claims = |place: &Registration| {
-        place
-            .key
-            .compare_exchange(0, wanted, AcqRel, Relaxed)
-            .is_ok()
+    concern::note(concern::TUNNEL);
+    let places = PLACES.make().map_or(&[][..], |places| &places.0);
+    let claims = |at: usize| {
+        let key = places.get(at).map(|place| &place.key);
+        key.is_some_and(|key| key.compare_exchange(0, wanted, AcqRel, Relaxed).is_ok())
     };
-    let Some(place) = index::enter(instance, fd as u32, target, claims) else {
+    let entered = index::enter(Whose::of(instance, fd as u32, target), claims);
+    let Some(place) = entered.and_then(|at| places.get(at)) else {
         static SAID: AtomicBool = AtomicBool::new(false);
         if !SAID.swap(true, Relaxed) {
             log::warn!(
