@@ -14,7 +14,7 @@
  *   roundtrip-2  the same on two CPUs
  *   bell         no packet: one byte into a FIFO and out again, which is what wakes a reader
  *   bell-poll    the same with poll in between
- *   bell-trip    a byte to a second process and one back, both asleep in poll meanwhile; on one CPU */
+ *   bell-trip    a byte to a second process and one back, both asleep in poll; on one CPU */
 #include "bench.h"
 
 #include <poll.h>
@@ -25,14 +25,14 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { BULK = 32, CHUNK = 256 };
+enum { BULK = 32, CHUNK = 256, MOST = 1 << 16 };
 static const char NAME[] = "bench0";
 
 struct bench {
     struct driver driver;
     int tun, epoll, bell, back;
     size_t length;
-    unsigned char to_program[2048], from_program[2048], buffer[2048];
+    unsigned char to_program[MOST], from_program[MOST], buffer[MOST];
 };
 
 static void bulk(struct bench *b)
@@ -82,7 +82,7 @@ static void bulk_out(struct bench *b)
 
 static void bulk_out_many(struct bench *b)
 {
-    static unsigned char room[BULK * 2048];
+    static unsigned char room[BULK * MOST];
     for (int i = 0; i < BULK; i++)
         if (write(b->tun, b->from_program, b->length) != (ssize_t)b->length)
             die("write");
@@ -249,6 +249,8 @@ int main(int argc, char **argv)
         return 2;
     alarm(30);
     b.length = atoi(argv[2]);
+    if (b.length < HEADERS || b.length > MOST)
+        return 2;
     double seconds = atof(argv[3]);
     long count = strchr(argv[3], 'x') ? atol(argv[3]) : 0;
     make_packet(b.to_program, b.length, 1);
@@ -274,6 +276,8 @@ int main(int argc, char **argv)
     } else if (!b.bell) {
         b.tun = tunnel_open(NAME, strcmp(kind->name, "bulk-edge") == 0 ? O_NONBLOCK : 0);
         tunnel_up(NAME);
+        if (b.length > 1500)
+            set_mtu(NAME, b.length);
     }
     if (!b.bell)
         b.driver = driver_join(NAME);
