@@ -103,6 +103,16 @@ static inline void set_address(int fd, unsigned long what, const char *name, con
         die("set %s on %s", address, name);
 }
 
+static inline void set_mtu(const char *name, int mtu)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq request = {.ifr_mtu = mtu};
+    put_name(&request, name);
+    if (ioctl(fd, SIOCSIFMTU, &request) < 0)
+        die("set mtu of %s", name);
+    close(fd);
+}
+
 /* The kernel's interface is down and has no route yet; memtun's is up. */
 static inline void tunnel_up(const char *name)
 {

@@ -626,11 +626,11 @@ ssize_t memtun_receiver_recv(memtun_receiver *receiver,
 MEMTUN_API void memtun_receiver_close(memtun_receiver *receiver);
 
 /*
- Puts count packets into the program's read queue, in their order, each as memtun_interface_inject
- does. It costs less than as many calls: a queue's lock is taken once for up to 32 packets. The
- time is for all of them together. done, which may be NULL, gets how many were put: all of them
- when 0 is returned; else the error is that of the packet behind them, and no packet behind that
- one was looked at.
+ Puts count packets into the program's read queue, in their order, each as
+ memtun_interface_inject does. It costs less than as many calls: a queue's lock is taken once for
+ up to 32 packets. The time is for all of them together. done, which may be NULL, gets how many
+ were put: all of them when 0 is returned; else the error is that of the packet behind them, and
+ no packet behind that one was looked at.
  */
 MEMTUN_API
 int memtun_interface_inject_many(memtun_interface *interface,

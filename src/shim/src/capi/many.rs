@@ -2,9 +2,10 @@
 
 use super::interface::{interface_of, sending, source, InterfaceHandle};
 use super::receive::{ReceiverHandle, SubscriberHandle};
-use super::{address, bad_memory, behind, bytes, give, length, status, time, Answer};
+use super::{address, bad_memory, behind, give, length, status, time, Answer};
 use crate::uaccess;
 use libc::{c_char, c_int, c_void, iovec, size_t, ssize_t};
+use memtun_abi::Errno;
 use memtun_core::{Error, Sending, Shown};
 use std::net::SocketAddr;
 
@@ -59,7 +60,7 @@ pub unsafe extern "C" fn memtun_interface_inject_many(
     several(count, done, || {
         // SAFETY: the caller's contract.
         let frames = unsafe { all(frames, count) }?;
-        interface_of(interface)?.inject_many_with(&frames, sending(ethertype, timeout_ms))
+        interface_of(interface)?.inject_many_with(frames, sending(ethertype, timeout_ms))
     })
 }
 
@@ -78,7 +79,7 @@ pub unsafe extern "C" fn memtun_interface_offer_many(
     several(count, done, || {
         // SAFETY: the caller's contract.
         let frames = unsafe { all(frames, count) }?;
-        interface_of(interface)?.offer_many(&frames, sending(ethertype, timeout_ms))
+        interface_of(interface)?.offer_many(frames, sending(ethertype, timeout_ms))
     })
 }
 
@@ -105,7 +106,7 @@ pub unsafe extern "C" fn memtun_interface_send_udp_many(
         // SAFETY: the caller's contract.
         let datagrams = unsafe { all(datagrams, count) }?;
         interface_of(interface)?
-            .send_udp_many_with(&datagrams, to, how)
+            .send_udp_many_with(datagrams, to, how)
             .map(|_| ())
     })
 }
@@ -131,7 +132,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp_many(
         let how = Sending::new().source(from).within(time(timeout_ms));
         // SAFETY: the caller's contract.
         let datagrams = unsafe { all(datagrams, count) }?;
-        interface_of(interface)?.offer_udp_many(&datagrams, to, how)
+        interface_of(interface)?.offer_udp_many(datagrams, to, how)
     })
 }
 
@@ -206,21 +207,38 @@ fn several(count: usize, done: *mut size_t, ours: impl FnOnce() -> Answer<()>) -
     })
 }
 
+/// One of the packets that a caller gave. It is made by [`all`] alone.
+#[repr(transparent)]
+struct Part(iovec);
+
+impl AsRef<[u8]> for Part {
+    #[inline]
+    fn as_ref(&self) -> &[u8] {
+        match self.0.iov_len {
+            0 => &[],
+            // SAFETY: as many bytes can be read there, which the caller of `all` promised.
+            len => unsafe { std::slice::from_raw_parts(self.0.iov_base.cast(), len) },
+        }
+    }
+}
+
 /// The packets that a caller gave.
 ///
 /// # Safety
 /// `list` points to `count` elements, each of which points to as many readable bytes as it says, as
 /// memtun.h demands, or is NULL with `count` 0.
-unsafe fn all<'a>(list: *const iovec, count: size_t) -> Answer<Vec<&'a [u8]>> {
-    let list = match (list.is_null(), count) {
+unsafe fn all<'a>(list: *const iovec, count: size_t) -> Answer<&'a [Part]> {
+    let parts: &[Part] = match (list.is_null(), count) {
         (_, 0) => &[],
-        (true, _) => return Err(bad_memory(memtun_abi::Errno(libc::EFAULT))),
-        // SAFETY: the caller's contract.
-        _ => unsafe { std::slice::from_raw_parts(list, count) },
+        (true, _) => return Err(bad_memory(Errno(libc::EFAULT))),
+        // SAFETY: the caller's contract; a part is an element of such an array and nothing else.
+        _ => unsafe { std::slice::from_raw_parts(list.cast(), count) },
     };
-    // SAFETY: the caller's contract.
-    let one = |part: &iovec| unsafe { bytes(part.iov_base, part.iov_len) };
-    list.iter().map(one).collect()
+    let nowhere = |part: &Part| part.0.iov_base.is_null() && part.0.iov_len > 0;
+    match parts.iter().any(nowhere) {
+        true => Err(bad_memory(Errno(libc::EFAULT))),
+        false => Ok(parts),
+    }
 }
 
 /// A caller's buffer for many packets, and its array of what is said about them.

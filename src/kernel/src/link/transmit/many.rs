@@ -2,8 +2,10 @@
 #![forbid(unsafe_code)]
 
 use super::{ethertype, Find, Transmit};
+use crate::link::Link;
+use crate::tun::bell;
 use crate::tun::room::{Refusal, Wait};
-use std::sync::atomic::Ordering::Acquire;
+use std::sync::atomic::Ordering::{Acquire, Relaxed};
 
 /// Packets that go into a queue under one lock, so that a reader waits no longer for it than for
 /// the copy of a large one.
@@ -56,21 +58,32 @@ impl<F: Find> Transmit<'_, F> {
         }
         let lock = self.lock_queue(queue, wait.for_lock())?;
         let tap = state.is_tap();
+        // A run is one moment of the link: what changes meanwhile has changed behind it. So where
+        // there is one queue only a capturer is looked for again, and the bell rings once.
+        let is_only = state.attached.load(Acquire) == 1 && state.queues[0].load(Relaxed) == inode;
+        let (header, mtu) = (state.header_len(), state.mtu.load(Relaxed) as usize);
+        let limit = state.txqueuelen.load(Relaxed);
+        let mut rings = true;
         let (mut sent, mut bytes) = (0, 0);
         for frame in frames.iter().take(RUN) {
             let frame = frame.as_ref();
-            if sent > 0 {
-                let is_next = is_simple() && self.admit(frame) == Ok(inode);
-                if !is_next || bytes >= RUN_BYTES {
-                    break;
-                }
+            if bytes >= RUN_BYTES {
+                break;
             }
             let kind = said.unwrap_or_else(|| ethertype(frame, tap));
-            match self.append(queue, &lock, frame, kind) {
-                Ok(()) => (sent, bytes) = (sent + 1, bytes + frame.len()),
-                Err(e) if sent == 0 => return Err(e.into()),
-                Err(_) => break,
+            let fits = !frame.is_empty() && frame.len().wrapping_sub(header) <= mtu;
+            let at_once = is_only && fits && !rings && is_simple();
+            if !at_once || !lock.queue().push_at_once(frame, kind, limit) {
+                if sent > 0 && !(is_simple() && self.admit(frame) == Ok(inode)) {
+                    break;
+                }
+                match self.append(queue, &lock, frame, kind) {
+                    Ok(()) => rings = bell::will_ring(&queue.tunnel),
+                    Err(e) if sent == 0 => return Err(e.into()),
+                    Err(_) => break,
+                }
             }
+            (sent, bytes) = (sent + 1, bytes + frame.len());
         }
         Ok(sent)
     }
