@@ -92,8 +92,12 @@ pub fn was_told_falsely(fd: c_int) -> bool {
     };
     let now = tunnel.glance();
     let is_false = !now.readable && !now.error;
-    if is_false {
-        tunnel.settle(fd);
+    match is_false {
+        true if tunnel.is_bell_stale() => tunnel.settle(fd),
+        // The byte is there, and is not counted yet: whoever has written it has the tunnel's lock,
+        // and may wait for this processor.
+        true => tunnel.await_queued(),
+        false => {}
     }
     is_false
 }

@@ -5,6 +5,9 @@
 //! where nothing has come, the plug, at which it hangs in SYN_SENT as it would in a kernel. When an
 //! answer comes later, a socket of this process is bound to the plug's name and connects to the
 //! program's: both have sent a SYN, and both are connected (simultaneous open).
+//!
+//! A program that is told to connect to `open` goes before all others. The other side is answered
+//! when the program has come there, and at the latest when the two milliseconds are over.
 #![forbid(unsafe_code)]
 
 use super::leg::{Connected, Leg};
