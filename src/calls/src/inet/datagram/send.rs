@@ -126,11 +126,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if connected.is_none() && is_any(&to) {
             return Ok(Sent::Machine);
         }
-        if connected.is_none()
-            && is_loopback(&to)
-            && !self.table.is_apart(Protocol::Udp, to.port())
-            && !(self.crosses(&to, given.source) && !self.net.knows_index(given.out))
-        {
+        let crosses = || {
+            self.table.is_apart(Protocol::Udp, to.port())
+                || self.crosses(&to, given.source) && !self.net.knows_index(given.out)
+        };
+        if connected.is_none() && is_loopback(&to) && !crosses() {
             self.is_of_family(&to)?;
             return self.send_to_loopback(to, given, data.len());
         }
