@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;
-use super::connect::is_by_host;
+use super::connect::{is_by_host, is_of_v6_alone};
 use super::names::{native, native_protocol, own_of, plain, score, talks_by, with_port};
 use super::target::Listener;
 use super::verdict::{Out, Verdict};
@@ -242,7 +242,9 @@ impl Sockets {
             open.put(entry, asker.pid)?;
         }
         // What is sent to nobody is another user's to read once that one has the port natively.
-        let by_host = entry.flow.is_some() || is_by_host(target.as_ref(), Some(entry), None);
+        let by_host = entry.flow.is_some()
+            || is_of_v6_alone(entry)
+            || is_by_host(target.as_ref(), Some(entry), None);
         if question.protocol == Protocol::Udp && by_host {
             return Ok(SocketAnswer::Path(Path {
                 ifindex: LOOPBACK,
