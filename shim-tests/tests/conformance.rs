@@ -92,6 +92,7 @@ programs! {
     net_admin_host
     notsocket
     offload
+    only_v6
     opening
     other_ioctls
     otherwise

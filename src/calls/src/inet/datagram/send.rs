@@ -324,7 +324,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
         // An address of a link is one by the link that the packet leaves by.
         let out = match (from.out, from.to) {
-            (0, SocketAddr::V6(to)) => to.scope_id(),
+            (0, SocketAddr::V6(to)) if !is_global(to.ip()) => to.scope_id(),
             (out, _) => out,
         };
         match from.source {
@@ -535,4 +535,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         // A call that sends has no other word for that.
         handed.map_err(|e| if e.is_lack() { Errno(libc::ENOBUFS) } else { e })
     }
+}
+
+/// Does an address mean the same on each link?
+fn is_global(address: &Ipv6Addr) -> bool {
+    let group_of_link = [0xff01, 0xff02].contains(&(address.segments()[0] & 0xff0f));
+    !address.is_unicast_link_local() && !group_of_link
 }

@@ -366,11 +366,20 @@ pub(super) fn is_by_host(
     let Some(target) = target else { return true };
     // What is bound to an address of IPv4, and be it mapped, does not reach ::1, and the other way
     // round.
+    let of_v6_alone = bind.is_none() && own.is_some_and(is_of_v6_alone);
     let own = bind.or(own.map(|own| own.native));
     let apart = own.filter(|own| !is_any(own.ip())).is_some_and(|own| {
         native_v4(own.ip()).is_some() != native_v4(target.native.ip()).is_some()
     });
-    apart || target.entry.flow.is_some()
+    // From any address the machine would send from ::1 there, whatever address of the net it is.
+    let from_any = own.is_none_or(|own| is_any(own.ip())) && !of_v6_alone;
+    apart || target.entry.flow.is_some() || target.from_loopback && from_any
+}
+
+/// Does a socket reach nothing of IPv4 natively, because it is one of IPv6 alone?
+pub(super) fn is_of_v6_alone(entry: &Entry) -> bool {
+    let native = entry.native.ip();
+    native.is_ipv6() && is_any(native) && entry.flags & flag::V6ONLY != 0
 }
 
 impl Open {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::asker::Asker;
-use super::connect::is_by_host;
+use super::connect::{is_by_host, is_of_v6_alone};
 use super::names::{native, native_protocol, own_of, plain, score, talks_by, with_port};
 use super::target::Listener;
 use super::verdict::{Out, Verdict};
@@ -252,6 +252,7 @@ impl Sockets {
         let by_host = apart
             || is_other
             || entry.flow.is_some()
+            || is_of_v6_alone(entry)
             || is_by_host(target.as_ref(), Some(entry), None);
         if question.protocol == Protocol::Udp && by_host {
             return Ok(SocketAnswer::Path(Path {
