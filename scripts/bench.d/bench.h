@@ -25,7 +25,9 @@
 #pragma weak memtun_net_open
 #pragma weak memtun_interface_open
 #pragma weak memtun_interface_inject
+#pragma weak memtun_interface_inject_many
 #pragma weak memtun_interface_recv
+#pragma weak memtun_interface_recv_many
 #pragma weak memtun_interface_send_udp
 
 #define HOST_IP "10.1.2.1"
@@ -99,6 +101,16 @@ static inline void set_address(int fd, unsigned long what, const char *name, con
     inet_pton(AF_INET, address, &in->sin_addr);
     if (ioctl(fd, what, &request) < 0)
         die("set %s on %s", address, name);
+}
+
+static inline void set_mtu(const char *name, int mtu)
+{
+    int fd = socket(AF_INET, SOCK_DGRAM, 0);
+    struct ifreq request = {.ifr_mtu = mtu};
+    put_name(&request, name);
+    if (ioctl(fd, SIOCSIFMTU, &request) < 0)
+        die("set mtu of %s", name);
+    close(fd);
 }
 
 /* The kernel's interface is down and has no route yet; memtun's is up. */
@@ -210,6 +222,36 @@ static inline void driver_receive(struct driver *d, unsigned char *buffer, size_
     }
     if ((size_t)got != length)
         errno = EPROTO, die("received %zd bytes, not %zu", got, length);
+}
+
+/* The same packet `count` times, by one call where the side has one. */
+static inline void driver_send_many(struct driver *d, const unsigned char *packet, size_t length, int count)
+{
+    struct iovec frames[64];
+    for (int i = 0; i < count; i++) {
+        if (!d->iface)
+            driver_send(d, packet, length);
+        frames[i] = (struct iovec){(void *)packet, length};
+    }
+    int result = d->iface ? memtun_interface_inject_many(d->iface, frames, count, 0, NULL, 5000) : 0;
+    if (result < 0)
+        errno = -result, die("memtun_interface_inject_many");
+}
+
+static inline void driver_receive_many(struct driver *d, unsigned char *buffer, size_t size, size_t length, int count)
+{
+    memtun_packet packets[64];
+    for (int got = 0; got < count;) {
+        if (!d->iface) {
+            driver_receive(d, buffer, size, length);
+            got++;
+            continue;
+        }
+        ssize_t more = memtun_interface_recv_many(d->iface, buffer, size, packets, count - got, 5000);
+        if (more < 0)
+            errno = -more, die("memtun_interface_recv_many");
+        got += more;
+    }
 }
 
 static inline void tunnel_read(int fd, unsigned char *buffer, size_t size, size_t length)

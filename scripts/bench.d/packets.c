@@ -3,15 +3,18 @@
  * their instructions counted.
  *
  *   bulk         32 packets in, then 32 read
+ *   bulk-many    the same, the 32 injected by one call
  *   bulk-udp     the same, the driver's side building the headers and checksums
  *   bulk-edge    the same on a descriptor registered edge-triggered, read until EAGAIN
  *   bulk-out     32 packets written, then 32 received
+ *   bulk-out-many  the same, received by one call
  *   single       one packet in, one read
  *   single-poll  one packet in, poll, one read
  *   roundtrip    a second process, blocked in read, answers each packet; both on one CPU
  *   roundtrip-2  the same on two CPUs
  *   bell         no packet: one byte into a FIFO and out again, which is what wakes a reader
- *   bell-poll    the same with poll in between */
+ *   bell-poll    the same with poll in between
+ *   bell-trip    a byte to a second process and one back, both asleep in poll; on one CPU */
 #include "bench.h"
 
 #include <poll.h>
@@ -22,20 +25,27 @@
 #include <sys/stat.h>
 #include <sys/wait.h>
 
-enum { BULK = 32, CHUNK = 256 };
+enum { BULK = 32, CHUNK = 256, MOST = 1 << 16 };
 static const char NAME[] = "bench0";
 
 struct bench {
     struct driver driver;
-    int tun, epoll, bell;
+    int tun, epoll, bell, back;
     size_t length;
-    unsigned char to_program[2048], from_program[2048], buffer[2048];
+    unsigned char to_program[MOST], from_program[MOST], buffer[MOST];
 };
 
 static void bulk(struct bench *b)
 {
     for (int i = 0; i < BULK; i++)
         driver_send(&b->driver, b->to_program, b->length);
+    for (int i = 0; i < BULK; i++)
+        tunnel_read(b->tun, b->buffer, sizeof b->buffer, b->length);
+}
+
+static void bulk_many(struct bench *b)
+{
+    driver_send_many(&b->driver, b->to_program, b->length, BULK);
     for (int i = 0; i < BULK; i++)
         tunnel_read(b->tun, b->buffer, sizeof b->buffer, b->length);
 }
@@ -68,6 +78,15 @@ static void bulk_out(struct bench *b)
             die("write");
     for (int i = 0; i < BULK; i++)
         driver_receive(&b->driver, b->buffer, sizeof b->buffer, b->length);
+}
+
+static void bulk_out_many(struct bench *b)
+{
+    static unsigned char room[BULK * MOST];
+    for (int i = 0; i < BULK; i++)
+        if (write(b->tun, b->from_program, b->length) != (ssize_t)b->length)
+            die("write");
+    driver_receive_many(&b->driver, room, sizeof room, b->length, BULK);
 }
 
 static void single(struct bench *b)
@@ -104,6 +123,20 @@ static void bell_poll(struct bench *b)
         die("bell");
 }
 
+static void take(int bell, void *buffer)
+{
+    struct pollfd readable = {.fd = bell, .events = POLLIN};
+    if (poll(&readable, 1, 5000) != 1 || read(bell, buffer, 1) != 1)
+        die("bell");
+}
+
+static void bell_trip(struct bench *b)
+{
+    if (write(b->bell, "", 1) != 1)
+        die("bell");
+    take(b->back, b->buffer);
+}
+
 static int open_fifo(void)
 {
     char shm[] = "/dev/shm/memtun-bench-XXXXXX", tmp[] = "/tmp/memtun-bench-XXXXXX", path[64];
@@ -126,9 +159,11 @@ static const struct kind {
 } KINDS[] = {
     {"bulk", bulk, BULK, 0},           {"bulk-udp", bulk_udp, BULK, 0},
     {"bulk-edge", bulk_edge, BULK, 0}, {"bulk-out", bulk_out, BULK, 0},
+    {"bulk-many", bulk_many, BULK, 0}, {"bulk-out-many", bulk_out_many, BULK, 0},
     {"single", single, 1, 0},          {"single-poll", single_poll, 1, 0},
     {"roundtrip", roundtrip, 1, 1},    {"roundtrip-2", roundtrip, 1, 2},
     {"bell", bell, 1, 0},              {"bell-poll", bell_poll, 1, 0},
+    {"bell-trip", bell_trip, 1, 1},
 };
 
 /* The n-th CPU of those we may use. */
@@ -153,11 +188,21 @@ static void swap(unsigned char *a, unsigned char *b, size_t n)
     memcpy(kept, a, n), memcpy(a, b, n), memcpy(b, kept, n);
 }
 
-static void answer(int ready, int cpu)
+static void answer(struct bench *b, int ready, int cpu)
 {
     unsigned char packet[2048];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     pin(cpu);
+    if (b->bell) {
+        if (write(ready, "", 1) != 1)
+            die("pipe");
+        for (;;) {
+            alarm(30);
+            struct pollfd readable = {.fd = b->bell, .events = POLLIN};
+            if (poll(&readable, 1, -1) != 1 || read(b->bell, packet, 1) != 1 || write(b->back, "", 1) != 1)
+                die("bell");
+        }
+    }
     int tun = tunnel_open(NAME, 0);
     tunnel_up(NAME);
     if (write(ready, "", 1) != 1)
@@ -204,12 +249,18 @@ int main(int argc, char **argv)
         return 2;
     alarm(30);
     b.length = atoi(argv[2]);
+    if (b.length < HEADERS || b.length > MOST)
+        return 2;
     double seconds = atof(argv[3]);
     long count = strchr(argv[3], 'x') ? atol(argv[3]) : 0;
     make_packet(b.to_program, b.length, 1);
     make_packet(b.from_program, b.length, 0);
     kernel_without_ipv6();
 
+    if (strncmp(kind->name, "bell", 4) == 0) {
+        b.bell = open_fifo();
+        b.back = open_fifo();
+    }
     if (kind->cpus) {
         int ready[2];
         char byte;
@@ -217,16 +268,16 @@ int main(int argc, char **argv)
             die("pipe");
         child = fork();
         if (child == 0)
-            answer(ready[1], kind->cpus - 1);
+            answer(&b, ready[1], kind->cpus - 1);
         close(ready[1]);
         pin(0);
         if (read(ready[0], &byte, 1) != 1)
             _exit(1); /* it has said why */
-    } else if (kind->step == bell || kind->step == bell_poll) {
-        b.bell = open_fifo();
-    } else {
+    } else if (!b.bell) {
         b.tun = tunnel_open(NAME, strcmp(kind->name, "bulk-edge") == 0 ? O_NONBLOCK : 0);
         tunnel_up(NAME);
+        if (b.length > 1500)
+            set_mtu(NAME, b.length);
     }
     if (!b.bell)
         b.driver = driver_join(NAME);

@@ -15,7 +15,8 @@ TARGET = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target").absolute()
 BUILD = TARGET / "bench"
 VENV = TARGET / "bench-venv"
 TWISTED = "twisted==24.11.0"
-PROGRAMS = ["packets", "calls", "nothing", "spawn", "many", "sockets"]
+MATPLOTLIB = "matplotlib>=3.8"
+PROGRAMS = ["packets", "calls", "nothing", "spawn", "many", "sockets", "growth", "floor"]
 
 
 class Unavailable(Exception):
@@ -67,7 +68,7 @@ def build_programs() -> None:
     for name in PROGRAMS:
         cc = os.environ.get("CC", "cc")
         include = ["-I", ROOT / "src/shim"]
-        run([cc, "-O2", "-Wall", "-fPIE", "-pie", *include, "-o", BUILD / name, HERE / f"{name}.c"])
+        run([cc, "-O2", "-Wall", "-fPIE", "-pie", "-pthread", *include, "-o", BUILD / name, HERE / f"{name}.c"])
 
 
 def program(name: str) -> Path:
@@ -261,8 +262,10 @@ class Callgrind:
         if shutil.which("valgrind") is None:
             raise Unavailable("valgrind is not installed")
 
-    def words(self, words: list) -> list:
-        return ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}", *words]
+    def words(self, words: list, only: str = "") -> list:
+        """The command that counts. `only` names the function that is counted, instead of all."""
+        options = [f"--toggle-collect={only}"] if only else []
+        return ["valgrind", "-q", "--tool=callgrind", f"--callgrind-out-file={self.out}", *options, *words]
 
     def total(self) -> int:
         """Of the run just made."""
@@ -272,23 +275,29 @@ class Callgrind:
         raise Failed("callgrind wrote no totals")
 
 
-def twisted_python() -> Path:
-    """The interpreter of both Python sides."""
+def python_with(package: str, module: str) -> Path:
+    """An interpreter of our own that has this package."""
     python = VENV / "bin/python"
     if not python.exists():
-        note(f"installing {TWISTED} into {VENV}")
+        note(f"making {VENV}")
         try:
             run([sys.executable, "-m", "venv", VENV])
         except Failed as error:
             raise Unavailable(f"venv: {error}") from None
     try:
-        run([python, "-c", "import twisted.pair.testing"])
+        run([python, "-c", f"import {module}"])
     except Failed:
+        note(f"installing {package} into {VENV}")
         try:
-            run([python, "-m", "pip", "install", "-q", TWISTED], timeout=300)
+            run([python, "-m", "pip", "install", "-q", package], timeout=300)
         except Failed as error:
-            raise Unavailable(f"pip install {TWISTED}: {error}") from None
+            raise Unavailable(f"pip install {package}: {error}") from None
     return python
+
+
+def twisted_python() -> Path:
+    """The interpreter of both Python sides."""
+    return python_with(TWISTED, "twisted.pair.testing")
 
 
 def scratch_directory() -> Path:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from statistics import median, quantiles
 
-HEAD = ["what", "measured", "compared with", "min / median / max", "budget", "holds"]
+HEAD = ["what", "measured", "floor", "compared with", "min / median / max", "budget", "holds"]
 
 
 @dataclass
 class Budget:
     limit: float
     at_least: bool = False
+    more: bool = False  # of what grows: so many instructions more, instead of so many times
 
     def holds(self, value: float) -> bool:
         return value >= self.limit if self.at_least else value <= self.limit
@@ -34,11 +35,13 @@ class Row:
     unit: str = "ns"
     ours: list = field(default_factory=list)
     theirs: list = field(default_factory=list)
+    floor: list = field(default_factory=list)  # what nobody can do without
     failure: str = ""  # ours did not do it: the budget does not hold
     missing: str = ""  # a side is not here: nothing can be said
 
     def figures(self) -> list:
-        return [self.figure(a, b) for a, b in zip(self.ours, self.theirs)]
+        # A figure that is compared with nothing is a count of its own.
+        return [self.figure(a, b) for a, b in zip(self.ours, self.theirs if self.other else self.ours)]
 
     def verdict(self) -> str:
         if self.failure:
@@ -54,6 +57,11 @@ class Row:
                 return "unclear"
         return "yes" if self.budget.holds(median(figures)) else "NO"
 
+    def above_floor(self) -> str:
+        if not self.floor or not self.ours:
+            return "-"
+        return f"{amount(self.floor, self.unit)} ({median(self.ours) / median(self.floor):.1f} times)"
+
     def cells(self) -> list:
         budget = "-"
         if self.budget:
@@ -65,6 +73,7 @@ class Row:
         return [
             self.what,
             amount(self.ours, self.unit),
+            self.above_floor(),
             f"{self.other}: {amount(self.theirs, self.unit)}" if self.theirs else self.other,
             f"{' / '.join(map(self.form.format, spread))} {self.measure}" if spread else "-",
             budget,
@@ -79,10 +88,46 @@ def amount(values: list, unit: str) -> str:
     return f"{value:,.0f} {unit}" if value >= 100 else f"{value:.1f} {unit}"
 
 
-def markdown(rows: list) -> str:
-    lines = [HEAD, *(row.cells() for row in rows)]
+@dataclass
+class Growth:
+    """Instructions of one operation, by the number of what there is of something."""
+
+    what: str
+    numbers: list
+    budget: Budget | None
+    figures: list = field(default_factory=list)
+    failure: str = ""
+    missing: str = ""
+
+    def grown(self) -> float:
+        """The worst of them against the first: how many times, or how many instructions more."""
+        first, most = self.figures[0], max(self.figures)
+        return most - first if self.budget and self.budget.more else most / first
+
+    def verdict(self) -> str:
+        if self.failure:
+            return f"NO, failed: {self.failure}"
+        if self.missing:
+            return f"not available: {self.missing}"
+        if self.budget is None:
+            return "-"
+        return "yes" if self.budget.holds(self.grown()) else "NO"
+
+    def cells(self) -> list:
+        budget = "-"
+        if self.budget:
+            budget = f"at most {self.budget.limit:g} {'instructions more' if self.budget.more else 'times'}"
+        by_number = ", ".join(f"{n:,}: {figure:,.0f}" for n, figure in zip(self.numbers, self.figures))
+        return [self.what, by_number or "-", f"{self.grown():,.2f}" if self.figures else "-", budget, self.verdict()]
+
+
+GROWTH_HEAD = ["what", "instructions, by N", "grown", "budget", "holds"]
+
+
+def markdown(rows: list, head: list = HEAD) -> str:
+    lines = [head, *(row.cells() for row in rows)]
     lines = [[cell.replace("|", "\\|") for cell in line] for line in lines]
     # The last column holds sentences; padding the others to them would only make the table wide.
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEAD) - 1)] + [5]
+    widths = [max(len(line[i]) for line in lines) for i in range(len(head) - 1)] + [5]
     lines.insert(1, ["-" * width for width in widths])
     return "\n".join("| " + " | ".join(c.ljust(w) for c, w in zip(line, widths)) + " |" for line in lines)

@@ -164,6 +164,8 @@ programs! {
     tcp_held6
     tcp_inherit
     tcp_inherit6
+    tcp_no_port
+    tcp_no_port6
     tcp_offload
     tcp_offload6
     tcp_wire

@@ -38,6 +38,7 @@
 #include <stdint.h>
 #include <sys/types.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 
 #ifdef MEMTUN_WEAK
 #define MEMTUN_API __attribute__((weak))
@@ -138,6 +139,52 @@ typedef struct memtun_receiver memtun_receiver;
  A reader of everything that the program writes, with a position of its own.
  */
 typedef struct memtun_subscriber memtun_subscriber;
+
+/*
+ A packet that was received with others into one buffer.
+ */
+typedef struct {
+    /*
+     Where in the buffer the packet begins, in bytes.
+     */
+    size_t offset;
+    /*
+     Length of the packet in bytes. Only the first packet of a call can be longer than what is in
+     the buffer of it: then it is cut.
+     */
+    size_t len;
+    /*
+     When the program wrote it, in nanoseconds since 1970.
+     */
+    uint64_t time_ns;
+    /*
+     Its ethertype in host byte order.
+     */
+    uint16_t ethertype;
+} memtun_packet;
+
+/*
+ A datagram that was received with others into one buffer.
+ */
+typedef struct {
+    /*
+     Where in the buffer the payload begins, in bytes.
+     */
+    size_t offset;
+    /*
+     Length of the payload in bytes. Only the first datagram of a call can be longer than what is
+     in the buffer of it: then it is cut.
+     */
+    size_t len;
+    /*
+     Source port, in host byte order.
+     */
+    uint16_t src_port;
+    /*
+     Source address as text, with its NUL.
+     */
+    char src_host[64];
+} memtun_datagram;
 
 #ifdef __cplusplus
 extern "C" {
@@ -360,9 +407,10 @@ MEMTUN_API int memtun_interface_set_addresses(memtun_interface *interface, const
  Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
  read it. The frame of a TAP begins with the destination address. ethertype 0: it is taken from
  the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue stayed full, or the capturer stayed behind,
- for the whole time. -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is
- larger than the MTU. -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet
- that is refused is not queued.
+ for the whole time; with a time of 0 also that a reader was just at the queue, which has room.
+ -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is larger than the MTU.
+ -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet that is refused is
+ not queued.
  */
 MEMTUN_API
 int memtun_interface_inject(memtun_interface *interface,
@@ -576,6 +624,103 @@ ssize_t memtun_receiver_recv(memtun_receiver *receiver,
  Closes a receiver. NULL is allowed.
  */
 MEMTUN_API void memtun_receiver_close(memtun_receiver *receiver);
+
+/*
+ Puts count packets into the program's read queue, in their order, each as
+ memtun_interface_inject does. It costs less than as many calls: a queue's lock is taken once for
+ up to 32 packets. The time is for all of them together. done, which may be NULL, gets how many
+ were put: all of them when 0 is returned; else the error is that of the packet behind them, and
+ no packet behind that one was looked at.
+ */
+MEMTUN_API
+int memtun_interface_inject_many(memtun_interface *interface,
+                                 const struct iovec *frames,
+                                 size_t count,
+                                 uint16_t ethertype,
+                                 size_t *done,
+                                 int timeout_ms);
+
+/*
+ The same as memtun_interface_inject_many for one turn of a longer wait: see
+ memtun_interface_offer.
+ */
+MEMTUN_API
+int memtun_interface_offer_many(memtun_interface *interface,
+                                const struct iovec *frames,
+                                size_t count,
+                                uint16_t ethertype,
+                                size_t *done,
+                                int timeout_ms);
+
+/*
+ Sends count UDP datagrams to one address of the program's, each as memtun_interface_send_udp
+ does. Where one of them is too long (-EINVAL), none is sent. Otherwise this is as
+ memtun_interface_inject_many.
+ */
+MEMTUN_API
+int memtun_interface_send_udp_many(memtun_interface *interface,
+                                   const char *src_host,
+                                   uint16_t src_port,
+                                   const char *dst_host,
+                                   uint16_t dst_port,
+                                   const struct iovec *datagrams,
+                                   size_t count,
+                                   size_t *done,
+                                   int timeout_ms);
+
+/*
+ The same as memtun_interface_send_udp_many for one turn of a longer wait: see
+ memtun_interface_offer.
+ */
+MEMTUN_API
+int memtun_interface_offer_udp_many(memtun_interface *interface,
+                                    const char *src_host,
+                                    uint16_t src_port,
+                                    const char *dst_host,
+                                    uint16_t dst_port,
+                                    const struct iovec *datagrams,
+                                    size_t count,
+                                    size_t *done,
+                                    int timeout_ms);
+
+/*
+ Waits for the next packet that the program wrote, and takes it with those behind it that are
+ there already: up to packets_len packets, as many as have room in buf, where they stand one
+ behind the other. Returns how many they are, and packets says of each where it is. It waits for
+ none but the first. Where there is no packet before an error, the errors are those of
+ memtun_interface_recv; else the next call has it.
+ */
+MEMTUN_API
+ssize_t memtun_interface_recv_many(memtun_interface *interface,
+                                   void *buf,
+                                   size_t buf_len,
+                                   memtun_packet *packets,
+                                   size_t packets_len,
+                                   int timeout_ms);
+
+/*
+ The same as memtun_interface_recv_many at the subscriber's own position.
+ */
+MEMTUN_API
+ssize_t memtun_subscriber_recv_many(memtun_subscriber *subscriber,
+                                    void *buf,
+                                    size_t buf_len,
+                                    memtun_packet *packets,
+                                    size_t packets_len,
+                                    int timeout_ms);
+
+/*
+ Waits for the next datagram, and takes it with those behind it that are there already: up to
+ datagrams_len of them, as many as have room in buf, where their payloads stand one behind the
+ other. In everything else this is as memtun_interface_recv_many.
+ */
+MEMTUN_API
+ssize_t memtun_receiver_recv_many(memtun_receiver *receiver,
+                                  void *buf,
+                                  size_t buf_len,
+                                  memtun_datagram *datagrams,
+                                  size_t datagrams_len,
+                                  int timeout_ms);
 
 /*
  Gives a socket (of AF_INET or AF_INET6, SOCK_STREAM or SOCK_DGRAM, made by socket(2)) a name of

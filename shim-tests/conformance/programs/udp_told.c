@@ -8,10 +8,10 @@ static far tun;
 static seen s;
 
 #ifdef V6
-static const char *const PLACES[] = { OWN, "::ffff:10.9.0.1", FAR, "::ffff:10.9.0.9", NULL };
+static const char *const PLACES[] = { OWN, "::ffff:10.9.0.1", "::1", "::ffff:127.0.0.1", FAR, "::ffff:10.9.0.9", NULL };
 static const char *const OWNS[] = { NULL, OWN, "::1", NULL };
 #else
-static const char *const PLACES[] = { OWN, FAR, NULL };
+static const char *const PLACES[] = { OWN, "127.0.0.1", FAR, NULL };
 static const char *const OWNS[] = { NULL, OWN, NULL };
 #endif
 
@@ -42,15 +42,24 @@ static const said ALL[] = {
     { "PKTINFO of IPv6, mapped", IPPROTO_IPV6, IPV6_PKTINFO, 20, { [10] = 255, 255, 10, 9, 0, 1 } },
     { "PKTINFO of IPv6, mapped any", IPPROTO_IPV6, IPV6_PKTINFO, 20, { [10] = 255, 255 } },
     { "a short PKTINFO of IPv6", IPPROTO_IPV6, IPV6_PKTINFO, 16, { 0xfd, 9, [15] = 1 } },
+    { "the old PKTINFO of IPv6", IPPROTO_IPV6, IPV6_2292PKTINFO, 20, { 0xfd, 9, [15] = 1 } },
+    { "PKTINFO of IPv6, at the loopback", IPPROTO_IPV6, IPV6_PKTINFO, 20, { 0xfd, 9, [15] = 1, 1 } },
+    { "an unknown message of IPv4", IPPROTO_IP, 99, 4, { 1 } },
+    { "an unknown message of IPv6", IPPROTO_IPV6, 99, 4, { 1 } },
+    { "an unknown message of UDP", IPPROTO_UDP, 99, 4, { 1 } },
+    { "an unknown message of sockets", SOL_SOCKET, 99, 4, { 1 } },
+    { "a message of another protocol", IPPROTO_TCP, 99, 4, { 1 } },
 };
 
-/* What has a name of the loopback does not connect to the net's, and a source of the loopback goes
- * with a socket that has neither a name nor another end. */
-static int is_carried(const char *own, const char *place, const said *about, int connects)
+/* A source that is of the loopback where the other end is of the net, or the other way round, does
+ * not go with a socket that is connected. */
+static int is_carried(const char *place, const said *about, int connects)
 {
-    if (connects && own && !strcmp(own, "::1"))
-        return 0;
-    return strcmp(place, OWN) || !strstr(about->what, "the loopback") || !(connects || (own && !strcmp(own, OWN)));
+    if (!connects)
+        return 1;
+    if (!strcmp(place, OWN))
+        return !strstr(about->what, "the loopback");
+    return (strcmp(place, "::1") && !strstr(place, "127.0.0.1")) || !strstr(about->what, "PKTINFO");
 }
 
 static void tell(const char *own, const char *place, const said *about, int connects)
@@ -103,7 +112,7 @@ int main(int argc, char **argv)
         for (int p = 0; PLACES[p]; p++)
             for (size_t i = 0; i < sizeof ALL / sizeof *ALL; i++)
                 for (int connects = 0; connects < 2; connects++)
-                    if (is_carried(OWNS[o], PLACES[p], &ALL[i], connects))
+                    if (is_carried(PLACES[p], &ALL[i], connects))
                         tell(OWNS[o], PLACES[p], &ALL[i], connects);
     return 0;
 }

@@ -10,6 +10,7 @@ pub struct Error {
     errno: Errno,
     text: String,
     kind: ErrorKind,
+    done: usize,
 }
 
 /// The result of a function of the driver.
@@ -22,6 +23,7 @@ impl Error {
             errno: Errno(errno),
             text: text.into(),
             kind: ErrorKind::of(Errno(errno)),
+            done: 0,
         }
     }
 
@@ -42,6 +44,17 @@ impl Error {
             ErrorKind::Lost { count } => count,
             _ => 0,
         }
+    }
+
+    /// Returns the same error about a packet of several, before which so many were done.
+    pub fn after(self, done: usize) -> Error {
+        Error { done, ..self }
+    }
+
+    /// Returns how many packets of several were done before the one that the error is about; 0 for
+    /// calls that take one.
+    pub fn done(&self) -> usize {
+        self.done
     }
 
     /// Returns the error number.

@@ -62,6 +62,12 @@ pub fn may_transfer(open_flags: i32, forbidden: i32) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Do these flags of open(2) allow both directions?
+#[inline]
+pub fn is_read_write(open_flags: i32) -> bool {
+    open_flags & (libc::O_ACCMODE | libc::O_PATH) == libc::O_RDWR
+}
+
 /// What one attempt to read found.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Attempt {

@@ -8,7 +8,7 @@ use crate::output::Output;
 use crate::packet_file::PacketFile;
 use crate::progress::Progress;
 use clap::Args;
-use memtun::{Interface, Sending};
+use memtun::{ErrorKind, Interface, Sending, Timeout};
 use memtun_packets::{fit, other_length, Fit, Frame, LinkType};
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -51,6 +51,25 @@ pub fn inject(args: &InjectArgs) -> Outcome {
     done.map(|()| ExitCode::SUCCESS)
 }
 
+/// Packets that are injected with one call.
+const BATCH: usize = 64;
+
+/// A packet that is to be injected.
+struct Due {
+    data: Vec<u8>,
+    /// Its number in the file, from 1 on.
+    number: u64,
+    /// Its length there in bytes.
+    len: u64,
+    cut_short: bool,
+}
+
+impl AsRef<[u8]> for Due {
+    fn as_ref(&self) -> &[u8] {
+        &self.data
+    }
+}
+
 /// A file whose packets are being injected into an interface.
 pub struct Replay<'a> {
     interface: &'a Interface,
@@ -60,6 +79,8 @@ pub struct Replay<'a> {
     /// epoch.
     began: Option<(Instant, i128)>,
     pace: bool,
+    /// How many packets are injected with one call.
+    most: usize,
     /// Numbers of packets and bytes that were injected.
     injected: (u64, u64),
     /// Number of bytes of the packets that were read.
@@ -73,14 +94,15 @@ pub struct Replay<'a> {
     doubted: bool,
 }
 
-impl Replay<'_> {
+impl<'a> Replay<'a> {
     /// Makes a replay. `patience` is how long a full queue may stay full.
-    pub fn new(interface: &Interface, pace: bool, patience: Option<Duration>) -> Replay<'_> {
+    pub fn new(interface: &'a Interface, pace: bool, patience: Option<Duration>) -> Self {
         Replay {
             interface,
             patience,
             began: None,
             pace,
+            most: if pace { 1 } else { BATCH },
             injected: (0, 0),
             read: 0,
             frames: 0,
@@ -92,21 +114,67 @@ impl Replay<'_> {
         }
     }
 
-    /// Injects all packets of the file. `between` is called before each packet with the time to
-    /// wait, and returns whether to go on.
+    /// Makes it a replay whose caller looks at the interface before each packet.
+    pub fn one_by_one(self) -> Self {
+        Replay { most: 1, ..self }
+    }
+
+    /// Injects all packets of the file. `between` is called before each call that injects
+    /// some, with the time to wait, and returns whether to go on.
     pub fn all(
         &mut self,
         file: &mut PacketFile,
         mut between: impl FnMut(&Self, Duration) -> bool,
     ) -> Result<(), Failure> {
-        while let Some(frame) = file.next()? {
-            let wait = self.wait(&frame)?;
-            if !between(self, wait) {
+        // What comes through a pipe is injected as it comes.
+        let most = match file.size {
+            Some(_) => self.most,
+            None => 1,
+        };
+        let mut batch = Vec::with_capacity(most);
+        loop {
+            let mut failed = None;
+            let mut wait = Duration::ZERO;
+            while batch.len() < most {
+                // What is wrong with a packet is said behind those before it.
+                match self.next(file, &mut wait) {
+                    Ok(Some(Some(due))) => batch.push(due),
+                    Ok(Some(None)) => {}
+                    Ok(None) => break,
+                    Err(e) => {
+                        failed = Some(e);
+                        break;
+                    }
+                }
+            }
+            let is_last = batch.len() < most;
+            if !batch.is_empty() && !between(self, wait) {
                 break;
             }
-            self.one(&frame)?;
+            self.put(&batch)?;
+            batch.clear();
+            if let Some(e) = failed {
+                return Err(e);
+            }
+            if is_last {
+                break;
+            }
         }
         Ok(())
+    }
+
+    /// Reads the next packet, and how long it is until it is due. `Some(None)` stands for one that
+    /// is left out.
+    fn next(
+        &mut self,
+        file: &mut PacketFile,
+        wait: &mut Duration,
+    ) -> Result<Option<Option<Due>>, Failure> {
+        let Some(frame) = file.next()? else {
+            return Ok(None);
+        };
+        *wait = self.wait(&frame)?;
+        self.one(frame).map(Some)
     }
 
     /// Returns how long it is until a packet is due.
@@ -128,39 +196,74 @@ impl Replay<'_> {
         }))
     }
 
-    fn one(&mut self, frame: &Frame) -> Result<(), Failure> {
+    /// Returns what is to be injected of a packet, if it is not left out.
+    fn one(&mut self, frame: Frame) -> Result<Option<Due>, Failure> {
         self.frames += 1;
         self.read += frame.data.len() as u64;
         // As the capture wrote it: what is not UTF-8 is escaped there.
         let own = self.interface.name().to_string();
         if frame.interface.as_deref().is_some_and(|name| name != own) {
             self.elsewhere += 1;
-            return Ok(());
+            return Ok(None);
         }
         if frame.sent_by_program {
             self.sent_by_program += 1;
-            return Ok(());
+            return Ok(None);
         }
-        self.doubt(frame);
-        let fit = fit(frame.link, &frame.data, self.interface.is_tap());
-        let done =
-            match fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))? {
-                Fit::Whole(data) => self
+        self.doubt(&frame);
+        let tap = self.interface.is_tap();
+        let fit = fit(frame.link, &frame.data, tap);
+        let fit = fit.map_err(|e| Failure::bad_input(format!("packet {}: {e}", self.frames)))?;
+        let data = match fit {
+            Fit::Ip(data) if tap => memtun::packet::ethernet(data),
+            Fit::Whole(data) | Fit::Ip(data) => data.to_vec(),
+            Fit::NotIp => {
+                self.not_ip += 1;
+                return Ok(None);
+            }
+        };
+        Ok(Some(Due {
+            data,
+            number: self.frames,
+            len: frame.data.len() as u64,
+            cut_short: frame.cut_short,
+        }))
+    }
+
+    /// Injects packets. As long as some of them find room, the others are waited for.
+    fn put(&mut self, batch: &[Due]) -> Result<(), Failure> {
+        let how = Sending::new().within(self.patience);
+        let mut left = batch;
+        while !left.is_empty() {
+            let answer = self.interface.offer_many(left, how);
+            let done = answer.as_ref().map_or_else(|e| e.done(), |()| left.len());
+            left[..done].iter().for_each(|due| self.count(due));
+            left = &left[done..];
+            let Err(e) = answer else { break };
+            let is_full = e.kind() == ErrorKind::Full;
+            if is_full && done > 0 {
+                continue;
+            }
+            // The one that found no room has only been offered: now it counts as refused.
+            let refused = match is_full {
+                true => self
                     .interface
-                    .inject_with(data, Sending::new().within(self.patience)),
-                Fit::Ip(data) => self
-                    .interface
-                    .deliver_with(data, Sending::new().within(self.patience)),
-                Fit::NotIp => {
-                    self.not_ip += 1;
-                    return Ok(());
-                }
+                    .inject_with(&left[0].data, how.within(Timeout::NOW)),
+                false => Err(e),
             };
-        done.map_err(|e| Failure::from(e).about(format!("packet {}", self.frames)))?;
-        self.injected.0 += 1;
-        self.injected.1 += frame.data.len() as u64;
-        self.cut_short += u64::from(frame.cut_short);
+            if let Err(e) = refused {
+                return Err(Failure::from(e).about(format!("packet {}", left[0].number)));
+            }
+            self.count(&left[0]);
+            left = &left[1..];
+        }
         Ok(())
+    }
+
+    fn count(&mut self, due: &Due) {
+        self.injected.0 += 1;
+        self.injected.1 += due.len;
+        self.cut_short += u64::from(due.cut_short);
     }
 
     /// Warns once about a packet that is not as long as it claims to be: whoever made the text may

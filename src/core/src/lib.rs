@@ -44,8 +44,8 @@ pub use deadline::{Deadline, Timeout};
 pub use driver::capture::{Capture, Captured, CapturedLink, Direction};
 pub use driver::host::{Address, Neighbour, Route};
 pub use driver::interface::{
-    Interface, InterfaceInfo, Packet, ReceiveCounters, Sending, Subscriber, TransmitCounters,
-    TunnelInfo, UdpReceiver,
+    Interface, InterfaceInfo, Packet, ReceiveCounters, Sending, Shown, Subscriber,
+    TransmitCounters, TunnelInfo, UdpReceiver,
 };
 pub use driver::json;
 pub use driver::listed::SocketInfo;

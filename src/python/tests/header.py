@@ -25,6 +25,8 @@ class Header:
     handles: frozenset[str]
     kinds: dict[str, int]
     constants: dict[str, int]
+    structures: dict[str, tuple[str, ...]]
+    """The members of each, in their order."""
 
 
 def _type(text: str) -> str:
@@ -48,6 +50,7 @@ def parse(text: str) -> Header:
     functions: dict[str, Function] = {}
     handles = set()
     kinds: dict[str, int] = {}
+    structures: dict[str, tuple[str, ...]] = {}
 
     def function(m: re.Match[str]) -> str:
         assert m[2] not in functions, m[2]
@@ -59,6 +62,11 @@ def parse(text: str) -> Header:
         handles.add(m[1])
         return ""
 
+    def structure(m: re.Match[str]) -> str:
+        members = [" ".join(line.split()) for line in m[1].split(";") if line.strip()]
+        structures[m[2]] = tuple(members)
+        return ""
+
     def enumeration(m: re.Match[str]) -> str:
         for entry in filter(None, map(str.strip, m[1].split(","))):
             name, value = entry.split(" = ")
@@ -67,9 +75,10 @@ def parse(text: str) -> Header:
 
     text = re.sub(r"\bMEMTUN_API\s+([\w\s]+?[\s*]+)(memtun_\w+)\(([^)]*)\);", function, text)
     text = re.sub(r"\btypedef struct (\w+) (\w+);", handle, text)
+    text = re.sub(r"\btypedef struct \{([^}]*)\} (\w+);", structure, text)
     text = re.sub(r"\btypedef enum \{([^}]*)\} memtun_kind;", enumeration, text)
     assert not text.strip(), f"not understood: {text.strip()}"
-    return Header(functions, frozenset(handles), kinds, constants)
+    return Header(functions, frozenset(handles), kinds, constants, structures)
 
 
 def read() -> Header:

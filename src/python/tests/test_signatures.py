@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import re
 import shutil
+import struct
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,7 +16,7 @@ import header
 import pytest
 
 import memtun as m
-from memtun import _leftovers, _library
+from memtun import _leftovers, _library, _receive
 
 DECLARED = header.read()
 
@@ -31,6 +32,7 @@ VALUES = {
     "uint64_t": ctypes.c_uint64,
     "uint16_t *": ctypes.POINTER(ctypes.c_uint16),
     "uint64_t *": ctypes.POINTER(ctypes.c_uint64),
+    "size_t *": ctypes.POINTER(ctypes.c_size_t),
     "socklen_t": ctypes.c_uint32,
     "socklen_t *": ctypes.POINTER(ctypes.c_uint32),
     # Names are arrays of the package.
@@ -42,14 +44,18 @@ VALUES = {
     "const void *": ctypes.c_char_p,
     "const uint8_t *": ctypes.c_char_p,
     "void *": ctypes.c_void_p,
-    # An array of texts is passed as its address.
+    # Arrays are passed as their addresses.
     "const char *const *": ctypes.c_void_p,
+    "const struct iovec *": ctypes.c_void_p,
+    "memtun_packet *": ctypes.c_void_p,
+    "memtun_datagram *": ctypes.c_void_p,
 }
 
 # Python has its own objects for these: a subscriber and a receiver have positions that no other
 # reader moves. Its sockets wait, and hear of signals, in their own connect, accept and recvfrom.
 NOT_CALLED = {
     "memtun_interface_recv",
+    "memtun_interface_recv_many",
     "memtun_interface_recv_udp",
     "memtun_net_connect",
     "memtun_net_accept",
@@ -84,6 +90,15 @@ def differences(told: dict[str, tuple[Any, list[Any]]], declared: header.Header)
 def test_the_package_calls_the_functions_as_the_header_declares_them() -> None:
     assert list(differences(_library._FUNCTIONS, DECLARED)) == []
     assert set(DECLARED.functions) - set(_library._FUNCTIONS) == NOT_CALLED
+
+
+def test_what_is_received_together_is_laid_out_as_the_header_says() -> None:
+    form = {"size_t": "N", "uint64_t": "Q", "uint16_t": "H", "char[64]": "64s"}
+    for name, ours in (("memtun_packet", _receive._PACKET), ("memtun_datagram", _receive._DATAGRAM)):
+        members = [re.sub(r" \w+", "", member, count=1) for member in DECLARED.structures[name]]
+        # The compiler ends a structure at its alignment, which struct does where a member follows.
+        assert struct.calcsize("@" + "".join(form[m] for m in members) + "0N") == ours.size
+        assert ours.format.startswith("@" + "".join(form[m] for m in members))
 
 
 def test_no_module_calls_what_is_not_declared() -> None:

@@ -60,11 +60,13 @@ def test_every_wait_has_the_same_word_and_the_same_patience() -> None:
             continue
         for name, function in inspect.getmembers(made, inspect.isfunction):
             parameter = inspect.signature(function).parameters.get("timeout")
-            if parameter is not None and name != "settimeout":
+            if parameter is not None and name != "settimeout" and not name.startswith("_"):
                 waits[f"{made.__name__}.{name}"] = parameter
     assert set(waits) == {
         *("Interface.deliver", "Interface.inject", "Interface.recv", "Interface.send_udp", "Net.interface"),
-        *("Net.create_connection", "Receiver.recv", "Receiver.recvfrom", "Subscriber.recv"),
+        *("Interface.inject_many", "Interface.recv_many", "Interface.send_udp_many"),
+        *("Net.create_connection", "Receiver.recv", "Receiver.recvfrom", "Receiver.recv_many"),
+        *("Subscriber.recv", "Subscriber.recv_many"),
     }
     for name, parameter in waits.items():
         assert parameter.kind is parameter.KEYWORD_ONLY, name

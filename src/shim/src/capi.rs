@@ -6,6 +6,7 @@
 //! | `net` | nets, permissions, faults, settings |
 //! | `interface` | packets and datagrams toward the program, link settings |
 //! | `receive` | what the program wrote |
+//! | `many` | many packets in one call, in both directions |
 //! | `socket` | sockets of a net |
 //! | `describe` | snapshots as JSON, packets in words |
 //! | `program` | programs that a driver is about to start |
@@ -15,8 +16,10 @@
 //! error leaves its sentence and its kind for `memtun_error_text` and `memtun_error_kind`.
 
 mod describe;
+mod dotted;
 mod interface;
 mod last_error;
+mod many;
 mod net;
 mod program;
 mod receive;
@@ -42,7 +45,6 @@ pub const MEMTUN_TIMEOUT_DEFAULT: c_int = 5000;
 pub const MEMTUN_TIMEOUT_FOREVER: c_int = -1;
 
 /// Size in bytes of a buffer for any IP address as text, with its NUL.
-#[expect(dead_code, reason = "for memtun.h")]
 pub const MEMTUN_HOST_LEN: size_t = 64;
 
 /// Is this process under the shim? 1 when the library was preloaded, 0 when it was only linked or
@@ -181,6 +183,9 @@ fn text<'a>(s: *const c_char) -> Answer<&'a str> {
 }
 
 fn host(s: *const c_char) -> Answer<IpAddr> {
+    if let Some(address) = uaccess::c_string(s).ok().and_then(dotted::parse) {
+        return Ok(address.into());
+    }
     let text = text(s)?;
     text.parse().map_err(|_| {
         let remedy = "give one as 10.0.0.1 or fd00::1, names are not looked up";

@@ -45,6 +45,7 @@ mod buffers;
 mod capi;
 mod chardev;
 mod closing;
+mod concern;
 mod config;
 mod environment;
 mod errno;

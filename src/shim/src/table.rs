@@ -6,7 +6,7 @@
 //! slots, which count their users and are reused but never unmapped. So a thread that is still in a
 //! call on a descriptor that another thread closes holds valid memory.
 
-use crate::{gate, process};
+use crate::{concern, gate, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_kernel::tun::Tunnel;
@@ -89,6 +89,7 @@ struct Slot {
     tunnel: UnsafeCell<MaybeUninit<ProcessTunnel>>,
 }
 
+#[inline(always)]
 fn slot(index: u32) -> Option<&'static Slot> {
     let index = index as usize;
     let chunk = SLOTS.get(index / SLOTS_PER_CHUNK)?.load(Acquire);
@@ -103,12 +104,28 @@ fn slot(index: u32) -> Option<&'static Slot> {
 /// The place of a descriptor's word; `None` if its piece is not mapped.
 #[inline(always)]
 fn place(fd: i32) -> Option<&'static AtomicU32> {
-    let piece = WORDS.get(fd as u32 as usize / PIECE)?.load(Acquire);
+    match fd as u32 as usize {
+        at if at < PIECE => place_in(&WORDS[0], at),
+        at => place_above(at),
+    }
+}
+
+/// Does the same for the descriptors above the first piece.
+#[cold]
+#[inline(never)]
+extern "C" fn place_above(at: usize) -> Option<&'static AtomicU32> {
+    place_in(WORDS.get(at / PIECE)?, at % PIECE)
+}
+
+/// The place of a word in a piece.
+#[inline(always)]
+fn place_in(piece: &AtomicPtr<AtomicU32>, at: usize) -> Option<&'static AtomicU32> {
+    let piece = piece.load(Acquire);
     if piece.is_null() {
         return None;
     }
     // SAFETY: a piece is a mapping of PIECE zeroed words that is never unmapped.
-    Some(unsafe { &*piece.add(fd as u32 as usize % PIECE) })
+    Some(unsafe { &*piece.add(at) })
 }
 
 /// The place of a descriptor's word, which is mapped if need be.
@@ -138,20 +155,31 @@ pub fn is_tunnel(fd: i32) -> bool {
 
 /// Whose a descriptor is, by one look.
 pub enum Whose {
-    /// It is a tunnel.
-    Tunnel,
+    /// It is a tunnel, for [`hold_at_once`].
+    Tunnel(Found),
     /// It is a netlink socket or one of the view.
     Other,
     /// It is the program's.
     Program,
 }
 
+/// The place of the word of a descriptor that is a tunnel, and the word as it was found there.
+#[derive(Clone, Copy)]
+pub struct Found {
+    place: &'static AtomicU32,
+    word: u32,
+}
+
 /// Says whose a descriptor is.
 #[inline(always)]
 pub fn whose(fd: i32) -> Whose {
-    match word(fd) as i32 {
+    let Some(place) = place(fd) else {
+        return Whose::Program;
+    };
+    let word = place.load(Relaxed);
+    match word as i32 {
         0 => Whose::Program,
-        1.. => Whose::Tunnel,
+        1.. => Whose::Tunnel(Found { place, word }),
         _ => Whose::Other,
     }
 }
@@ -177,6 +205,7 @@ pub fn marks(fd: i32) -> Option<u32> {
 /// # Errors
 /// - EMFILE: the number is beyond what can be tracked.
 pub fn mark_as(fd: i32, marks: u32) -> Result<(), Errno> {
+    concern::note(concern::OTHER);
     let place = make_place(fd)?;
     HIGHEST.fetch_max(fd as u32, Relaxed);
     let old = place.load(Relaxed);
@@ -249,6 +278,7 @@ pub fn enter_netlink(fd: i32) -> Result<(), Errno> {
 /// leaves it to its parent, whose descriptor that may be.
 fn enter_socket(fd: i32, kind: u32) -> Result<(), Errno> {
     gate::open();
+    concern::note(concern::OTHER);
     let owns = process::owns_memory();
     let sockets = [NETLINK, DATAGRAMS, PACKETS];
     let enter = |old: u32| (old == 0 || owns && sockets.contains(&old)).then_some(kind);
@@ -322,25 +352,17 @@ pub fn any() -> bool {
 
 /// A tunnel that a call uses.
 pub struct Held {
+    slot: &'static Slot,
     index: u32,
 }
 
 impl Deref for Held {
     type Target = ProcessTunnel;
-    #[inline]
+    #[inline(always)]
     fn deref(&self) -> &ProcessTunnel {
         // SAFETY: this value is counted among the slot's users, so the slot stays filled.
-        unsafe { held_tunnel(self.index) }
+        unsafe { (*self.slot.tunnel.get()).assume_init_ref() }
     }
-}
-
-/// # Safety
-/// The caller must be counted among the users of the slot.
-#[inline]
-unsafe fn held_tunnel(index: u32) -> &'static ProcessTunnel {
-    let slot = slot(index);
-    // SAFETY: a slot with users is filled, and its chunk exists.
-    unsafe { (*slot.unwrap_unchecked().tunnel.get()).assume_init_ref() }
 }
 
 impl Held {
@@ -361,7 +383,7 @@ impl Held {
     }
     /// Is the descriptor this tunnel's bell? This asks the kernel.
     pub fn is_behind(&self, fd: i32) -> bool {
-        let device = slot(self.index).map_or(0, |slot| slot.device.load(Relaxed));
+        let device = self.slot.device.load(Relaxed);
         match sys::fstat(fd) {
             Ok(st) => {
                 st.st_ino == self.inode()
@@ -376,44 +398,51 @@ impl Held {
     /// what it was.
     #[inline]
     pub fn is_due(&self) -> bool {
+        let due = !self.is_not_due();
+        if due {
+            self.slot.calls.fetch_add(1, Relaxed);
+        }
+        due
+    }
+    /// Counts a call, unless it is time for that check; the next call is asked again then.
+    #[inline(always)]
+    pub fn is_not_due(&self) -> bool {
         const OFTEN: u32 = 256;
         // Threads may lose counts to each other, which does no harm.
-        slot(self.index).is_some_and(|slot| {
-            let calls = slot.calls.load(Relaxed).wrapping_add(1);
-            slot.calls.store(calls, Relaxed);
-            calls % OFTEN == 0
-        })
+        let calls = self.slot.calls.load(Relaxed).wrapping_add(1);
+        let due = calls % OFTEN == 0;
+        if !due {
+            self.slot.calls.store(calls, Relaxed);
+        }
+        !due
     }
     /// Keeps this use counted until [`Held::resume`], for a call that leaves Rust in between.
     pub fn suspend(self) -> u32 {
         let index = self.index;
-        if let Some(slot) = slot(index) {
-            slot.waiting.fetch_add(1, SeqCst);
-        }
+        self.slot.waiting.fetch_add(1, SeqCst);
         std::mem::forget(self);
         index
     }
     /// # Safety
     /// `index` must come from `suspend`, and be resumed only once.
     pub unsafe fn resume(index: u32) -> Held {
-        if let Some(slot) = slot(index) {
-            slot.waiting.fetch_sub(1, SeqCst);
-            slot.changes.fetch_add(1, SeqCst);
-        }
-        Held { index }
+        // SAFETY: the slot was held when it was suspended, so its chunk exists.
+        let slot = unsafe { slot(index).unwrap_unchecked() };
+        slot.waiting.fetch_sub(1, SeqCst);
+        slot.changes.fetch_add(1, SeqCst);
+        Held { slot, index }
     }
 }
 
 impl Drop for Held {
-    #[inline]
+    #[inline(always)]
     fn drop(&mut self) {
-        release(self.index);
+        release(self.slot);
     }
 }
 
-#[inline]
-fn release(index: u32) {
-    let Some(slot) = slot(index) else { return };
+#[inline(always)]
+fn release(slot: &'static Slot) {
     // The last user claims the slot in the same step, because a slot must never be free and filled
     // at once.
     let leave = |users| Some(if users == 1 { CLAIMED } else { users - 1 });
@@ -427,8 +456,8 @@ fn release_name(index: u32) {
     if let Some(slot) = slot(index) {
         slot.names.fetch_sub(1, SeqCst);
         slot.changes.fetch_add(1, SeqCst);
+        release(slot);
     }
-    release(index);
 }
 
 /// Is the caller's call the only one on this tunnel that is under way? When in doubt it is not.
@@ -478,12 +507,29 @@ pub fn hold(fd: i32) -> Option<Held> {
             .compare_exchange_weak(users, users + 1, SeqCst, Relaxed)
             .is_ok()
         {
-            let held = Held { index };
+            let held = Held { slot, index };
             if held.still(fd) {
                 return Some(held);
             }
         }
     }
+}
+
+/// The tunnel that was found, held for a call. None says nothing but that [`hold`] is to be asked.
+#[inline(always)]
+pub fn hold_at_once(found: Found) -> Option<Held> {
+    let index = found.word.wrapping_sub(1);
+    let slot = slot(index)?;
+    let users = slot.users.load(Relaxed);
+    if users == FREE || users & CLAIMED != 0 {
+        return None;
+    }
+    let one_more = slot
+        .users
+        .compare_exchange(users, users + 1, SeqCst, Relaxed);
+    one_more.ok()?;
+    let held = Held { slot, index };
+    (found.place.load(Relaxed) == found.word).then_some(held)
 }
 
 /// Enters a tunnel that is new in this process under a descriptor.
@@ -507,7 +553,7 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     slot.device.store(device, Relaxed);
     // The first user is this call; `bind` adds the descriptor.
     slot.users.store(1, Release);
-    let held = Held { index };
+    let held = Held { slot, index };
     bind(fd, &held)?;
     if crate::config::get().is_some_and(|c| c.exact_bell) {
         held.be_exact(fd);
@@ -556,6 +602,7 @@ fn claim() -> Result<u32, Errno> {
 
 /// Makes a descriptor another name of a tunnel.
 pub fn bind(fd: i32, tunnel: &Held) -> Result<(), Errno> {
+    concern::note(concern::TUNNEL);
     let word = make_place(fd)?;
     let Some(slot) = slot(tunnel.index) else {
         return Ok(());
@@ -654,6 +701,9 @@ impl Local for OwnTunnels {
             }
         }
         None
+    }
+    fn is_descriptor(&self, fd: i32, inode: u64) -> bool {
+        hold(fd).is_some_and(|held| held.inode() == inode && held.is_behind(fd))
     }
     fn is_declared(&self, net: &NetDir, name: &memtun_abi::Name) -> bool {
         memtun_stack::brief::is_declared(net, name)

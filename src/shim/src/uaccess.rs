@@ -186,6 +186,35 @@ pub fn write<T: Copy>(to: *mut T, value: &T) -> Result<(), Errno> {
     copy_out(to as usize, bytes)
 }
 
+/// Can the first and the last of these bytes be read? An array of a program's that begins and ends
+/// in its memory is taken to lie in it.
+#[inline]
+pub fn ends_readable(at: usize, len: usize) -> bool {
+    if !in_user_space(at, len) {
+        return false;
+    }
+    let last = at + len.saturating_sub(1);
+    if !guarded() {
+        return accessible(at, 1, Access::Read) == 1 && accessible(last, 1, Access::Read) == 1;
+    }
+    // SAFETY: a fault is caught.
+    let can_read = |at| unsafe { guard::can_read(at) };
+    can_read(at) && (last / PAGE == at / PAGE || can_read(last))
+}
+
+/// Stores a value of two bytes into the program's memory, as [`write`] does.
+#[inline]
+pub fn write_short(to: *mut i16, value: i16) -> Result<(), Errno> {
+    if !guarded() || !in_user_space(to as usize, size_of::<i16>()) {
+        return write(to, &value);
+    }
+    // SAFETY: the program gave the memory to be written, and a fault is caught.
+    match unsafe { guard::put(to as usize, value as u16) } {
+        true => Ok(()),
+        false => Err(EFAULT),
+    }
+}
+
 /// The bytes of a C string of the program's, without the NUL.
 ///
 /// # Errors
@@ -259,6 +288,42 @@ impl Memory for OwnMemory {
             .ok_or(Errno(libc::ENAMETOOLONG))?;
         place.copy_from_slice(text);
         Ok(place)
+    }
+}
+
+/// The program's memory in a process in which a bad pointer ends in [`guard::land`], so that no
+/// page is tried.
+#[derive(Clone, Copy)]
+pub struct GuardedMemory(());
+
+impl GuardedMemory {
+    /// Returns it if the process is such a one.
+    #[inline(always)]
+    pub fn get() -> Option<GuardedMemory> {
+        guarded().then_some(GuardedMemory(()))
+    }
+}
+
+impl Memory for GuardedMemory {
+    #[inline]
+    fn read(&self, at: usize, into: &mut [u8]) -> Result<(), Errno> {
+        UsedMemory.read(at, into)
+    }
+    #[inline]
+    fn write(&self, at: usize, from: &[u8]) -> Result<(), Errno> {
+        UsedMemory.write(at, from)
+    }
+    #[inline(always)]
+    fn write_shared(&self, at: usize, from: SharedBytes<'_>) -> Result<(), Errno> {
+        // SAFETY: the destination is memory that the program gave to be written, and as many bytes
+        // are mapped at the source, which others may write at the same time.
+        match unsafe { guard::copy(at, from.address(), from.len()) } {
+            0 => Ok(()),
+            _ => Err(EFAULT),
+        }
+    }
+    fn string<'r>(&self, at: usize, room: &'r mut [u8]) -> Result<&'r [u8], Errno> {
+        OwnMemory.string(at, room)
     }
 }
 

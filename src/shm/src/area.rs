@@ -45,7 +45,7 @@ impl<'m> Area<'m> {
     }
 
     /// Does the range lie within the first `kept` bytes?
-    #[inline]
+    #[inline(always)]
     fn has(self, offset: usize, len: usize, kept: usize) -> bool {
         let end = offset.checked_add(len);
         end.is_some_and(|end| end <= self.len.min(kept))
@@ -53,7 +53,7 @@ impl<'m> Area<'m> {
 
     /// Returns `N` words at an offset that is a multiple of 8, if they lie within the first `kept`
     /// bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn words<const N: usize>(
         self,
         offset: usize,
@@ -64,7 +64,7 @@ impl<'m> Area<'m> {
     }
 
     /// Returns a range, if it lies within the first `kept` bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn bytes(self, offset: usize, len: usize, kept: usize) -> Option<SharedBytes<'m>> {
         self.has(offset, len, kept).then(|| SharedBytes {
             memory: self.memory.behind(offset),
@@ -74,7 +74,7 @@ impl<'m> Area<'m> {
 
     /// Returns `N` words at an offset that is a multiple of 8 and the `len` bytes behind them, if
     /// all lie within the first `kept` bytes.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn record<const N: usize>(
         self,
         offset: usize,

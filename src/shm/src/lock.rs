@@ -10,11 +10,12 @@
 //! nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 #![forbid(unsafe_code)]
 
-use super::thread::{self, Thread};
+use super::held::{Memory, Place};
+use super::thread::{self, List, Thread};
 use super::word::{Word, HOLDER, OWNER_DIED, TID, WAITERS};
 use crate::sync::AtomicU32;
 use crate::{below, Errno};
-use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 use std::time::Duration;
 
@@ -124,19 +125,39 @@ impl Lock {
         patience: Patience,
         repair: impl FnOnce(),
     ) -> Result<Guard<'a>, Errno> {
+        match self.lock_at_once(peers) {
+            Some(guard) => Ok(guard),
+            None => self.lock_late(peers, patience, repair),
+        }
+    }
+
+    /// Takes the lock if it is free and this is the first lock of the calling thread. None says
+    /// nothing but that [`Lock::lock`] is to be asked.
+    #[inline(always)]
+    pub fn lock_at_once<P: Peers>(&self, peers: &P) -> Option<Guard<'_>> {
+        let memory = Memory::own();
+        let thread = Thread::in_list().filter(|_| memory.is_empty())?;
+        self.attempt(memory, thread, 0, 0, peers.token())
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn lock_late<'a, P: Peers>(
+        &'a self,
+        peers: &P,
+        patience: Patience,
+        repair: impl FnOnce(),
+    ) -> Result<Guard<'a>, Errno> {
         if thread::holds(&self.word, Thread::current().tid) {
             return Err(Errno(libc::EAGAIN));
         }
-        let guard = match self.attempt(0, 0, peers.token()) {
-            Some(guard) => guard,
-            None => {
-                let (guard, taken) = self.wait(peers, patience, None)?;
-                if taken == Taken::Dead {
-                    repair();
-                }
-                guard
-            }
-        };
+        if let Some(guard) = self.attempt_late(0, 0, peers.token()) {
+            return Ok(guard);
+        }
+        let (guard, taken) = self.wait(peers, patience, None)?;
+        if taken == Taken::Dead {
+            repair();
+        }
         Ok(guard)
     }
 
@@ -155,7 +176,7 @@ impl Lock {
         if thread::holds(&self.word, Thread::current().tid) {
             return Ok(Guard::nothing());
         }
-        let guard = match self.attempt(0, 0, peers.token()) {
+        let guard = match self.attempt_late(0, 0, peers.token()) {
             Some(guard) => guard,
             None => self.wait(peers, patience, Some(TAKE_AFTER))?.0,
         };
@@ -171,47 +192,59 @@ impl Lock {
 
     /// Takes the lock if its word is `expected`, and keeps the bits `keep` in the new word.
     #[inline(always)]
-    fn attempt(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
+    fn attempt(
+        &self,
+        memory: Memory,
+        thread: Thread,
+        expected: u64,
+        keep: u64,
+        token: u32,
+    ) -> Option<Guard<'_>> {
         // A thread that announces a lock which it does not get is in danger, see below, so it
         // announces none that it can see it will not get.
         if self.word.load(Relaxed) != expected {
             return None;
         }
-        let thread = Thread::current();
         let mine = held_by(thread, token);
         // The lock is remembered before the word changes: a signal handler that comes in between
         // must find it.
-        let place = thread::push(&self.word, thread.tid, mine)?;
-        let before = thread.announce(self.word.announced());
+        let place = memory.push(&self.word, thread.tid, mine)?;
+        let before = thread.list.announce(self.word.announced());
         let taken = self
             .word
             .compare_exchange(expected, mine | keep, Acquire, Relaxed);
-        if taken.is_err() || thread.has_become_another() {
-            if taken.is_ok() && !thread::was_held_at_fork(place) {
-                // This is the child of a fork that a signal handler made, and it has taken the lock
-                // in its parent's name.
-                if self.unlock(mine) {
-                    self.wake();
-                }
-            }
-            // Nothing is announced while waiting: the kernel must not take the word of a thread
-            // with the same id in another PID namespace for this thread's.
-            thread.restore(before);
-            thread::pop(place);
+        if taken.is_err() || thread.list.tid() != thread.tid {
+            self.not_taken(thread.list, before, place, taken.ok().map(|_| mine));
             return None;
         }
         Some(Guard {
             lock: Some(self),
+            list: thread.list,
             before,
             place,
             mine,
-            _thread: PhantomData,
         })
+    }
+
+    /// Takes back what the thread has said of a lock that it did not get. `parents` is what the
+    /// word says where this is the child of a fork that a signal handler made, and it has taken
+    /// the lock in its parent's name.
+    #[cold]
+    #[inline(never)]
+    fn not_taken(&self, list: List, before: usize, place: Place, parents: Option<u64>) {
+        let parents = parents.filter(|_| !place.was_held_at_fork());
+        if parents.is_some_and(|word| self.unlock(word)) {
+            self.wake();
+        }
+        // Nothing is announced while waiting: the kernel must not take the word of a thread with
+        // the same id in another PID namespace for this thread's.
+        list.restore(before);
+        place.pop();
     }
 
     #[inline(never)]
     fn attempt_late(&self, expected: u64, keep: u64, token: u32) -> Option<Guard<'_>> {
-        self.attempt(expected, keep, token)
+        self.attempt(Memory::own(), Thread::current(), expected, keep, token)
     }
 
     #[cold]
@@ -298,19 +331,28 @@ impl Lock {
 
     /// Releases the lock if its word still says `mine`; it may have been given up, or taken from a
     /// holder that did not run. Returns whether somebody waits.
-    #[inline]
+    #[inline(always)]
     fn unlock(&self, mine: u64) -> bool {
-        let mut word = mine;
-        while let Err(now) = self.word.compare_exchange(word, 0, Release, Relaxed) {
-            // The kernel has marked the word by mistake: a thread with the same id in another PID
-            // namespace was killed where it had announced it.
-            let marked = mine >> 32 << 32 | OWNER_DIED as u64;
-            if now & HOLDER != mine && now & HOLDER != marked {
-                return false;
-            }
-            word = now;
+        match self.word.compare_exchange(mine, 0, Release, Relaxed) {
+            Ok(_) => false,
+            Err(now) => self.unlock_late(mine, now),
         }
-        word as u32 & WAITERS != 0
+    }
+
+    /// Releases a lock whose word says `now`, which is not `mine` alone.
+    #[cold]
+    #[inline(never)]
+    fn unlock_late(&self, mine: u64, mut now: u64) -> bool {
+        // The kernel has marked the word by mistake: a thread with the same id in another PID
+        // namespace was killed where it had announced it.
+        let marked = mine >> 32 << 32 | OWNER_DIED as u64;
+        while now & HOLDER == mine || now & HOLDER == marked {
+            match self.word.compare_exchange(now, 0, Release, Relaxed) {
+                Ok(_) => return now as u32 & WAITERS != 0,
+                Err(changed) => now = changed,
+            }
+        }
+        false
     }
 
     #[cold]
@@ -377,29 +419,54 @@ impl Holding {
     }
 }
 
-/// Holds a [`Lock`] until it is dropped.
+/// Holds a [`Lock`] until it is dropped. It stays on its thread, because a lock is released by the
+/// thread that took it.
 #[must_use]
 pub struct Guard<'a> {
     /// The lock, or None in a signal handler over a call that holds the lock.
     lock: Option<&'a Lock>,
+    /// The robust list of the thread that took it.
+    list: List,
     /// What was announced on the thread's robust list before.
     before: usize,
-    /// Index of the place at which the thread remembers the lock.
-    place: usize,
+    /// Place at which the thread remembers the lock.
+    place: Place,
     /// What the word of the lock says while this guard holds it.
     mine: u64,
-    /// Makes the guard stay on its thread, because a lock is released by the thread that took it.
-    _thread: PhantomData<*const ()>,
 }
 
 impl Guard<'_> {
     fn nothing() -> Self {
         Guard {
             lock: None,
+            list: Thread::current().list,
             before: 0,
-            place: 0,
+            place: Memory::own().no_place(),
             mine: 0,
-            _thread: PhantomData,
+        }
+    }
+}
+
+impl Guard<'_> {
+    /// Releases the lock as dropping does, where this is called.
+    #[inline(always)]
+    pub fn release(self) {
+        ManuallyDrop::new(self).end();
+    }
+
+    #[inline(always)]
+    fn end(&self) {
+        if let Some(lock) = self.lock {
+            // The child of a handler's fork that returned has its parent's guard, but not its
+            // parent's lock.
+            let waited = self.list.tid() == self.mine as u32 && lock.unlock(self.mine);
+            self.list.restore(self.before);
+            self.place.pop();
+            if waited {
+                // Nobody is woken while the lock is announced: this thread may lose the processor
+                // here, and be killed.
+                lock.wake();
+            }
         }
     }
 }
@@ -407,19 +474,7 @@ impl Guard<'_> {
 impl Drop for Guard<'_> {
     #[inline]
     fn drop(&mut self) {
-        if let Some(lock) = self.lock {
-            let thread = Thread::current();
-            // The child of a handler's fork that returned has its parent's guard, but not its
-            // parent's lock.
-            let waited = thread.tid == self.mine as u32 && lock.unlock(self.mine);
-            thread.restore(self.before);
-            thread::pop(self.place);
-            if waited {
-                // Nobody is woken while the lock is announced: this thread may lose the processor
-                // here, and be killed.
-                lock.wake();
-            }
-        }
+        self.end();
     }
 }
 

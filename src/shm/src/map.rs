@@ -182,7 +182,7 @@ impl<S: State> Mapped<S> {
     }
 
     /// Returns the packet area behind the head.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn packet_area(&self) -> Area<'_> {
         // SAFETY: that many bytes are mapped behind the head, page-aligned, as long as the value
         // lives, and `truncated` handles SIGBUS.
@@ -200,7 +200,15 @@ impl<S: State> Mapped<S> {
         let locked = S::lock(self).lock(peers, patience, repair);
         locked.map(|guard| Locked {
             state: self,
-            _guard: guard,
+            guard: guard,
+        })
+    }
+
+    #[inline(always)]
+    fn locked_at_once<P: Peers>(&self, peers: &P) -> Option<Locked<'_, S>> {
+        S::lock(self).lock_at_once(peers).map(|guard| Locked {
+            state: self,
+            guard: guard,
         })
     }
 
@@ -263,6 +271,12 @@ impl Mapped<TunnelState> {
     ) -> Result<TunnelGuard<'_>, Errno> {
         self.locked(peers, patience, repair)
     }
+
+    /// Takes the tunnel's lock if it is free, see [`Lock::lock_at_once`].
+    #[inline(always)]
+    pub fn lock_at_once<P: Peers>(&self, peers: &P) -> Option<TunnelGuard<'_>> {
+        self.locked_at_once(peers)
+    }
 }
 
 impl Home for Mapped<InterfaceState> {
@@ -297,13 +311,21 @@ impl Home for Mapped<TunnelState> {
 #[must_use]
 pub struct Locked<'m, S: State> {
     state: &'m Mapped<S>,
-    _guard: Guard<'m>,
+    guard: Guard<'m>,
 }
 
 /// Holds an interface's lock, so that its outbound log can be written.
 pub type InterfaceGuard<'m> = Locked<'m, InterfaceState>;
 /// Holds a tunnel's lock, so that its inbound queue can be filled and emptied.
 pub type TunnelGuard<'m> = Locked<'m, TunnelState>;
+
+impl<S: State> Locked<'_, S> {
+    /// Releases the lock, see [`Guard::release`].
+    #[inline(always)]
+    pub fn release(self) {
+        self.guard.release();
+    }
+}
 
 impl<S: State> Deref for Locked<'_, S> {
     type Target = Mapped<S>;

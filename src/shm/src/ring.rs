@@ -96,7 +96,8 @@ impl Record {
     /// Returns the units of the record and its packet.
     #[inline]
     fn units(self) -> u32 {
-        1 + self.len.div_ceil(UNIT as u32)
+        // Packets are shorter than a unit less than this number has room for.
+        1 + (self.len.wrapping_add(UNIT as u32 - 1)) / UNIT as u32
     }
 }
 
@@ -107,6 +108,14 @@ pub struct Packet<'m> {
     pub data: SharedBytes<'m>,
     /// Ethertype in host byte order.
     pub ethertype: u16,
+}
+
+/// The oldest packet of a queue.
+pub struct Front<'m> {
+    /// The packet.
+    pub packet: Packet<'m>,
+    /// What the queue's word says without it.
+    left: u64,
 }
 
 /// The inbound queue of a tunnel whose lock is held, for the thread that holds it.
@@ -132,7 +141,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         self.0.words()
     }
 
-    #[inline]
+    #[inline(always)]
     fn area(self) -> Area<'m> {
         self.0.area()
     }
@@ -150,23 +159,27 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     }
 
     /// Returns how many bytes of the area have memory behind them, if shared memory says the truth.
-    #[inline]
+    #[inline(always)]
     fn kept(self) -> usize {
         self.ring().reserved.load(Relaxed) as usize
     }
 
     /// Returns the word of a record, if there is memory behind it.
-    #[inline]
-    fn record(self, at: u32) -> Option<&'m AtomicU64> {
-        let [word, _] = self.area().words(at as usize * UNIT, self.kept())?;
+    #[inline(always)]
+    fn record(self, at: u32, kept: usize) -> Option<&'m AtomicU64> {
+        let [word, _] = self.area().words(at as usize * UNIT, kept)?;
         Some(word)
     }
 
     /// Returns the packet of a record, if there is memory behind it.
-    #[inline]
-    fn packet(self, at: u32, len: u32) -> Option<SharedBytes<'m>> {
+    #[inline(always)]
+    fn packet(self, at: u32, record: Record, kept: usize) -> Option<Packet<'m>> {
         let offset = (at as usize + 1) * UNIT;
-        self.area().bytes(offset, len as usize, self.kept())
+        let data = self.area().bytes(offset, record.len as usize, kept)?;
+        Some(Packet {
+            data,
+            ethertype: record.ethertype,
+        })
     }
 
     /// Appends an inbound packet, with its ethertype in host byte order.
@@ -191,11 +204,73 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             len: data.len() as u32,
             ethertype,
         };
-        let need = record.units();
+        let at = self.find_room(ends, record.units())?;
+        if !self.store(at, record, data) {
+            return full;
+        }
+        let ends = Ends {
+            head: ends.head,
+            tail: at + record.units(),
+            count: ends.count + 1,
+        };
+        self.ring().ends.store(ends.pack(), Release);
+        Ok(())
+    }
+
+    /// Appends an inbound packet, with its ethertype in host byte order, where there is room with
+    /// memory behind the last one. False says nothing but that [`Queue::push`] is to be asked.
+    #[inline(always)]
+    pub fn push_at_once(self, data: &[u8], ethertype: u16, limit: u32) -> bool {
+        let word = self.ring().ends.load(Relaxed);
+        let count = word as u32 & MAX_PACKETS;
+        if count >= limit.min(MAX_PACKETS) {
+            return false;
+        }
+        let word = if count == 0 { 0 } else { word };
+        let Ends { head, tail, .. } = Ends::unpack(word);
+        if word != 0 && tail <= head {
+            return false;
+        }
+        let record = Record {
+            len: data.len() as u32,
+            ethertype,
+        };
+        let stored = self.store(tail, record, data);
+        if stored {
+            // The tail is not more than the area's units, and does not reach the bits of the head.
+            let more = Ends {
+                head: 0,
+                tail: record.units(),
+                count: 1,
+            };
+            self.ring()
+                .ends
+                .store(word.wrapping_add(more.pack()), Release);
+        }
+        stored
+    }
+
+    /// Stores a packet in a place that is free. Returns false if there is no memory behind that.
+    #[inline(always)]
+    fn store(self, at: u32, record: Record, data: &[u8]) -> bool {
+        let offset = at as usize * UNIT;
+        let room = self.area().record(offset, data.len(), self.kept());
+        let Some(([word, _], place)) = room else {
+            return false;
+        };
+        word.store(record.pack(), Relaxed);
+        place.store(data);
+        true
+    }
+
+    /// Returns a place for a record of so many units, for which memory is reserved if need be.
+    #[inline]
+    fn find_room(self, ends: Ends, need: u32) -> Result<u32, Errno> {
+        let full = Errno(libc::EAGAIN);
         let mut at = ends.tail;
         if ends.count > 0 && ends.tail <= ends.head {
             if ends.tail + need > ends.head {
-                return full;
+                return Err(full);
             }
         } else {
             let fits = ends.tail + need <= self.units();
@@ -210,31 +285,15 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
                     return Err(e);
                 }
                 if need > ends.head {
-                    return full;
+                    return Err(full);
                 }
-                if let Some(marker) = self.record(ends.tail) {
+                if let Some(marker) = self.record(ends.tail, self.kept()) {
                     marker.store(Record::END.pack(), Relaxed);
                 }
                 at = 0;
             }
         }
-        let offset = at as usize * UNIT;
-        let room = self.area().record(offset, data.len(), self.kept());
-        let Some(([word, _], place)) = room else {
-            return full;
-        };
-        word.store(record.pack(), Relaxed);
-        place.store(data);
-        self.ring().ends.store(
-            Ends {
-                head: ends.head,
-                tail: at + need,
-                count: ends.count + 1,
-            }
-            .pack(),
-            Release,
-        );
-        Ok(())
+        Ok(at)
     }
 
     /// Returns the place where the record at the head really begins, and the record; None when the
@@ -244,7 +303,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
         if ends.count == 0 {
             return None;
         }
-        let read = |at| Some(Record::unpack(self.record(at)?.load(Relaxed)));
+        let read = |at| Some(Record::unpack(self.record(at, self.kept())?.load(Relaxed)));
         match read(ends.head) {
             Some(record) if record.len != WRAP => Some((ends.head, record)),
             _ => Some((0, read(0)?)),
@@ -256,18 +315,14 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     #[inline]
     pub fn pop<T>(self, take: impl FnOnce(Packet<'m>) -> T) -> Option<T> {
         let ends = Ends::unpack(self.ring().ends.load(Acquire));
-        let Some((at, record)) = self.first(ends) else {
+        let found = self
+            .first(ends)
+            .and_then(|(at, record)| Some((at, record, self.packet(at, record, self.kept())?)));
+        let Some((at, record, packet)) = found else {
             self.clear();
             return None;
         };
-        let Some(data) = self.packet(at, record.len) else {
-            self.clear();
-            return None;
-        };
-        let taken = take(Packet {
-            data,
-            ethertype: record.ethertype,
-        });
+        let taken = take(packet);
         let left = Ends {
             head: at + record.units(),
             tail: ends.tail,
@@ -277,6 +332,36 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             .ends
             .store(if left.count == 0 { 0 } else { left.pack() }, Release);
         Some(taken)
+    }
+
+    /// Returns the oldest packet, if it stands where the queue begins.
+    #[inline(always)]
+    pub fn front(self) -> Option<Front<'m>> {
+        let word = self.ring().ends.load(Acquire);
+        let Ends { head, count, .. } = Ends::unpack(word);
+        if count == 0 {
+            return None;
+        }
+        let kept = self.kept();
+        let record = Record::unpack(self.record(head, kept)?.load(Relaxed));
+        // There is no memory behind as many bytes as a marker says.
+        let packet = self.packet(head, record, kept)?;
+        let gone = Ends {
+            head: record.units(),
+            ..Ends::default()
+        };
+        let left = word.wrapping_add(gone.pack()).wrapping_sub(1);
+        Some(Front {
+            packet,
+            left: if count == 1 { 0 } else { left },
+        })
+    }
+
+    /// Removes the packet that [`Queue::front`] has returned. Returns whether it was the last one.
+    #[inline(always)]
+    pub fn remove(self, front: Front<'m>) -> bool {
+        self.ring().ends.store(front.left, Release);
+        front.left == 0
     }
 
     /// Drops all packets, and returns how many there were.
@@ -327,11 +412,11 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             if units > self.units() {
                 break;
             }
-            let Some(data) = self.packet(at, record.len) else {
+            let Some(packet) = self.packet(at, record, self.kept()) else {
                 break;
             };
             let mut copied = Vec::new();
-            data.append_to(&mut copied);
+            packet.data.append_to(&mut copied);
             packets.push((copied, record.ethertype));
             cursor.head = at + record.units();
             cursor.count -= 1;

@@ -6,28 +6,24 @@
 //! lock, and the kernel marks that lock FUTEX_OWNER_DIED when the thread ends, is killed or
 //! executes another program. No list is built, so no pointer stands in shared memory.
 
+use super::held::{stack_pointer, with_held, Entry, Held, MOST};
 #[cfg(not(loom))]
 use super::truncated::is_mapped;
 use super::word::Word;
 use crate::below::{gettid, now_ns};
 use memtun_sys as sys;
-use std::cell::Cell;
 use std::sync::atomic::Ordering::{SeqCst, *};
 use std::sync::atomic::{compiler_fence, AtomicIsize};
 use std::time::Duration;
-
-/// Number of locks that a thread can hold at once: three that nest, and those of signal handlers
-/// over them.
-const MOST: usize = 12;
 
 /// Offset of glibc's `struct robust_list_head` from the thread pointer, the same in every thread.
 static HEAD: AtomicIsize = AtomicIsize::new(UNKNOWN);
 /// `futex_offset` of the head, in bytes: the distance from a list entry to its lock word.
 static FUTEX_OFFSET: AtomicIsize = AtomicIsize::new(0);
-const UNKNOWN: isize = isize::MIN;
+const UNKNOWN: isize = 0;
 /// Value of [`HEAD`] where the C library keeps its threads in another way. The kernel is told
 /// nothing then, and only [`super::lock::Peers::is_alive`] finds out that a lock's holder is dead.
-const NONE: isize = isize::MIN + 1;
+const NONE: isize = 1;
 
 /// Distance in bytes from the head to the thread's id in glibc's `struct pthread`, whose fields are
 /// `tid`, an unused word, `robust_prev` and the head.
@@ -35,79 +31,21 @@ const TID_FROM_HEAD: isize = -16;
 /// Distance in bytes from the head to `list_op_pending`.
 const PENDING_FROM_HEAD: isize = 16;
 
-#[cfg(not(loom))]
-thread_local! {
-    /// What this thread holds. It has no destructor, because locks are taken while threads end.
-    static HELD: Held = const { Held::nothing() };
-}
-#[cfg(loom)]
-loom::thread_local! {
-    static HELD: Held = Held::nothing();
-}
-
-struct Held {
-    count: Cell<usize>,
-    /// Id of the thread that holds the locks. After fork(2) the child has a copy of this, but not
-    /// the locks.
-    tid: Cell<u32>,
-    places: [Place; MOST],
-    /// A bit for each place whose lock was held at the last fork, see [`before_fork`].
-    held_at_fork: Cell<u32>,
-}
-
-/// A lock that the thread holds, or is about to take or release.
-struct Place {
-    /// The lock's word; null from `count` on, and where a signal handler interrupts `push` or
-    /// `pop`.
-    lock: Cell<*const Word>,
-    /// The stack pointer when the lock was taken.
-    stack: Cell<usize>,
-    /// What the lock's word says while the thread holds it.
-    mine: Cell<u64>,
-    /// Time when the lock was first refused to this very thread (nanoseconds of CLOCK_MONOTONIC),
-    /// or 0.
-    refused: Cell<u64>,
-}
-
-impl Held {
-    const fn nothing() -> Held {
-        Held {
-            count: Cell::new(0),
-            tid: Cell::new(0),
-            places: [const {
-                Place {
-                    lock: Cell::new(std::ptr::null()),
-                    stack: Cell::new(0),
-                    mine: Cell::new(0),
-                    refused: Cell::new(0),
-                }
-            }; MOST],
-            held_at_fork: Cell::new(0),
-        }
-    }
-    fn places(&self) -> &[Place] {
-        &self.places[..self.count.get().min(MOST)]
-    }
-    fn forget(&self) {
-        self.count.set(0);
-        for place in &self.places {
-            place.lock.set(std::ptr::null());
-        }
-    }
-}
-
+/// Returns the thread pointer, moved by so many bytes.
 #[inline(always)]
-fn thread_pointer() -> isize {
-    let pointer: isize;
+fn thread_pointer_and(bytes: isize) -> isize {
+    let mut pointer = bytes;
     #[cfg(target_arch = "x86_64")]
     // SAFETY: the x86-64 ABI keeps the thread pointer at fs:0; reading it has no effect.
     unsafe {
-        core::arch::asm!("mov {}, fs:0", out(reg) pointer, options(nostack, preserves_flags, readonly))
+        core::arch::asm!("add {}, fs:0", inout(reg) pointer, options(nostack, readonly))
     };
     #[cfg(target_arch = "aarch64")]
     // SAFETY: the AArch64 ABI keeps the thread pointer in tpidr_el0; reading it has no effect.
     unsafe {
-        core::arch::asm!("mrs {}, tpidr_el0", out(reg) pointer, options(nostack, preserves_flags, nomem))
+        let base: isize;
+        core::arch::asm!("mrs {}, tpidr_el0", out(reg) base, options(nostack, preserves_flags, nomem));
+        pointer += base;
     };
     pointer
 }
@@ -141,12 +79,12 @@ pub fn init() {
             *((head + 8) as *const isize),
         )
     };
-    let near = (head - thread_pointer()).unsigned_abs() < 1 << 16;
+    let near = (head - thread_pointer_and(0)).unsigned_abs() < 1 << 16;
     if !near || tid != gettid() as u32 {
         return HEAD.store(NONE, Relaxed);
     }
     FUTEX_OFFSET.store(offset, Relaxed);
-    HEAD.store(head - thread_pointer(), Release);
+    HEAD.store(head - thread_pointer_and(0), Release);
 }
 
 /// The calling thread as a holder of locks.
@@ -154,100 +92,93 @@ pub fn init() {
 pub struct Thread {
     /// Id of the thread, as the kernel will look for it in a lock.
     pub tid: u32,
-    /// Address of the robust list's `list_op_pending`, or null.
-    pending: *mut usize,
+    /// The thread's robust list.
+    pub list: List,
 }
+
+/// The calling thread's robust list by the address of its head, or null where the kernel takes no
+/// part in the thread's locks.
+#[derive(Clone, Copy)]
+pub struct List(*mut u8);
 
 impl Thread {
     /// Returns the calling thread.
-    #[inline]
     pub fn current() -> Thread {
-        if cfg!(loom) {
-            return Thread {
-                tid: gettid() as u32,
-                pending: std::ptr::null_mut(),
-            };
-        }
-        let mut at = HEAD.load(Acquire);
-        if at == UNKNOWN {
+        if !cfg!(loom) && HEAD.load(Acquire) == UNKNOWN {
             init();
-            at = HEAD.load(Acquire);
         }
-        if at == NONE {
-            return Thread {
-                tid: gettid() as u32,
-                pending: std::ptr::null_mut(),
-            };
+        Thread::in_list().unwrap_or_else(|| Thread {
+            tid: gettid() as u32,
+            list: List(std::ptr::null_mut()),
+        })
+    }
+
+    /// Returns the calling thread, if it is known that the kernel takes part in its locks.
+    #[inline(always)]
+    pub fn in_list() -> Option<Thread> {
+        let at = HEAD.load(Acquire);
+        if cfg!(loom) || matches!(at, UNKNOWN | NONE) {
+            return None;
         }
-        let head = thread_pointer() + at;
-        // SAFETY: `init` has seen that the thread's id and the list's head are at these places in
-        // every thread of this C library. Only this thread uses them, and the kernel once it is
-        // dead.
-        unsafe {
-            Thread {
-                tid: *((head + TID_FROM_HEAD) as *const u32),
-                pending: (head + PENDING_FROM_HEAD) as *mut usize,
-            }
+        let head = thread_pointer_and(at) as *mut u8;
+        // SAFETY: `init` has seen that the list's head is at this place in every thread of this C
+        // library, so this is the address of something.
+        unsafe { std::hint::assert_unchecked(!head.is_null()) };
+        let list = List(head);
+        Some(Thread {
+            tid: list.tid(),
+            list,
+        })
+    }
+}
+
+impl List {
+    /// Returns the id of the thread whose list it is now: another one than before in the child of a
+    /// fork(2) that a signal handler made.
+    #[inline(always)]
+    pub fn tid(self) -> u32 {
+        if self.0.is_null() {
+            return gettid() as u32;
         }
+        // SAFETY: `init` has seen that the thread's id is at this place in every thread of this C
+        // library. The C library of a child stores it, so it is read anew each time.
+        unsafe { self.0.offset(TID_FROM_HEAD).cast::<u32>().read_volatile() }
+    }
+
+    /// Returns the place of `list_op_pending`.
+    #[inline(always)]
+    fn pending(self) -> *mut usize {
+        self.0.wrapping_offset(PENDING_FROM_HEAD).cast()
     }
 
     /// Tells the kernel that this thread takes, holds or releases the lock whose word this is.
     /// Returns what was announced before.
-    #[inline]
+    #[inline(always)]
     pub fn announce(self, word: *const u32) -> usize {
-        if self.pending.is_null() {
+        if self.0.is_null() {
             return 0;
         }
         let entry = (word as isize - FUTEX_OFFSET.load(Relaxed)) as usize;
-        // SAFETY: `current` says why the place is this thread's own. The kernel reads it when the
-        // thread ends, so the store must not be optimised away.
+        // SAFETY: only this thread uses this place of its list's head, and the kernel once it is
+        // dead, so the store must not be optimised away.
         let before = unsafe {
-            let before = self.pending.read_volatile();
-            self.pending.write_volatile(entry);
+            let before = self.pending().read_volatile();
+            self.pending().write_volatile(entry);
             before
         };
         compiler_fence(SeqCst);
         before
     }
 
-    /// Is the caller the child of a fork(2) that a signal handler made since [`Thread::current`]?
-    #[inline]
-    pub fn has_become_another(self) -> bool {
-        if self.pending.is_null() {
-            return self.tid != gettid() as u32;
-        }
-        const FROM_PENDING: isize = TID_FROM_HEAD - PENDING_FROM_HEAD;
-        // SAFETY: as `current` says, the thread's id stands at this place.
-        let tid = unsafe { ((self.pending as isize + FROM_PENDING) as *const u32).read_volatile() };
-        tid != self.tid
-    }
-
     /// Announces again what was announced before.
-    #[inline]
+    #[inline(always)]
     pub fn restore(self, before: usize) {
         compiler_fence(SeqCst);
-        if !self.pending.is_null() {
+        if !self.0.is_null() {
             // SAFETY: as in `announce`, the place is this thread's own.
-            unsafe { self.pending.write_volatile(before) };
+            unsafe { self.pending().write_volatile(before) };
         }
     }
-}
-
-/// Returns an address in the caller's frame or near it.
-#[inline(always)]
-fn stack_pointer() -> usize {
-    let pointer: usize;
-    #[cfg(target_arch = "x86_64")]
-    // SAFETY: the instruction copies a register and has no other effect.
-    unsafe {
-        core::arch::asm!("mov {}, rsp", out(reg) pointer, options(nostack, preserves_flags, nomem))
-    };
-    #[cfg(target_arch = "aarch64")]
-    // SAFETY: the instruction copies a register and has no other effect.
-    unsafe {
-        core::arch::asm!("mov {}, sp", out(reg) pointer, options(nostack, preserves_flags, nomem))
-    };
-    pointer
 }
 
 /// How long a thread is refused a lock of its own before it is given up.
@@ -261,7 +192,7 @@ const SIGNAL_FRAME: usize = 1024;
 /// release it, so it is given up here.
 #[inline]
 pub fn holds(lock: &Word, tid: u32) -> bool {
-    HELD.with(|held| held.count.get() != 0 && holds_one(held, lock, tid))
+    with_held(|held| held.count.get() != 0 && holds_one(held, lock, tid))
 }
 
 #[cold]
@@ -288,7 +219,7 @@ fn holds_one(held: &Held, lock: &Word, tid: u32) -> bool {
 /// Has a lock been refused to its own thread for long? Either a signal handler does not let the
 /// call below it go on, or there is no handler: a vfork(2) child, which shares its parent's thread,
 /// took the lock and was killed.
-fn was_refused_for_long(place: &Place) -> bool {
+fn was_refused_for_long(place: &Entry) -> bool {
     let now = now_ns(libc::CLOCK_MONOTONIC);
     let since = place.refused.get();
     if since == 0 {
@@ -299,12 +230,12 @@ fn was_refused_for_long(place: &Place) -> bool {
 
 /// Does this thread hold any lock? In a signal handler it may, and must not wait for anybody then.
 pub fn holds_any() -> bool {
-    HELD.with(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
+    with_held(|held| held.count.get() != 0 && held.tid.get() == Thread::current().tid)
 }
 
 /// Is this lock among those that the thread remembers?
 pub(super) fn remembers(lock: &Word) -> bool {
-    HELD.with(|held| {
+    with_held(|held| {
         let mut places = held.places().iter();
         places.any(|place| std::ptr::eq(place.lock.get(), lock))
     })
@@ -312,48 +243,7 @@ pub(super) fn remembers(lock: &Word) -> bool {
 
 /// Is there no room for another lock?
 pub(super) fn is_full() -> bool {
-    HELD.with(|held| held.count.get() >= MOST)
-}
-
-/// Remembers a lock and returns the place. None means that there is no room for another one, which
-/// only many nested signal handlers can cause.
-///
-/// A handler may come between any two of these steps, remember locks of its own behind this one,
-/// and forget them again.
-#[inline]
-pub(super) fn push(lock: &Word, tid: u32, mine: u64) -> Option<usize> {
-    HELD.with(|held| {
-        let count = held.count.get();
-        let place = held.places.get(count)?;
-        place.stack.set(stack_pointer());
-        held.tid.set(tid);
-        compiler_fence(SeqCst);
-        // Now the place belongs to this call, and is empty. It is filled after that, because a
-        // handler may have used it before.
-        held.count.set(count + 1);
-        compiler_fence(SeqCst);
-        place.stack.set(stack_pointer());
-        place.mine.set(mine);
-        place.refused.set(0);
-        compiler_fence(SeqCst);
-        place.lock.set(lock);
-        compiler_fence(SeqCst);
-        Some(count)
-    })
-}
-
-/// Forgets the lock that was remembered at this place, and those behind it.
-#[inline]
-pub(super) fn pop(place: usize) {
-    compiler_fence(SeqCst);
-    HELD.with(|held| {
-        if let Some(place) = held.places.get(place) {
-            place.lock.set(std::ptr::null());
-        }
-        compiler_fence(SeqCst);
-        // The count may be lower already, in the child of a fork(2).
-        held.count.set(held.count.get().min(place));
-    });
+    with_held(|held| held.count.get() >= MOST)
 }
 
 /// Prepares the thread's memory of its locks for a fork(2), which may come in a signal handler over
@@ -363,7 +253,7 @@ pub(super) fn pop(place: usize) {
 /// # Safety
 /// The thread must not have leaked a guard of a lock whose memory is gone.
 pub unsafe fn before_fork() {
-    HELD.with(|held| {
+    with_held(|held| {
         let bits = held.places().iter().enumerate().map(|(at, place)| {
             // SAFETY: each place holds a lock in a mapping that the frame which took it has
             // borrowed; the caller guarantees that the frame still has it.
@@ -374,15 +264,9 @@ pub unsafe fn before_fork() {
     });
 }
 
-/// Was the lock at this place held by the parent when it forked?
-#[cold]
-pub(super) fn was_held_at_fork(place: usize) -> bool {
-    HELD.with(|held| held.held_at_fork.get() >> place & 1 != 0)
-}
-
 /// Forgets the locks of the parent in the child of a fork(2), which does not hold them.
 pub fn forked() {
-    HELD.with(Held::forget);
+    with_held(Held::forget);
 }
 
 /// Gives up the locks that were taken in frames below `stack`, as if their holder had died, because
@@ -391,7 +275,7 @@ pub fn forked() {
 /// # Safety
 /// No guard of those frames may be used again.
 pub unsafe fn leaving(stack: usize) {
-    HELD.with(|held| {
+    with_held(|held| {
         let first = held.places().iter().position(|p| p.stack.get() < stack);
         if let Some(first) = first {
             if held.tid.get() == Thread::current().tid && !on_alternate_stack(Some(stack)) {
@@ -416,7 +300,7 @@ fn give_up(held: &Held, from: usize) {
         place.lock.set(std::ptr::null());
     }
     held.count.set(from);
-    Thread::current().restore(0);
+    Thread::current().list.restore(0);
 }
 
 #[cfg(loom)]

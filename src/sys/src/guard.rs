@@ -16,12 +16,16 @@ std::arch::global_asm!(
     ".globl memtun_guard_copy, memtun_guard_blocks_end, memtun_guard_bytes, memtun_guard_bytes_move, memtun_guard_bytes_left",
     ".globl memtun_guard_length, memtun_guard_length_end, memtun_guard_length_bad",
     ".globl memtun_guard_touch, memtun_guard_touch_end, memtun_guard_touch_bad",
+    ".globl memtun_guard_peek, memtun_guard_put, memtun_guard_put_end, memtun_guard_put_bad",
     ".hidden memtun_guard_copy, memtun_guard_blocks_end, memtun_guard_bytes, memtun_guard_bytes_move, memtun_guard_bytes_left",
     ".hidden memtun_guard_length, memtun_guard_length_end, memtun_guard_length_bad",
     ".hidden memtun_guard_touch, memtun_guard_touch_end, memtun_guard_touch_bad",
+    ".hidden memtun_guard_peek, memtun_guard_put, memtun_guard_put_end, memtun_guard_put_bad",
     ".type memtun_guard_copy,@function",
     ".type memtun_guard_length,@function",
     ".type memtun_guard_touch,@function",
+    ".type memtun_guard_peek,@function",
+    ".type memtun_guard_put,@function",
     // This copies rdx bytes from rsi to rdi, and returns how many are left.
     ".p2align 6",
     "memtun_guard_copy:",
@@ -135,6 +139,27 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memtun_guard_touch, . - memtun_guard_touch",
+    // This reads the byte at rdi, and returns 0, or 1 where it cannot be read.
+    ".p2align 4",
+    "memtun_guard_peek:",
+    ".cfi_startproc",
+    "movzx eax, byte ptr [rdi]",
+    "xor eax, eax",
+    "ret",
+    ".cfi_endproc",
+    ".size memtun_guard_peek, . - memtun_guard_peek",
+    // This stores the two bytes of si at rdi, and returns 0, or 1 where they cannot be stored.
+    "memtun_guard_put:",
+    ".cfi_startproc",
+    "mov word ptr [rdi], si",
+    "xor eax, eax",
+    "ret",
+    "memtun_guard_put_end:",
+    "memtun_guard_put_bad:",
+    "mov eax, 1",
+    "ret",
+    ".cfi_endproc",
+    ".size memtun_guard_put, . - memtun_guard_put",
     ".popsection",
 );
 
@@ -144,12 +169,16 @@ std::arch::global_asm!(
     ".globl memtun_guard_copy, memtun_guard_blocks_end, memtun_guard_bytes, memtun_guard_bytes_move, memtun_guard_bytes_left",
     ".globl memtun_guard_length, memtun_guard_length_end, memtun_guard_length_bad",
     ".globl memtun_guard_touch, memtun_guard_touch_end, memtun_guard_touch_bad",
+    ".globl memtun_guard_peek, memtun_guard_put, memtun_guard_put_end, memtun_guard_put_bad",
     ".hidden memtun_guard_copy, memtun_guard_blocks_end, memtun_guard_bytes, memtun_guard_bytes_move, memtun_guard_bytes_left",
     ".hidden memtun_guard_length, memtun_guard_length_end, memtun_guard_length_bad",
     ".hidden memtun_guard_touch, memtun_guard_touch_end, memtun_guard_touch_bad",
+    ".hidden memtun_guard_peek, memtun_guard_put, memtun_guard_put_end, memtun_guard_put_bad",
     ".type memtun_guard_copy,%function",
     ".type memtun_guard_length,%function",
     ".type memtun_guard_touch,%function",
+    ".type memtun_guard_peek,%function",
+    ".type memtun_guard_put,%function",
     // This copies x2 bytes from x1 to x0, and returns how many are left.
     ".p2align 6",
     "memtun_guard_copy:",
@@ -247,6 +276,27 @@ std::arch::global_asm!(
     "ret",
     ".cfi_endproc",
     ".size memtun_guard_touch, . - memtun_guard_touch",
+    // This reads the byte at x0, and returns 0, or 1 where it cannot be read.
+    ".p2align 4",
+    "memtun_guard_peek:",
+    ".cfi_startproc",
+    "ldrb w1, [x0]",
+    "mov w0, #0",
+    "ret",
+    ".cfi_endproc",
+    ".size memtun_guard_peek, . - memtun_guard_peek",
+    // This stores the two lower bytes of w1 at x0, and returns 0, or 1 where they cannot be stored.
+    "memtun_guard_put:",
+    ".cfi_startproc",
+    "strh w1, [x0]",
+    "mov w0, #0",
+    "ret",
+    "memtun_guard_put_end:",
+    "memtun_guard_put_bad:",
+    "mov w0, #1",
+    "ret",
+    ".cfi_endproc",
+    ".size memtun_guard_put, . - memtun_guard_put",
     ".popsection",
 );
 
@@ -262,6 +312,10 @@ extern "C" {
     fn memtun_guard_touch(at: usize) -> i32;
     fn memtun_guard_touch_end();
     fn memtun_guard_touch_bad();
+    fn memtun_guard_peek(at: usize) -> i32;
+    fn memtun_guard_put(at: usize, value: u16) -> i32;
+    fn memtun_guard_put_end();
+    fn memtun_guard_put_bad();
 }
 
 /// Copies `n` bytes forward between two addresses as far as possible, and returns how many are
@@ -300,6 +354,27 @@ pub unsafe fn touch(at: usize) -> bool {
     unsafe { memtun_guard_touch(at) == 0 }
 }
 
+/// Can the byte be read?
+///
+/// # Safety
+/// It must be readable, or somebody must handle the signals as the module says.
+#[inline]
+pub unsafe fn can_read(at: usize) -> bool {
+    // SAFETY: the function only reads, and the caller vouches that an access that fails is caught.
+    unsafe { memtun_guard_peek(at) == 0 }
+}
+
+/// Stores two bytes. Returns whether they could be stored.
+///
+/// # Safety
+/// Nobody else may own them. They must be writable, or somebody must handle the signals as the
+/// module says.
+#[inline]
+pub unsafe fn put(at: usize, value: u16) -> bool {
+    // SAFETY: the caller owns what is written, and vouches that an access that fails is caught.
+    unsafe { memtun_guard_put(at, value) == 0 }
+}
+
 /// Lets a thread go on whose access in one of these functions was answered with a signal, at the
 /// place that says that the access failed. Returns false when the access was not one of these
 /// functions'. `context` is the third argument of the signal handler.
@@ -330,6 +405,10 @@ pub unsafe fn land(context: *mut libc::c_void) -> bool {
         (
             memtun_guard_touch as *const () as usize..address(memtun_guard_touch_end),
             address(memtun_guard_touch_bad),
+        ),
+        (
+            memtun_guard_peek as *const () as usize..address(memtun_guard_put_end),
+            address(memtun_guard_put_bad),
         ),
     ]
     .into_iter()

@@ -10,8 +10,8 @@ use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::Alias;
-use memtun_stack::sockets::Protocol;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use memtun_stack::sockets::{flag, Protocol};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::Relaxed;
 
@@ -76,14 +76,21 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ///
     /// What connect(2) fails with at once, and what asking fails with.
     pub fn connect(&self, name: SocketAddr, pending: &Pending) -> Result<Step, Errno> {
-        if is_any(&name) || !self.table.is_active() {
+        if !self.table.is_active() {
+            return Ok(Step::Machine);
+        }
+        let name = self.reached(name, None);
+        if is_any(&name) {
             return Ok(Step::Machine);
         }
         let Some(kind) = self.told_kind()? else {
             return self.uncarried(&name).map(|()| Step::Machine);
         };
         self.is_of_family(&name)?;
-        if is_loopback(&name) && !self.table.is_apart(kind.protocol, name.port()) {
+        if is_loopback(&name)
+            && !self.table.is_apart(kind.protocol, name.port())
+            && !self.crosses(&name, None)
+        {
             return Ok(Step::Machine);
         }
         if name.is_ipv6() && kind.family == libc::AF_INET {
@@ -126,6 +133,34 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
         }
         Err(Errno(libc::EADDRNOTAVAIL))
+    }
+
+    /// Does the socket send to the machine's ::1 from an address of the net, which is natively one
+    /// of IPv4? `source` is the address that the program has given with the call.
+    pub(super) fn crosses(&self, name: &SocketAddr, source: Option<IpAddr>) -> bool {
+        name.ip() == Ipv6Addr::LOCALHOST && self.sends_by_v6(source)
+    }
+
+    /// Returns the name that a socket reaches by this one: by any address, ::1, where it sends from
+    /// one of IPv6 of the net's.
+    pub(super) fn reached(&self, name: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
+        match name.ip() == Ipv6Addr::UNSPECIFIED && self.sends_by_v6(source) {
+            true => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), name.port()),
+            false => name,
+        }
+    }
+
+    /// Does it send from an address of IPv6 of the net's?
+    fn sends_by_v6(&self, source: Option<IpAddr>) -> bool {
+        let entry = || {
+            self.entry()
+                .filter(|entry| entry.flags & flag::ADDRESS_GIVEN != 0)
+        };
+        let own = source.or_else(|| entry().map(|entry| entry.local.ip()));
+        own.is_some_and(|own| {
+            let is_v6 = !own.is_unspecified() && own.to_canonical().is_ipv6();
+            is_v6 && !own.is_loopback() && self.table.alias_of(own, 0).is_some()
+        })
     }
 
     /// Can the socket send to this address: is it bound to none of IPv6 where that is one of IPv4,

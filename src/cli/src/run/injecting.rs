@@ -58,7 +58,7 @@ impl Injection {
         let Some(interface) = first_attached(net, stop) else {
             return Err(Failure::not_done("the program attached to no interface"));
         };
-        let mut replay = Replay::new(&interface, false, None);
+        let mut replay = Replay::new(&interface, false, None).one_by_one();
         let mut whole = true;
         replay.all(&mut self.file, |_, _| {
             whole = wait_ready(net, &interface, stop);

@@ -5,6 +5,7 @@
 mod hosting;
 
 mod binding;
+mod connections;
 mod datagrams;
 mod kernel;
 mod lives;

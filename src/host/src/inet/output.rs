@@ -90,6 +90,9 @@ impl Output<'_, '_> {
     ///
     /// ENETUNREACH and so on as for a program's call.
     pub fn way(&mut self, flow: &Flow) -> Result<Way, Errno> {
+        if flow.local.ip().is_loopback() || flow.remote.ip().is_loopback() {
+            return Ok(Way::within(flow.local.ip(), flow.remote.ip()));
+        }
         let scope = match flow.remote {
             SocketAddr::V6(remote) => remote.scope_id(),
             SocketAddr::V4(_) => 0,

@@ -22,6 +22,7 @@ use memtun_stack::ask::{Question, What};
 use memtun_stack::sockets::filter::Sources;
 use memtun_stack::sockets::question::{PacketQuestion, SocketAnswer, SocketQuestion, QUESTION};
 use memtun_stack::sockets::Protocol;
+use memtun_sys::inet;
 use std::net::SocketAddr;
 
 impl All<'_> {
@@ -39,6 +40,9 @@ impl All<'_> {
         if let Err(replaced) = self.service.turn() {
             reply.forget();
             return Err(replaced);
+        }
+        if self.inet.ends.sockets.want() {
+            self.inet.followed = None;
         }
         self.follow();
         self.catch_up();
@@ -91,13 +95,10 @@ impl All<'_> {
                     let Ends { sockets, tcp, .. } = ends;
                     tcp.connect(sockets, &mut out, opening, reply);
                     self.settle();
-                    if let Some(bind) = opening.bind {
-                        let range = Range::of(self.service.state());
-                        self.inet.ends.sockets.look_ahead(&bind, &range);
-                    }
                     return Ok(());
                 }
                 Ok(Connected::Answer(answer)) => Ok(answer),
+                Ok(Connected::ByLeg(_)) => Err(Errno(libc::EADDRNOTAVAIL)),
                 Err(e) => Err(e),
             },
         };
@@ -159,7 +160,9 @@ impl All<'_> {
     fn connect(&mut self, asker: &Asker<'_>) -> Result<Connected, Errno> {
         let question = asker.question;
         let (mut out, ends) = self.parts();
-        let Ends { sockets, tcp, .. } = ends;
+        let Ends {
+            sockets, tcp, udp, ..
+        } = ends;
         let Some(to) = question.name else {
             if question.protocol == Protocol::Tcp {
                 if let Some(alias) = sockets.take_opening(question.cookie) {
@@ -184,7 +187,13 @@ impl All<'_> {
             range: &range,
             is_used: &|flow| tcp.has(flow),
         };
-        sockets.connect(asker, plain(to), verdict, &ports)
+        Ok(match sockets.connect(asker, plain(to), verdict, &ports)? {
+            Connected::ByLeg(alias) => {
+                let name = inet::own_name(udp.leg(sockets, alias)?.raw())?;
+                Connected::Answer(SocketAnswer::Carried(None, name))
+            }
+            connected => connected,
+        })
     }
 
     /// A socket joins a group at an interface of the net, or leaves it.
@@ -255,10 +264,7 @@ impl All<'_> {
         let packet = Packet::parse(bytes).map_err(|_| wrong)?;
         let (mut out, ends) = self.parts();
         if question.ifindex == LOOPBACK {
-            let way = Way {
-                kind: libc::RTN_LOCAL,
-                ..Way::on_link(LOOPBACK, packet.source, packet.destination)
-            };
+            let way = Way::within(packet.source, packet.destination);
             let sent = send(&mut out, bytes, &way);
             self.settle();
             return sent.map(|()| SocketAnswer::Done);

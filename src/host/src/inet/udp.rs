@@ -102,7 +102,10 @@ impl Udp {
             let Some((row, listener)) = found else { break };
             match self.give(sockets, row, &listener, delivery) {
                 // Nobody has that port any more.
-                Err(Errno(libc::ECONNREFUSED)) => sockets.gone(row),
+                Err(Errno(libc::ECONNREFUSED)) => match row {
+                    Some(row) => sockets.gone(row),
+                    None => break,
+                },
                 _ => return Taken::Yes,
             }
         }
@@ -131,7 +134,7 @@ impl Udp {
                 .unwrap_or(others)
         });
         for (row, listener) in all.into_iter().take(MOST_COPIES) {
-            let given = self.give(sockets, row, &listener, delivery);
+            let given = self.give(sockets, Some(row), &listener, delivery);
             if given == Err(Errno(libc::ECONNREFUSED)) {
                 sockets.gone(row);
             }
@@ -143,7 +146,7 @@ impl Udp {
     fn give(
         &mut self,
         sockets: &mut Sockets,
-        row: usize,
+        row: Option<usize>,
         listener: &Listener,
         delivery: &Delivery<'_>,
     ) -> Result<(), Errno> {
@@ -168,7 +171,8 @@ impl Udp {
         };
         let port = sockets.ports().datagram;
         // The one who would get it must be the one who asked for it.
-        if !sockets.gets(row, listener.native, (alias, port)) {
+        let gets = |row| sockets.gets(row, listener.native, (alias, port));
+        if !row.is_some_and(gets) {
             return Err(Errno(libc::ECONNREFUSED));
         }
         let socket = sockets.datagram_socket().ok_or(Errno(libc::ENETDOWN))?;
@@ -191,9 +195,29 @@ impl Udp {
         alias: Ipv4Addr,
         delivery: &Delivery<'_>,
     ) -> Result<(), Errno> {
+        let leg = self.leg(sockets, alias)?;
+        let datagram = inet::Datagram {
+            to: listener.native,
+            from: None,
+            hops: 0,
+            tos: None,
+        };
+        send(leg.as_fd(), &datagram, &delivery.parts)
+    }
+
+    /// Returns the leg of a flow.
+    ///
+    /// # Errors
+    ///
+    /// EMFILE and others.
+    pub fn leg(&mut self, sockets: &mut Sockets, alias: Ipv4Addr) -> Result<&Fd, Errno> {
         if !self.legs.contains_key(&alias) {
             if self.legs.len() >= MOST_LEGS {
-                for (_, leg) in self.legs.drain() {
+                let connected = sockets.connected_flows();
+                let stays = |alias: &Ipv4Addr| connected.contains(alias);
+                // Where all are of sockets that are connected, none of them stays.
+                let any = !self.legs.keys().all(stays);
+                for (_, leg) in self.legs.extract_if(|alias, _| !(any && stays(alias))) {
                     if let Ok(name) = inet::own_name(leg.raw()) {
                         sockets.name_v6_leg(Protocol::Udp, name.port(), None);
                     }
@@ -205,14 +229,7 @@ impl Udp {
             sockets.name_v6_leg(Protocol::Udp, port, Some(alias));
             self.legs.insert(alias, leg);
         }
-        let leg = self.legs.get(&alias).ok_or(Errno(libc::ENOBUFS))?;
-        let datagram = inet::Datagram {
-            to: listener.native,
-            from: None,
-            hops: 0,
-            tos: None,
-        };
-        send(leg.as_fd(), &datagram, &delivery.parts)
+        self.legs.get(&alias).ok_or(Errno(libc::ENOBUFS))
     }
 
     /// Tells the socket that has sent a packet of an error.
@@ -239,6 +256,8 @@ impl Udp {
         let Some((row, listener)) = sockets.receiver(&flow, 0) else {
             return false;
         };
+        // What is no socket of the net's is not told.
+        let Some(row) = row else { return true };
         let Some((errno, is_hard)) = kind.errno() else {
             return true;
         };
@@ -269,7 +288,7 @@ impl Udp {
             tos: 0,
             parts: [&head, of.data()],
         };
-        let _ = self.give(sockets, row, &listener, &delivery);
+        let _ = self.give(sockets, Some(row), &listener, &delivery);
         true
     }
 

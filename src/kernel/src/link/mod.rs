@@ -2,11 +2,13 @@
 //! drivers/net/tun.c have for it.
 #![forbid(unsafe_code)]
 
+mod brief;
 pub mod ethtool;
 mod flow;
 pub(crate) mod ioctl;
 pub mod transmit;
 
+pub use brief::Taught;
 pub use flow::{flow_hash, payload_offset};
 pub use ioctl::{hardware_address, LONGEST_ADDRESS};
 
@@ -65,9 +67,8 @@ pub trait Link {
     ///
     /// EPERM for a carrier where no queue is attached.
     fn change_carrier(&self, carrier: bool) -> Result<(), Errno>;
-    /// Length in bytes of the longest frame that the host may send toward the program: the mtu, and
-    /// for a TAP the Ethernet header.
-    fn largest_frame(&self) -> usize;
+    /// Length in bytes of the link header of every frame: that of Ethernet for a TAP.
+    fn header_len(&self) -> usize;
     /// Can the program send, as far as poll(2) is concerned? It can while the link is up and the
     /// send buffer has room for at least one allocation unit.
     fn is_writable(&self) -> bool;
@@ -147,8 +148,13 @@ impl Link for InterfaceState {
         self.mtu.store(mtu as u32, Relaxed);
         Ok(())
     }
-    fn largest_frame(&self) -> usize {
-        self.mtu.load(Relaxed) as usize + if self.is_tap() { ETH_HLEN } else { 0 }
+    #[inline(always)]
+    fn header_len(&self) -> usize {
+        if self.is_tap() {
+            ETH_HLEN
+        } else {
+            0
+        }
     }
     fn change_carrier(&self, carrier: bool) -> Result<(), Errno> {
         if carrier && self.attached_queues() == 0 {

@@ -83,6 +83,16 @@ impl NetDir {
         locked
     }
 
+    /// Takes a tunnel's lock if it is free. None says nothing but that [`NetDir::lock_tunnel`] is
+    /// to be asked.
+    #[inline(always)]
+    pub fn lock_tunnel_at_once<'t>(
+        &self,
+        tunnel: &'t Mapped<TunnelState>,
+    ) -> Option<TunnelGuard<'t>> {
+        tunnel.lock_at_once(self)
+    }
+
     /// Clears up after a tunnel if its last descriptor is gone, and returns whether it is. The
     /// caller holds the net's lock.
     pub fn reap_tunnel(&self, inode: u64, local: &dyn Local) -> bool {

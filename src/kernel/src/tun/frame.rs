@@ -163,11 +163,7 @@ impl Framing {
                 at += some;
             }
         }
-        let some = packet.data.len().min(room - at);
-        // A payload that the program's memory cannot take is not an error of the driver's: the
-        // kernel's iterator just stops there.
-        let _ = sink.put_shared(at, packet.data.first(some));
-        Ok(at + some)
+        Ok(give_bytes(packet.data, sink, at))
     }
 
     /// Reads the headers of a packet that the program writes, and checks their lengths.
@@ -212,6 +208,23 @@ impl Framing {
         }
         Ok(written)
     }
+}
+
+/// Does nothing stand in front of an interface's packets?
+#[inline(always)]
+pub(super) fn is_bare(interface: &InterfaceState) -> bool {
+    interface.tun_flags.load(Relaxed) & (IFF_NO_PI | IFF_VNET_HDR) == IFF_NO_PI
+}
+
+/// Gives the bytes of a packet behind its headers, which end at `at`. Returns how many bytes were
+/// given with them.
+#[inline(always)]
+pub(super) fn give_bytes(data: SharedBytes<'_>, sink: &mut impl Sink, at: usize) -> usize {
+    let some = data.len().min(sink.len() - at);
+    // A payload that the program's memory cannot take is not an error of the driver's: the kernel's
+    // iterator just stops there.
+    let _ = sink.put_shared(at, data.first(some));
+    at + some
 }
 
 impl Written {

@@ -18,13 +18,14 @@ pub use frame::{Sink, Source};
 pub use ioctl::Ioctl;
 use retired::Retired;
 
-use crate::link::Link;
+use crate::busy;
+use crate::link::{Link, Taught};
 use crate::net::{NetDir, Refused};
 use crate::policy::Policy;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
-use crate::shm::{load_name, Mapped};
+use crate::shm::{load_name, Mapped, TunnelGuard};
 use crate::sys::quiet::{may, Extra};
 use crate::sys::{self, Fd};
 use crate::tun::room::{Refusal, Wait};
@@ -73,6 +74,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     alone: fn(&Self) -> bool,
     /// Number of calls that are counted here, see [`Tunnel::call`].
     calls: AtomicU32,
+    /// What was last taught of the flows that the program writes.
+    taught: Taught,
     /// Has this process seen O_NONBLOCK on its descriptor?
     never_blocks: AtomicBool,
 }
@@ -87,6 +90,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             retired: Retired::default(),
             alone: |_| false,
             calls: AtomicU32::new(0),
+            taught: Taught::default(),
             never_blocks: AtomicBool::new(never_blocks),
         }
     }
@@ -178,16 +182,23 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         if self.attachment() == Attachment::None {
             return Err(Errno(libc::EBADFD));
         }
-        let word = self.interface.load(SeqCst);
-        if !word.is_null() {
-            // SAFETY: the word came from `into_word`, and is unmapped only when no call can have it
-            // any more (see `set_interface`) and in drop.
-            let interface = unsafe { InterfaceRef::of_word(word) };
-            if self.is_current(&interface) {
-                return Ok(interface);
-            }
+        match self.known_interface() {
+            Some(interface) => Ok(interface),
+            None => self.find_interface(),
         }
-        self.find_interface()
+    }
+
+    /// Returns the interface that is mapped, if it is the one that the tunnel is attached to.
+    #[inline(always)]
+    fn known_interface(&self) -> Option<InterfaceRef<'_>> {
+        let word = self.interface.load(SeqCst);
+        if word.is_null() {
+            return None;
+        }
+        // SAFETY: the word came from `into_word`, and is unmapped only when no call can have it
+        // any more (see `set_interface`) and in drop.
+        let interface = unsafe { InterfaceRef::of_word(word) };
+        self.is_current(&interface).then_some(interface)
     }
 
     /// Gives the program the next inbound packet with its headers, cut to the length of the sink.
@@ -211,30 +222,82 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             .net
             .lock_tunnel(self.inode, &self.state, Patience::Program)?;
         let framing = frame::Framing::of(&interface);
-        let read = lock
-            .queue()
-            .pop(|packet| framing.give(&packet, sink).map(|n| (n, packet.data.len())));
-        let Some(given) = read else {
+        let Some(given) = self.pop(&lock, &interface, &framing, fd, sink) else {
             // The interface may have been deleted since it was borrowed above; then the bell has to
             // go on ringing.
             self.interface()?;
             bell::packets_taken(&self.state, fd, self.never_blocks());
             return Ok(Read::Empty(deletions));
         };
+        drop(lock);
+        tell_of_room(&self.state);
+        given.map(Read::Done)
+    }
+
+    /// Does what [`Tunnel::read`] does for a packet that lies there, where nothing but the packet
+    /// itself is to be given and nobody is to be waited for. Returns also whether the bell rings
+    /// on, see [`Tunnel::is_bell_stale`]. None says nothing but that [`Tunnel::read`] is to be
+    /// asked.
+    ///
+    /// # Errors
+    ///
+    /// The errno of a fault on read.
+    #[inline(always)]
+    pub fn read_at_once(&self, sink: &mut impl Sink) -> Option<Result<(usize, bool), Errno>> {
+        let (state, net) = (&self.state, &*self.net);
+        if self.attachment() == Attachment::None {
+            return None;
+        }
+        let interface = self.known_interface()?;
+        let interface: &InterfaceState = &interface;
+        if !frame::is_bare(interface) || sink.is_empty() {
+            return None;
+        }
+        let lock = net.lock_tunnel_at_once(state)?;
+        if bell::is_exact(state) || net.exact_bell.load(Relaxed) != 0 {
+            lock.release();
+            return None;
+        }
+        let Some(front) = lock.queue().front() else {
+            lock.release();
+            return None;
+        };
+        // Nothing else is in the way, so this call counts here.
+        if let Err(e) = net.fault_check(Operation::Read, 0) {
+            lock.release();
+            return Some(Err(e));
+        }
+        let data = front.packet.data;
+        let given = frame::give_bytes(data, sink, 0);
+        count_read(interface, state, given, data.len());
+        let last = lock.queue().remove(front);
+        let rings_on = last && state.bell.load(Relaxed) != 0;
+        lock.release();
+        tell_of_room(state);
+        Some(Ok((given, rings_on)))
+    }
+
+    /// Gives the program the packet at the head of the queue, and counts it; None when there is
+    /// none.
+    #[inline(always)]
+    fn pop(
+        &self,
+        lock: &TunnelGuard<'_>,
+        interface: &InterfaceState,
+        framing: &frame::Framing,
+        fd: i32,
+        sink: &mut impl Sink,
+    ) -> Option<Result<usize, Errno>> {
+        let (given, whole) = lock
+            .queue()
+            .pop(|packet| (framing.give(&packet, sink), packet.data.len()))?;
         if bell::is_stale(&self.state) && self.is_bell_exact() {
             bell::silence(&self.state, fd, self.never_blocks());
         }
-        if self.state.room_waiters.load(SeqCst) != 0 {
-            self.state.room_event.fetch_add(1, SeqCst);
-            sys::futex_wake_all(&self.state.room_event);
+        if let Ok(n) = given {
+            count_read(interface, &self.state, n, whole);
         }
-        let (n, whole) = given?;
-        // With one queue, whose lock is held, nobody else counts here.
-        let alone = interface.attached.load(Relaxed) == 1;
-        count(&interface.stats.tx_packets, 1, alone);
-        count(&interface.stats.tx_bytes, whole as u64, alone);
-        self.state.last_read.store(n as u32, Relaxed);
-        Ok(Read::Done(n))
+        Some(given)
     }
 
     /// Must the bell fall silent with the last packet, because somebody may wait for the tunnel in
@@ -260,6 +323,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
+    /// Does the same, and waits for whoever takes the last packet now and has not seen that the
+    /// bell is to be exact.
     #[cold]
     #[inline(never)]
     fn settle_now(&self, fd: i32) {
@@ -285,8 +350,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
 
     /// Makes the bell of this tunnel fall silent with each last packet from now on.
     pub fn be_exact(&self, fd: i32) {
-        self.state.exact_bell.store(1, Relaxed);
-        self.settle(fd);
+        self.state.exact_bell.store(1, SeqCst);
+        self.settle_now(fd);
     }
 
     /// Makes the bell agree with the queue, whatever somebody who does not know of memtun did to
@@ -325,6 +390,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let interface = self.interface()?;
         match self.append(&interface, source) {
             Ok(captured) => {
+                busy::note_here(&interface.written_on);
                 interface.log.ring();
                 if captured {
                     self.net.ring_capturer();
@@ -378,8 +444,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     return Err(refused(Errno(libc::EIO)));
                 }
                 if interface.attached.load(Relaxed) > 1 {
-                    let hash = crate::link::flow_hash(|at| room.get(at), interface.is_tap());
-                    interface.learn_flow(hash, self.inode);
+                    self.taught.teach(interface, self.inode, room);
                 }
                 Ok(ethertype)
             })?;
@@ -456,6 +521,12 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         }
     }
 
+    /// Is a packet queued that a read would get? Whoever asks only that needs no more than this.
+    #[inline]
+    pub fn has_packet(&self) -> bool {
+        self.state.ring.queued() > 0 && self.interface().is_ok()
+    }
+
     /// Returns how often everybody has been woken who was told that there is no room.
     pub fn told_of_room(&self) -> u32 {
         self.state.told_of_space.load(Relaxed)
@@ -464,8 +535,8 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// Makes every packet ring from now on, not only the first of a burst. Edge-triggered epoll and
     /// O_ASYNC need that. A byte that is left over is taken out, because it would be an edge.
     pub fn ring_always(&self, fd: i32) {
-        self.state.ring_always.store(1, Relaxed);
-        self.settle(fd);
+        self.state.ring_always.store(1, SeqCst);
+        self.settle_now(fd);
     }
 
     /// Does the descriptor have O_NONBLOCK? Another process may have changed that, which shared
@@ -559,6 +630,30 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         };
         self.net.forget_numbers();
         self.net.reap_tunnel(self.inode, local)
+    }
+}
+
+/// Counts a packet of `whole` bytes of which the program got `n`. The caller holds the lock.
+#[inline(always)]
+fn count_read(interface: &InterfaceState, tunnel: &TunnelState, n: usize, whole: usize) {
+    // With one queue, whose lock is held, nobody else counts here.
+    let alone = interface.attached.load(Relaxed) == 1;
+    count(&interface.stats.tx_packets, 1, alone);
+    count(&interface.stats.tx_bytes, whole as u64, alone);
+    tunnel.last_read.store(n as u32, Relaxed);
+}
+
+/// Wakes those who wait for room, after a packet was taken and the lock released: this look comes
+/// behind that step, so that whoever was counted before he saw a full queue is seen here.
+#[inline(always)]
+fn tell_of_room(tunnel: &TunnelState) {
+    #[cold]
+    extern "C" fn tell(state: &TunnelState) {
+        state.room_event.fetch_add(1, SeqCst);
+        sys::futex_wake_all(&state.room_event);
+    }
+    if tunnel.room_waiters.load(SeqCst) != 0 {
+        tell(tunnel);
     }
 }
 

@@ -53,6 +53,9 @@ class Error(OSError):
 
     kind: ErrorKind = ErrorKind.OTHER
     """What sort of thing went wrong."""
+    done: int = 0
+    """Of a call that takes many packets: how many were done before the one that the error is
+    about."""
 
 
 class TimeoutError(Error, builtins.TimeoutError, BlockingIOError):

@@ -3,23 +3,25 @@ settings."""
 
 from __future__ import annotations
 
+import functools
 import json
-import time
 from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Callable, Optional, overload
+from ctypes import c_char_p, c_int, c_uint16
+from time import time_ns
+from typing import Any, Callable, Optional, overload
 
 from . import _library, _views
 from ._addresses import Address, Host, any_host, host_text, mac_bytes, pair, port_number, shown, source_for
 from ._errors import Error, GoneError
 from ._handles import Handle
 from ._host import Addresses, Words
+from ._many import Batch
 from ._packets import Data, Packet, data_of
 from ._receive import Receiver, Subscriber
 from ._users import Group, User, group_number, user_number
 from ._views import Counters, InterfaceInfo, Tunnel
-from ._waiting import DEFAULT_TIMEOUT, Hopeless, Seconds, in_turns
+from ._waiting import DEFAULT_TIMEOUT, MOMENT, Hopeless, Seconds, in_turns, may_wait
 
 # A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
@@ -29,17 +31,25 @@ _SIZE = 0xFFFF_FFFF
 _NOBODY = 0xFFFF_FFFF
 
 
-@dataclass(frozen=True)
-class Injected:
-    """A packet that this process has injected."""
+# The functions that are called for packets.
+_FUNCTIONS = (
+    *("inject", "offer", "deliver", "offer_ip", "send_udp", "offer_udp"),
+    *("inject_many", "offer_many", "send_udp_many", "offer_udp_many"),
+)
+# How many ways of datagrams are remembered.
+_WAYS = 256
 
-    time_ns: int
-    interface: Interface
-    describe: Callable[[], str]
-
+Injected = tuple[Any, ...]
+"""A packet that this process has injected: the time in nanoseconds since 1970, the interface, and a
+function and its arguments that say in words what it was. It is a plain tuple because one is made for
+each packet."""
 
 History = deque[Injected]
 """The last packets that this process has injected."""
+
+Way = tuple[Address, Optional[c_char_p], c_uint16, c_char_p, c_uint16, Address]
+"""From where to where a datagram goes: its source, both as the library takes them, and its
+destination."""
 
 
 class Interface:
@@ -54,6 +64,9 @@ class Interface:
         self._history = history
         self._hopeless = hopeless
         self._addresses = Addresses(handle)
+        self._ways: dict[object, Way] = {}
+        self._functions = {name: _library.prepared(f"memtun_interface_{name}") for name in _FUNCTIONS}
+        self._offer, self._offer_udp = self._functions["offer"], self._functions["offer_udp"]
         info = self.info()
         self._tap = info.kind == "tap"
         # It begins with the oldest packet that is kept at the moment when the interface is asked
@@ -195,30 +208,80 @@ class Interface:
         """
         data = data_of(frame)
         kind = 0 if ethertype is None else _library.number(ethertype, "ethertype", 1, 0xFFFF)
-        begun = time.time_ns()
-        with self._handle as pointer:
-            in_turns(
-                lambda ms: _library.call("memtun_interface_offer", pointer, data, len(data), kind, ms),
-                timeout,
-                # The last turn counts a packet that is refused for good, once.
-                lambda ms: _library.call("memtun_interface_inject", pointer, data, len(data), kind, ms),
-                self._gone,
+        begun = time_ns()
+        length, kind_of = _size(len(data)), _kind(kind)
+        first: Optional[int] = None
+        if timeout is DEFAULT_TIMEOUT or may_wait(timeout):
+            handle = self._handle
+            handle.users.append(None)
+            try:
+                first = self._offer(handle.value, data, length, kind_of, MOMENT)
+            finally:
+                handle.users.pop()
+                if handle.value is None:
+                    handle.free_unused()
+        if first != 0:
+            self._in_turns("offer", "inject", timeout, first or 0, data, length, kind_of)
+        self._history.append((begun, self, _frame, data, kind, self._tap))
+
+    def inject_many(
+        self, frames: Iterable[Data], *, ethertype: Optional[int] = None, timeout: Seconds = DEFAULT_TIMEOUT
+    ) -> None:
+        """Puts packets into the program's read queue, in their order, each as :meth:`inject` does.
+        It costs less than as many calls. The time is for all of them together. The attribute
+        ``done`` of an error says how many were put before the one that was refused; those behind
+        it were not looked at."""
+        kind = 0 if ethertype is None else _library.number(ethertype, "ethertype", 1, 0xFFFF)
+        batch = Batch(frames)
+        begun = time_ns()
+        try:
+            self._go(batch, "inject_many", "offer_many", (), (_kind(kind),), timeout)
+        finally:
+            for data in batch.packets[: batch.done][-(self._history.maxlen or 0) :]:
+                self._history.append((begun, self, _frame, data, kind, self._tap))
+
+    def _in_turns(
+        self, offer: str, send: str, timeout: Seconds, first: int, *arguments: object
+    ) -> None:
+        """Makes a call that puts a packet into the queue. ``first`` is the answer of the short turn
+        that was made already, if one was: that is what a packet costs which finds room."""
+        if self._handle.closed:
+            self._handle.refuse()
+
+        def turn(name: str, ms: int) -> None:
+            refused = self._handle.call(self._functions[name], *arguments, c_int(ms))
+            if refused < 0:
+                _library.fail(-refused)
+
+        # The last turn counts a packet that is refused for good, once.
+        in_turns(lambda ms: turn(offer, ms), timeout, lambda ms: turn(send, ms), self._gone, first)
+
+    def _go(
+        self,
+        batch: Batch,
+        send: str,
+        offer: str,
+        before: tuple[object, ...],
+        behind: tuple[object, ...],
+        timeout: Seconds,
+    ) -> None:
+        """Hands many packets over; ``before`` and ``behind`` are the arguments around them."""
+
+        def through(name: str) -> Callable[..., int]:
+            function = self._functions[name]
+            return lambda at, count, done, ms: self._handle.call(
+                function, *before, at, count, *behind, done, ms
             )
-        self._record(begun, Packet(data, kind, tap=self._tap).describe)
+
+        batch.go(through(offer), through(send), timeout, self._gone)
 
     def deliver(self, ip_packet: Data, *, timeout: Seconds = DEFAULT_TIMEOUT) -> None:
         """Puts an IP packet into the program's read queue; a TAP gets an Ethernet header in
         front. In everything else this is as :meth:`inject`."""
         data = data_of(ip_packet)
-        begun = time.time_ns()
-        with self._handle as pointer:
-            in_turns(
-                lambda ms: _library.call("memtun_interface_offer_ip", pointer, data, len(data), ms),
-                timeout,
-                lambda ms: _library.call("memtun_interface_deliver", pointer, data, len(data), ms),
-                self._gone,
-            )
-        self._record(begun, Packet(data).describe)
+        begun = time_ns()
+        self._in_turns("offer_ip", "deliver", timeout, 0, data, _size(len(data)))
+        self._history.append((begun, self, _frame, data, 0, False))
 
     def send_udp(
         self,
@@ -231,30 +294,69 @@ class Interface:
         """Sends a datagram with right checksums to the program, from ``source`` (by default
         10.1.2.3 or fd00:1:2::3, port 21345; port 0 stands for that port, too). Returns the
         source address. In everything else this is as :meth:`inject`."""
-        payload = data_of(data)
+        payload = data if type(data) is bytes else data_of(data)
+        try:
+            way = self._ways[address, source]
+        except (KeyError, TypeError):
+            way = self._way(address, source)
+        sender, from_host, from_port, to_host, to_port, to = way
+        length = len(payload)
+        begun, size = time_ns(), _size(length)
+        first: Optional[int] = None
+        if timeout is DEFAULT_TIMEOUT or may_wait(timeout):
+            handle = self._handle
+            handle.users.append(None)
+            try:
+                first = self._offer_udp(
+                    handle.value, from_host, from_port, to_host, to_port, payload, size, MOMENT
+                )
+            finally:
+                handle.users.pop()
+                if handle.value is None:
+                    handle.free_unused()
+        if first != 0:
+            names = (from_host, from_port, to_host, to_port)
+            self._in_turns("offer_udp", "send_udp", timeout, first or 0, *names, payload, size)
+        self._history.append((begun, self, _datagram, sender, to, length))
+        return sender
+
+    def send_udp_many(
+        self,
+        datagrams: Iterable[Data],
+        address: tuple[Host, int],
+        *,
+        source: Optional[tuple[Host, int]] = None,
+        timeout: Seconds = DEFAULT_TIMEOUT,
+    ) -> Address:
+        """Sends datagrams to one address, each as :meth:`send_udp` does. When one of them is too
+        long, none is sent. In everything else this is as :meth:`inject_many`."""
+        batch = Batch(datagrams)
+        sender, *names, to = self._way(address, source)
+        begun = time_ns()
+        try:
+            self._go(batch, "send_udp_many", "offer_udp_many", tuple(names), (), timeout)
+        finally:
+            for data in batch.packets[: batch.done][-(self._history.maxlen or 0) :]:
+                self._history.append((begun, self, _datagram, sender, to, len(data)))
+        return sender
+
+    def _way(self, address: tuple[Host, int], source: Optional[tuple[Host, int]]) -> Way:
+        """The way of a datagram, which is remembered for the next one."""
         host, port = pair(address, "address")
         sender = source_for(source, host)
-        from_host, from_port = host_text(sender[0]), sender[1]
-        begun = time.time_ns()
-        with self._handle as pointer:
-            what = (pointer, from_host, from_port, host, port, payload, len(payload))
-            in_turns(
-                lambda ms: _library.call("memtun_interface_offer_udp", *what, ms),
-                timeout,
-                lambda ms: _library.call("memtun_interface_send_udp", *what, ms),
-                self._gone,
-            )
-        to = (host.decode(), port)
-        self._record(begun, lambda: f"{shown(sender)} > {shown(to)} UDP {len(payload)} bytes")
-        return sender
+        # The library knows its default without reading a text.
+        from_host = None if source is None else c_char_p(host_text(sender[0]))
+        from_port = c_uint16(0 if source is None else sender[1])
+        way = (sender, from_host, from_port, c_char_p(host), c_uint16(port), (host.decode(), port))
+        if len(self._ways) >= _WAYS:
+            self._ways.clear()
+        self._ways[address, source] = way
+        return way
 
     def _gone(self, e: Error) -> Optional[Error]:
         """The error that names the programs' end when the interface is gone. A full queue keeps
         its own error, because another call reports that nobody is left to read."""
         return self._hopeless(e) if self._hopeless is not None and isinstance(e, GoneError) else None
-
-    def _record(self, time_ns: int, describe: Callable[[], str]) -> None:
-        self._history.append(Injected(time_ns, self, describe))
 
     @overload
     def receive_udp(self, host: Optional[Host], port: int) -> Receiver: ...
@@ -276,6 +378,11 @@ class Interface:
         :meth:`Subscriber.recv`."""
         return self._subscriber.recv(timeout=timeout)
 
+    def recv_many(self, most: int = 64, *, timeout: Seconds = DEFAULT_TIMEOUT) -> list[Packet]:
+        """The next packets that the program wrote, at the position of :meth:`recv`. In everything
+        else this is as :meth:`Subscriber.recv_many`."""
+        return self._subscriber.recv_many(most, timeout=timeout)
+
     def subscribe(self) -> Subscriber:
         """Another reader of every packet, with a position of its own."""
         return Subscriber(self._handle, self._tap, self._hopeless)
@@ -290,6 +397,18 @@ class Interface:
             return "<memtun.Interface closed>"
         info = self.info()
         return f"<memtun.Interface {info.name} {info.kind} {'gone' if info.gone else info.state}>"
+
+
+def _frame(data: bytes, ethertype: int, tap: bool) -> str:
+    return Packet(data, ethertype, tap=tap).describe()
+
+
+def _datagram(source: Address, destination: Address, length: int) -> str:
+    return f"{shown(source)} > {shown(destination)} UDP {length} bytes"
+
+
+_size = _library.size
+_kind = functools.lru_cache(maxsize=64)(c_uint16)
 
 
 class Link:

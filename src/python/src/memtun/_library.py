@@ -7,7 +7,7 @@ import errno
 import functools
 import importlib.metadata
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from ctypes import c_char_p, c_int, c_size_t, c_ssize_t, c_uint16, c_uint32, c_uint64, c_void_p
 from pathlib import Path
 from typing import Any, NoReturn
@@ -22,6 +22,7 @@ NAME = "libmemtun.so"
 _uint16_p = ctypes.POINTER(c_uint16)
 _uint32_p = ctypes.POINTER(c_uint32)
 _uint64_p = ctypes.POINTER(c_uint64)
+_size_p = ctypes.POINTER(c_size_t)
 
 # The functions of memtun.h, with their result and parameters.
 _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
@@ -60,6 +61,17 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         c_int,
         [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_char_p, c_size_t, c_int],
     ),
+    # Arrays of many packets are passed as their addresses.
+    "memtun_interface_inject_many": (c_int, [c_void_p, c_void_p, c_size_t, c_uint16, _size_p, c_int]),
+    "memtun_interface_offer_many": (c_int, [c_void_p, c_void_p, c_size_t, c_uint16, _size_p, c_int]),
+    "memtun_interface_send_udp_many": (
+        c_int,
+        [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_void_p, c_size_t, _size_p, c_int],
+    ),
+    "memtun_interface_offer_udp_many": (
+        c_int,
+        [c_void_p, c_char_p, c_uint16, c_char_p, c_uint16, c_void_p, c_size_t, _size_p, c_int],
+    ),
     "memtun_udp_source": (c_int, [c_char_p, c_uint16, c_char_p, c_char_p, c_size_t, _uint16_p]),
     "memtun_interface_set_up": (c_int, [c_void_p, c_int]),
     "memtun_interface_set_mtu": (c_int, [c_void_p, c_uint32]),
@@ -84,11 +96,19 @@ _FUNCTIONS: dict[str, tuple[Any, list[Any]]] = {
         c_ssize_t,
         [c_void_p, c_void_p, c_size_t, _uint16_p, _uint64_p, c_int],
     ),
+    "memtun_subscriber_recv_many": (
+        c_ssize_t,
+        [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_int],
+    ),
     "memtun_subscriber_close": (None, [c_void_p]),
     "memtun_receiver_open": (c_void_p, [c_void_p, c_char_p, c_uint16]),
     "memtun_receiver_recv": (
         c_ssize_t,
         [c_void_p, c_void_p, c_size_t, c_char_p, c_size_t, _uint16_p, c_int],
+    ),
+    "memtun_receiver_recv_many": (
+        c_ssize_t,
+        [c_void_p, c_void_p, c_size_t, c_void_p, c_size_t, c_int],
     ),
     "memtun_receiver_close": (None, [c_void_p]),
     "memtun_net_bind": (c_int, [c_void_p, c_int, c_void_p, c_uint32]),
@@ -197,6 +217,20 @@ def library() -> ctypes.CDLL:
             ) from None
         function.restype, function.argtypes = result, parameters
     return loaded
+
+
+@functools.cache
+def prepared(name: str) -> Callable[..., int]:
+    """A function that returns a number, for a caller that has its arguments as values of ctypes, of
+    the types that are declared: nothing is converted then, which would cost as much as the call.
+    Bytes and None are passed as they are."""
+    function = library()[name]
+    function.restype = _FUNCTIONS[name][0]
+    return function
+
+
+size = functools.lru_cache(maxsize=4096)(c_size_t)
+"""A length as a value of ctypes."""
 
 
 def version() -> str:

@@ -7,6 +7,8 @@ import errno
 import math
 import os
 import select
+import struct
+import sys
 import threading
 import time
 import weakref
@@ -18,7 +20,7 @@ from ._addresses import Address, Buffer
 from ._errors import Error, TimeoutError, invalid
 from ._handles import Handle
 from ._packets import Packet
-from ._waiting import DEFAULT_TIMEOUT, OWN, Hopeless, Own, Seconds, checked, in_turns
+from ._waiting import DEFAULT_TIMEOUT, MOMENT, OWN, Hopeless, Own, Seconds, checked, in_turns, may_wait
 
 # A failed test shows the line of the test that called, and the error, but no frame of this module.
 __tracebackhide__ = True
@@ -27,15 +29,42 @@ __tracebackhide__ = True
 # segments for offloading are no longer.
 _ROOM = 1 << 17
 
-_local = threading.local()
+# How many packets are received with one call at most.
+_MANY = 1024
+# What memtun.h has of each of them: memtun_packet and memtun_datagram.
+_PACKET = struct.Struct("@NNQH0N")
+_DATAGRAM = struct.Struct("@NNH64s0N")
 
 
-def _buffer() -> ctypes.Array[ctypes.c_char]:
-    """This thread's buffer for one packet."""
-    buffer: Optional[ctypes.Array[ctypes.c_char]] = getattr(_local, "buffer", None)
-    if buffer is None:
-        buffer = _local.buffer = ctypes.create_string_buffer(_ROOM)
-    return buffer
+class _Room:
+    """A thread's memory for what is received: the bytes, and what is said about them, as values that
+    need no conversion."""
+
+    def __init__(self) -> None:
+        memory = bytearray(_ROOM)
+        self.view = memoryview(memory)
+        self.at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
+        self.length = ctypes.c_size_t(_ROOM)
+        self.ethertype, self.time_ns = ctypes.c_uint16(), ctypes.c_uint64()
+        self.ethertype_at, self.time_at = ctypes.byref(self.ethertype), ctypes.byref(self.time_ns)
+        records = bytearray(_MANY * max(_PACKET.size, _DATAGRAM.size))
+        self.records = memoryview(records)
+        self.records_at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(records)))
+        # The objects that lend their memory live as long as this.
+        self._kept = (memory, records)
+
+    def bytes(self, length: int) -> bytes:
+        """What was received, of which so many bytes are asked for."""
+        return bytes(self.view[:length])
+
+
+class _Local(threading.local):
+    def __init__(self) -> None:
+        self.room = _Room()
+
+
+_local = _Local()
+_NO_TEXT = ctypes.c_size_t(0)
 
 
 class Subscriber:
@@ -48,6 +77,8 @@ class Subscriber:
         self._handle = Handle(made, "memtun_subscriber_close", "the subscriber")
         self._tap = tap
         self._hopeless = hopeless
+        self._recv = _library.prepared("memtun_subscriber_recv")
+        self._recv_many = _library.prepared("memtun_subscriber_recv_many")
 
     def recv(self, *, timeout: Seconds = DEFAULT_TIMEOUT) -> Packet:
         """The next packet. With a timeout of 0 every packet is seen whose write was complete
@@ -60,19 +91,29 @@ class Subscriber:
         :raises GoneError: the interface is gone and all that the program wrote to it has been
             received
         """
-        ethertype, time_ns = ctypes.c_uint16(), ctypes.c_uint64()
-        buffer = _buffer()
-        with self._handle as pointer:
-            length = in_turns(
-                lambda ms: _library.call(
-                    "memtun_subscriber_recv",
-                    *(pointer, buffer, _ROOM, ctypes.byref(ethertype), ctypes.byref(time_ns), ms),
-                ),
-                timeout,
-                hopeless=self._hopeless,
-            )
-        data = ctypes.string_at(buffer, min(length, _ROOM))
-        return Packet(data, ethertype.value, time_ns.value, self._tap)
+        room = _local.room
+        length = _received(
+            *(self._handle, self._recv, timeout, self._hopeless),
+            *(room.at, room.length, room.ethertype_at, room.time_at),
+        )
+        return Packet(room.bytes(length), room.ethertype.value, room.time_ns.value, self._tap)
+
+    def recv_many(self, most: int = 64, *, timeout: Seconds = DEFAULT_TIMEOUT) -> list[Packet]:
+        """Waits for the next packet, and returns it with those behind it that are there already: up
+        to ``most``, and no more than 1,024 packets or 128 KiB. It waits for none but the first. In
+        everything else this is as :meth:`recv`; an error behind packets is that of the next call.
+        """
+        most = _library.number(most, "most", 0, sys.maxsize)
+        room = _local.room
+        count = _received(
+            *(self._handle, self._recv_many, timeout, self._hopeless),
+            *(room.at, room.length, room.records_at, _library.size(min(most, _MANY))),
+        )
+        view, tap = room.view, self._tap
+        return [
+            Packet(bytes(view[at : at + length]), ethertype, time_ns, tap)
+            for at, length, time_ns, ethertype in _PACKET.iter_unpack(room.records[: count * _PACKET.size])
+        ]
 
     def close(self) -> None:
         """Closes the subscriber."""
@@ -85,6 +126,48 @@ class Subscriber:
         self.close()
 
 
+def _received(
+    handle: Handle,
+    function: Callable[..., int],
+    timeout: Seconds,
+    hopeless: Optional[Hopeless],
+    *arguments: object,
+) -> int:
+    """What a function answers that receives. A first turn that finds something costs little else."""
+    first: Optional[int] = None
+    if timeout is DEFAULT_TIMEOUT or may_wait(timeout):
+        handle.users.append(None)
+        try:
+            first = function(handle.value, *arguments, MOMENT)
+        finally:
+            handle.users.pop()
+            if handle.value is None:
+                handle.free_unused()
+        if first >= 0:
+            return first
+    return _in_turns(handle, function, timeout, hopeless, first or 0, *arguments)
+
+
+def _in_turns(
+    handle: Handle,
+    function: Callable[..., int],
+    timeout: Seconds,
+    hopeless: Optional[Hopeless],
+    first: int,
+    *arguments: object,
+) -> int:
+    if handle.closed:
+        handle.refuse()
+
+    def turn(ms: int) -> int:
+        got = handle.call(function, *arguments, ctypes.c_int(ms))
+        if got < 0:
+            _library.fail(-got)
+        return got
+
+    return in_turns(turn, timeout, hopeless=hopeless, first=first)
+
+
 Datagram = tuple[bytes, Address]
 
 
@@ -95,16 +178,16 @@ class _Cursor:
         with interface as pointer:
             made = _library.pointer("memtun_receiver_open", pointer, host, port)
         self.handle = Handle(made, "memtun_receiver_close", "the receiver")
+        self.function = _library.prepared("memtun_receiver_recv")
 
     def recv(self, ms: int) -> Datagram:
-        source = Buffer()
-        buffer = _buffer()
+        source, room = Buffer(), _local.room
         with self.handle as pointer:
             length = _library.call(
                 "memtun_receiver_recv",
-                *(pointer, buffer, _ROOM, source.host, source.room, source.port_reference, ms),
+                *(pointer, room.at, _ROOM, source.host, source.room, source.port_reference, ms),
             )
-        return ctypes.string_at(buffer, length), source.address()
+        return room.bytes(length), source.address()
 
 
 class _Readiness:
@@ -240,7 +323,35 @@ class Receiver:
 
     def recv(self, bufsize: int = 65535, *, timeout: Union[Seconds, Own] = OWN) -> bytes:
         """The payload of the next datagram. In everything else this is as :meth:`recvfrom`."""
-        return self.recvfrom(bufsize, timeout=timeout)[0]
+        if self._readiness is not None or bufsize < 0:
+            return self.recvfrom(bufsize, timeout=timeout)[0]
+        time = self._timeout if isinstance(timeout, Own) else timeout
+        cursor, room = self._cursor, _local.room
+        length = _received(
+            *(cursor.handle, cursor.function, time, self._hopeless),
+            *(room.at, room.length, None, _NO_TEXT, None),
+        )
+        return room.bytes(min(length, bufsize))
+
+    def recv_many(self, most: int = 64, *, timeout: Union[Seconds, Own] = OWN) -> list[Datagram]:
+        """Waits for the next datagram, and returns it with those behind it that are there already,
+        each as :meth:`recvfrom` does: up to ``most``, and no more than 1,024 datagrams or 128 KiB.
+        Once :meth:`fileno` has been asked for, it returns one. In everything else this is as
+        :meth:`recv`; an error behind datagrams is that of the next call."""
+        most = _library.number(most, "most", 0, sys.maxsize)
+        if self._readiness is not None:
+            return [self.recvfrom(timeout=timeout)] if most else []
+        time = self._timeout if isinstance(timeout, Own) else timeout
+        handle, room = self._cursor.handle, _local.room
+        count = _received(
+            *(handle, _library.prepared("memtun_receiver_recv_many"), time, self._hopeless),
+            *(room.at, room.length, room.records_at, _library.size(min(most, _MANY))),
+        )
+        view = room.view
+        return [
+            (bytes(view[at : at + length]), (host[: host.index(0)].decode(), port))
+            for at, length, port, host in _DATAGRAM.iter_unpack(room.records[: count * _DATAGRAM.size])
+        ]
 
     def settimeout(self, timeout: Seconds) -> None:
         """Sets how long in seconds calls wait that name no timeout; it is 5 at first. None means

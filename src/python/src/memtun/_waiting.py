@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ctypes
 import enum
 import math
 import time
 from collections.abc import Callable
 from typing import Optional, TypeVar
 
+from . import _library
 from ._errors import Error, GoneError, TimeoutError, invalid
 
 # A failed test shows the line of the test that called, and the error, but no frame of this module.
@@ -39,6 +41,19 @@ OWN = Own.OWN
 
 
 _TURN = 0.1
+
+MOMENT = ctypes.c_int(1)
+"""Milliseconds that a first turn lasts, for calls whose time is not shorter (see :func:`may_wait`)."""
+
+
+def may_wait(timeout: Seconds) -> bool:
+    """May a call with this timeout begin with a turn of :data:`MOMENT`?"""
+    if timeout is DEFAULT_TIMEOUT:
+        return True
+    seconds = checked(timeout)
+    return seconds is None or seconds >= 0.001
+
+
 _LONGEST = 365 * 86400.0
 
 
@@ -59,19 +74,26 @@ def in_turns(
     timeout: Seconds,
     last: Optional[Callable[[int], T]] = None,
     hopeless: Optional[Hopeless] = None,
+    first: int = 0,
 ) -> T:
     """Calls ``attempt`` with milliseconds to wait until it does not time out or the time is
     over. The turn that ends with the time is made with ``last``, if there is one. Between turns
-    ``hopeless`` may raise the error that nobody is left who could end the wait."""
+    ``hopeless`` may raise the error that nobody is left who could end the wait. ``first`` is the
+    answer of a first turn that the caller has just made, a negative errno."""
     timeout = checked(timeout)
     end = None if timeout is None else time.monotonic() + timeout
     while True:
         left = _TURN if end is None else max(0.0, end - time.monotonic())
         ends = end is not None and left <= _TURN
         call = last if ends and last is not None else attempt
+        made, first = first, 0
         try:
+            if made:
+                _library.fail(-made)
             return call(math.ceil(min(left, _TURN) * 1000))
         except TimeoutError as e:
+            if made:
+                continue
             if ends:
                 raise
             error = hopeless(e) if hopeless is not None else None

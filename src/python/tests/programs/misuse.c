@@ -46,6 +46,10 @@ static uint16_t number;
 static void without_a_handle(void)
 {
     const uint8_t mac[6] = {2, 0, 0, 0, 0, 7};
+    const struct iovec one = {room, 1};
+    size_t done = 7;
+    memtun_packet packets[2];
+    memtun_datagram datagrams[2];
     FAILS(memtun_net_path(NULL, room, sizeof room), EINVAL, INVALID);
     FAILS(memtun_net_remove(NULL), EINVAL, INVALID);
     FAILS(memtun_net_fault(NULL, "write=EINTR"), EINVAL, INVALID);
@@ -68,6 +72,13 @@ static void without_a_handle(void)
     FAILS(memtun_interface_offer_ip(NULL, "x", 1, MEMTUN_TIMEOUT_FOREVER), EINVAL, INVALID);
     FAILS(memtun_interface_send_udp(NULL, NULL, 0, "10.0.0.1", 7, "x", 1, -1), EINVAL, INVALID);
     FAILS(memtun_interface_offer_udp(NULL, NULL, 0, "10.0.0.1", 7, "x", 1, -1), EINVAL, INVALID);
+    FAILS(memtun_interface_inject_many(NULL, &one, 1, 0, &done, -1), EINVAL, INVALID);
+    FAILS(memtun_interface_inject_many(NULL, NULL, 1, 0, NULL, -1), EFAULT, OTHER);
+    FAILS(memtun_interface_offer_many(NULL, &one, 1, 0, NULL, -1), EINVAL, INVALID);
+    FAILS(memtun_interface_send_udp_many(NULL, NULL, 0, "10.0.0.1", 7, &one, 1, &done, -1), EINVAL, INVALID);
+    FAILS(memtun_interface_send_udp_many(NULL, NULL, 0, "10.0.0.x", 7, &one, 1, &done, -1), EINVAL, INVALID);
+    FAILS(memtun_interface_offer_udp_many(NULL, NULL, 0, "10.0.0.1", 7, &one, 1, NULL, -1), EINVAL, INVALID);
+    CHECK(done == 0);
     FAILS(memtun_interface_set_up(NULL, 1), EINVAL, INVALID);
     FAILS(memtun_interface_set_mtu(NULL, 1500), EINVAL, INVALID);
     FAILS(memtun_interface_set_txqueuelen(NULL, 1), EINVAL, INVALID);
@@ -80,6 +91,9 @@ static void without_a_handle(void)
     FAILS(memtun_interface_describe(NULL, room, sizeof room), EINVAL, INVALID);
     FAILS(memtun_interface_recv(NULL, room, sizeof room, NULL, -1), EINVAL, INVALID);
     FAILS(memtun_interface_recv_udp(NULL, NULL, 7, room, sizeof room, -1), EINVAL, INVALID);
+    FAILS(memtun_interface_recv_many(NULL, room, sizeof room, packets, 2, -1), EINVAL, INVALID);
+    FAILS(memtun_subscriber_recv_many(NULL, room, sizeof room, packets, 2, -1), EINVAL, INVALID);
+    FAILS(memtun_receiver_recv_many(NULL, room, sizeof room, datagrams, 2, -1), EINVAL, INVALID);
     MAKES_NONE(memtun_subscriber_open(NULL), EINVAL, INVALID);
     FAILS(memtun_subscriber_recv(NULL, room, sizeof room, NULL, NULL, -1), EINVAL, INVALID);
     MAKES_NONE(memtun_receiver_open(NULL, NULL, 7), EINVAL, INVALID);

@@ -4,6 +4,7 @@ use super::net::{net_of, NetHandle};
 use super::{
     address, behind, bytes, close, give, give_text, handle, items, status, text, time, Answer,
 };
+use crate::errno::fence;
 use libc::{c_char, c_int, c_void, gid_t, size_t, uid_t};
 use memtun_core::{packet, Interface, Sending, UdpReceiver};
 use std::collections::HashMap;
@@ -99,7 +100,30 @@ pub extern "C" fn memtun_interface_set_addresses(
     status(|| interface_of(interface)?.set_addresses(&items(addresses)?))
 }
 
-fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
+/// Queues a packet if that needs no more ado.
+///
+/// # Safety
+/// `frame` points to `len` readable bytes. The handle is NULL or one that is not closed yet.
+#[inline(always)]
+unsafe fn injects_at_once(
+    interface: *const InterfaceHandle,
+    frame: *const c_void,
+    len: size_t,
+    ethertype: u16,
+) -> bool {
+    let said = (ethertype != 0).then_some(ethertype);
+    // SAFETY: the caller's contract.
+    let (handle, frame) = unsafe {
+        (
+            interface.as_ref(),
+            std::slice::from_raw_parts(frame.cast(), len),
+        )
+    };
+    let at_once = |handle: &InterfaceHandle| handle.interface.inject_at_once(frame, said);
+    fence(|| Ok(handle.is_some_and(at_once))).unwrap_or(false)
+}
+
+pub(super) fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
     let how = Sending::new().within(time(timeout_ms));
     match ethertype {
         0 => how,
@@ -110,9 +134,10 @@ fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
 /// Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
 /// read it. The frame of a TAP begins with the destination address. ethertype 0: it is taken from
 /// the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue stayed full, or the capturer stayed behind,
-/// for the whole time. -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is
-/// larger than the MTU. -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet
-/// that is refused is not queued.
+/// for the whole time; with a time of 0 also that a reader was just at the queue, which has room.
+/// -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is larger than the MTU.
+/// -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet that is refused is
+/// not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_inject(
@@ -122,10 +147,31 @@ pub unsafe extern "C" fn memtun_interface_inject(
     ethertype: u16,
     timeout_ms: c_int,
 ) -> c_int {
+    // SAFETY: the caller's contract.
+    if !frame.is_null() && unsafe { injects_at_once(interface, frame, len, ethertype) } {
+        return 0;
+    }
+    // SAFETY: the same.
+    unsafe { injects_late(interface, frame, len, ethertype, timeout_ms) }
+}
+
+/// Does the whole of memtun_interface_inject. It stands apart, so that a packet that needs no more
+/// ado keeps nothing for this.
+///
+/// # Safety
+/// `frame` points to `len` readable bytes.
+#[inline(never)]
+unsafe extern "C" fn injects_late(
+    interface: *mut InterfaceHandle,
+    frame: *const c_void,
+    len: size_t,
+    ethertype: u16,
+    timeout_ms: c_int,
+) -> c_int {
     status(|| {
         // SAFETY: the caller's contract.
         let frame = unsafe { bytes(frame, len) }?;
-        interface_of(interface)?.inject_with(frame, sending(ethertype, timeout_ms))
+        interface_of(interface)?.inject_late(frame, sending(ethertype, timeout_ms))
     })
 }
 
@@ -202,7 +248,7 @@ pub unsafe extern "C" fn memtun_interface_offer_udp(
 }
 
 /// The source address of a datagram, with the defaults for what the caller leaves out.
-fn source(
+pub(super) fn source(
     destination: SocketAddr,
     source_host: *const c_char,
     source_port: u16,

@@ -7,10 +7,10 @@ use memtun_core::{Subscriber, UdpReceiver};
 use std::net::{Ipv6Addr, SocketAddr};
 
 /// A reader of everything that the program writes, with a position of its own.
-pub struct SubscriberHandle(Subscriber);
+pub struct SubscriberHandle(pub(super) Subscriber);
 
 /// A reader of the datagrams to one address, with a position of its own.
-pub struct ReceiverHandle(UdpReceiver);
+pub struct ReceiverHandle(pub(super) UdpReceiver);
 
 fn bound(host_text: *const c_char, port: u16) -> Answer<SocketAddr> {
     if host_text.is_null() {

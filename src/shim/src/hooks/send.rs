@@ -6,13 +6,14 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::hooks::socket::connect_to_send;
 use crate::inet::calls::{look, moving, sent};
 use crate::inet::parts::{length_of, parts_of, Data, To};
 use crate::inet::pushing::{has_sent, sends_more, More};
 use crate::inet::sending;
 use crate::real::{hooks, real};
-use crate::table::{any, is_datagrams, is_netlink, is_packets};
+use crate::table::{is_datagrams, is_netlink, is_packets};
 use crate::waiting::stale;
 use crate::{gate, inet, netlink, packets};
 use libc::{c_int, c_uint, c_void, mmsghdr, msghdr, size_t, sockaddr, socklen_t, ssize_t};
@@ -184,20 +185,20 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
 
 hooks! {
     fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
-        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
+        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { deferred(|| send_special(fd, buf, n, flags, NO_NAME, 0)) }
     }
     fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
-        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
+        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { deferred(|| send_special(fd, buf, n, flags, NO_NAME, 0)) }
     }
     fn sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, name: *const sockaddr, length: socklen_t) -> ssize_t => my_sendto {
-        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { send_special(fd, buf, n, flags, name, length) }
+        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { deferred(|| send_special(fd, buf, n, flags, name, length)) }
     }
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
-        if any() { stale::settle(); }
-        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
+        stale::settle();
+        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { deferred(|| send_message_special(fd, message, flags)) }
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
-        if any() { stale::settle(); }
+        stale::settle();
         if gate::is_shut() || !is_netlink(fd) && !inet::may_concern() {
             real!(sendmmsg(fd, messages, count, flags))
         } else {

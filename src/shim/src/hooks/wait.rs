@@ -4,30 +4,35 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
+use crate::uaccess::{ends_readable, write_short};
+use crate::waiting::awake::{self as awaiting, Awake};
 use crate::waiting::deadline::Deadline;
-use crate::waiting::poll::{correct, needs_care, poll as poll_with_care};
-use crate::waiting::select::{select as select_with_care, sets_need_care, Asked};
+use crate::waiting::poll::{
+    before as poll_before, correct, needs_care, poll as poll_with_care, Needs,
+};
+use crate::waiting::select::{few, has_targets, select as select_with_care, sets_need_care, Asked};
 use crate::waiting::sleepers::{self, Asleep};
-use crate::waiting::state::State;
 use crate::waiting::{epoll, news, stale};
-use crate::{foreign, inet, listening, lost, table, view};
+use crate::{concern, foreign, inet, listening, lost, view};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
-#[inline]
+#[inline(always)]
 fn polling(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     let answer = match inet::is_active() && has_datagrams(fds, n) {
         true => poll_datagrams(fds, n, mask, deadline(), host),
-        false => poll_tunnels(fds, n, mask, deadline, host),
+        false => poll_files(fds, n, mask, waits, deadline, host),
     };
     if answer > 0 && listening::any() {
         lost_in_poll(fds, n);
@@ -52,7 +57,7 @@ extern "C" fn is_over(deadline: &Deadline) -> bool {
 
 /// poll(2) with such sockets among the descriptors: an error that has come to one of them shows
 /// as POLLERR, and not as something to read.
-#[inline]
+#[inline(always)]
 fn poll_datagrams(
     fds: *mut pollfd,
     n: nfds_t,
@@ -68,7 +73,7 @@ fn poll_datagrams(
             errors_shown(fds, n)
         };
     }
-    let mut answer = poll_tunnels(fds, n, mask, || deadline, host);
+    let mut answer = poll_files(fds, n, mask, true, || deadline, host);
     while answer > 0 {
         let ready = errors_shown(fds, n);
         if ready > 0 || is_over(&deadline) {
@@ -79,24 +84,38 @@ fn poll_datagrams(
     answer
 }
 
+/// poll(2) past those sockets: a file of the view that says something is not waited for.
+#[inline(always)]
+fn poll_files(
+    fds: *mut pollfd,
+    n: nfds_t,
+    mask: *const sigset_t,
+    waits: bool,
+    deadline: impl FnOnce() -> Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    match any_marked() && has_news(fds, n) {
+        true => poll_news(fds, n),
+        false => poll_tunnels(fds, n, mask, waits, deadline, host),
+    }
+}
+
 /// poll(2): makes the call with `host` as it came, unless a tunnel among the descriptors needs
 /// care.
-#[inline]
+#[inline(always)]
 fn poll_tunnels(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     if fds.is_null() || n > 1 << 20 {
         return host();
     }
-    if any_marked() && has_news(fds, n) {
-        return poll_news(fds, n);
-    }
     if any() || knows_tunnels() {
-        return careful_poll(fds, n, mask, deadline, host);
+        return careful_poll(fds, n, mask, waits, deadline, host);
     }
     // Another thread may open a tunnel while this call sleeps, and an epoll instance may then be
     // ready for an event that the tunnel does not have. In that case the wait may take its whole
@@ -113,37 +132,69 @@ fn careful_poll(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    let (asleep, needs) = before(fds, n);
-    let answer = match needs {
-        Needs::Nothing => return host(),
+    match before(fds, n, waits && mask.is_null()) {
+        Needs::Nothing => host(),
+        Needs::Awake => {
+            let deadline = deadline();
+            if awake_in_poll(fds, n, &deadline) {
+                crate::host::cancellation_point();
+                return -1;
+            }
+            if let Needs::Answered(ready) = before(fds, n, false) {
+                crate::host::cancellation_point();
+                return ready;
+            }
+            let asleep = asleep_among(fds, n);
+            let answer = polled(fds, n, deadline, mask);
+            awake(asleep);
+            answer
+        }
         Needs::Answered(ready) if mask.is_null() => {
             crate::host::cancellation_point();
-            return ready;
+            ready
         }
-        Needs::Care => polled(fds, n, deadline(), mask),
-        Needs::Watch | Needs::Answered(_) => {
-            let deadline = deadline();
-            let answer = host();
-            match answer > 0 {
-                true => match corrected(fds, n) {
-                    0 => polled(fds, n, deadline, mask),
-                    ready => ready,
-                },
-                false => answer,
-            }
+        Needs::Watch | Needs::Answered(_) => watched(fds, n, mask, deadline(), host),
+        Needs::Care => {
+            // This thread is counted as a sleeper before the states are looked at, so that no
+            // change between the two goes unnoticed.
+            let asleep = asleep_among(fds, n);
+            let answer = match needs_care_truly(fds, n) {
+                true => polled(fds, n, deadline(), mask),
+                false => watched(fds, n, mask, deadline(), host),
+            };
+            awake(asleep);
+            answer
         }
-    };
-    awake(asleep);
-    answer
+    }
+}
+
+/// Makes the call with `host`, and corrects its answer.
+#[inline(always)]
+fn watched(
+    fds: *mut pollfd,
+    n: nfds_t,
+    mask: *const sigset_t,
+    deadline: Deadline,
+    host: impl FnOnce() -> c_int,
+) -> c_int {
+    let answer = host();
+    match answer > 0 {
+        true => match corrected(fds, n) {
+            0 => polled(fds, n, deadline, mask),
+            ready => ready,
+        },
+        false => answer,
+    }
 }
 
 /// Is there a file of the view among these that says that something has changed?
 #[cold]
 extern "C" fn has_news(fds: *mut pollfd, n: nfds_t) -> bool {
-    readable(fds, n).is_some_and(news::is_any)
+    !fds.is_null() && n <= 1 << 20 && readable(fds, n).is_some_and(news::is_any)
 }
 
 /// poll(2) with such a file among the descriptors, which does not wait.
@@ -161,11 +212,9 @@ extern "C" fn poll_news(fds: *mut pollfd, n: nfds_t) -> c_int {
 }
 
 /// The caller's array, if its ends are readable.
+#[inline]
 fn readable<'p>(fds: *mut pollfd, n: nfds_t) -> Option<&'p [pollfd]> {
-    let ends = [0, (n as usize).saturating_sub(1)];
-    // SAFETY: an element is plain numbers, and it is read only to see that the array is readable.
-    let bad = |i: usize| unsafe { crate::uaccess::read(fds.wrapping_add(i)) }.is_err();
-    if n == 0 || ends.into_iter().any(bad) {
+    if n == 0 || !ends_readable(fds as usize, n as usize * size_of::<pollfd>()) {
         return None;
     }
     // SAFETY: the array is the caller's and has `n` elements, of which the first and the last are
@@ -212,7 +261,10 @@ fn select_all(
     x: *mut fd_set,
     time: *mut timeval,
 ) -> c_int {
-    if any() || knows_tunnels() {
+    if (any() || knows_tunnels()) && selects_targets(n, r, w, x) {
+        if awake_in_select(n, r, w, x, time) {
+            return -1;
+        }
         let asleep = asleep_below(n);
         let answer = if selecting(n, r, w, x) {
             select_carefully(n, r, w, x, time)
@@ -231,17 +283,6 @@ fn select_all(
     } else {
         real!(select(n, r, w, x, time))
     }
-}
-
-/// What a poll needs beside the kernel's answer.
-enum Needs {
-    Nothing,
-    /// All descriptors are tunnels, and so many of them are ready, as the array says now.
-    Answered(c_int),
-    /// The answer needs a correction, because a packet may be taken by another reader, or an epoll
-    /// instance may become ready for an event that is none.
-    Watch,
-    Care,
 }
 
 // The functions below are `extern "C"`: such a function never unwinds into its caller, so that no
@@ -280,36 +321,91 @@ extern "C" fn look_around() {
     inet_calls::look();
 }
 
-#[inline]
+/// Are tunnels registered in this process's epoll instances?
+#[inline(always)]
 fn knows_tunnels() -> bool {
-    epoll::may_know_tunnels() && epoll_knows_tunnels()
+    epoll::knows_some() || epoll::is_behind() && epoll_knows_tunnels()
 }
 
+#[cold]
 #[inline(never)]
 extern "C" fn epoll_knows_tunnels() -> bool {
     epoll::knows_tunnels()
 }
 
 #[inline(never)]
-extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> (Asleep, Needs) {
-    let Some(array) = readable(fds, n) else {
-        return (Asleep::default(), Needs::Nothing);
-    };
-    match Seen::in_array(array) {
-        Seen { targets: 0, .. } => return (Asleep::default(), Needs::Nothing),
-        Seen { care: true, .. } => {}
-        seen => {
-            let ready = seen.answer(fds, array);
-            return (
-                Asleep::default(),
-                ready.map_or(Needs::Watch, Needs::Answered),
-            );
-        }
+extern "C" fn before(fds: *mut pollfd, n: nfds_t, waits: bool) -> Needs {
+    match readable(fds, n) {
+        Some(array) => poll_before(array, waits, |at, events| {
+            let place = fds.wrapping_add(at).cast::<u8>();
+            let revents = place.wrapping_add(std::mem::offset_of!(pollfd, revents));
+            write_short(revents.cast(), events).is_ok()
+        }),
+        None => Needs::Nothing,
     }
-    // This thread is counted as a sleeper before the states are looked at, so that no change
-    // between the two goes unnoticed.
-    let asleep = sleepers::on(array.iter().map(|p| p.fd));
-    (asleep, needs(array))
+}
+
+/// Begins a wait awake. Returns whether it fails, with errno set.
+#[inline(never)]
+extern "C" fn awake_in_poll(fds: *mut pollfd, n: nfds_t, deadline: &Deadline) -> bool {
+    let array = readable(fds, n).unwrap_or(&[]);
+    is_interrupted(awaiting::wait(array, deadline))
+}
+
+#[inline(never)]
+extern "C" fn awake_in_epoll(epoll: c_int, deadline: &Deadline) -> bool {
+    is_interrupted(awaiting::wait_in_epoll(epoll, deadline))
+}
+
+/// Begins a call of select(2) awake, whose time is shorter then.
+#[inline(never)]
+extern "C" fn awake_in_select(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> bool {
+    // SAFETY: the sets are the caller's and have `n` bits.
+    let Some((fds, count)) = (unsafe { few(n, [r, w, x]) }) else {
+        return false;
+    };
+    let fds = &fds[..count];
+    if !awaiting::is_any_worth(fds) {
+        return false;
+    }
+    let deadline = after_timeval(time);
+    let ended = awaiting::wait(fds, &deadline);
+    if !time.is_null() {
+        store_left(&deadline, time);
+    }
+    is_interrupted(ended)
+}
+
+fn is_interrupted(ended: Awake) -> bool {
+    let interrupted = ended == Awake::Interrupted;
+    if interrupted {
+        crate::errno::set(libc::EINTR);
+    }
+    interrupted
+}
+
+#[inline(never)]
+extern "C" fn asleep_among(fds: *mut pollfd, n: nfds_t) -> Asleep {
+    let array = readable(fds, n).unwrap_or(&[]);
+    sleepers::on(array.iter().map(|p| p.fd))
+}
+
+#[inline(never)]
+extern "C" fn needs_care_truly(fds: *mut pollfd, n: nfds_t) -> bool {
+    let array = readable(fds, n).unwrap_or(&[]);
+    // Some of the descriptors may be tunnels no more.
+    needs_care(array) && {
+        for p in array {
+            foreign::is_tunnel(p.fd);
+        }
+        needs_care(array)
+    }
 }
 
 #[inline(never)]
@@ -320,108 +416,6 @@ extern "C" fn awake(asleep: Asleep) {
 #[inline(never)]
 extern "C" fn asleep_below(n: c_int) -> Asleep {
     sleepers::below(n)
-}
-
-fn needs(array: &[pollfd]) -> Needs {
-    if needs_care(array) {
-        // Some of the descriptors may be tunnels no more.
-        for p in array {
-            foreign::is_tunnel(p.fd);
-        }
-        if needs_care(array) {
-            return Needs::Care;
-        }
-    }
-    Needs::Watch
-}
-
-/// What one look at the descriptors of a poll has found.
-struct Seen {
-    /// Number of those that are tunnels, or epoll instances that may have some.
-    targets: usize,
-    /// Number of those that have something that was asked for.
-    ready: c_int,
-    /// Is there one of which the table alone does not know whether it is ready?
-    others: bool,
-    /// Is there one in a state in which the bell alone does not tell the truth, or one with
-    /// O_ASYNC?
-    care: bool,
-    /// What the first ones have of what was asked for.
-    revents: [i16; Seen::FEW],
-}
-
-impl Seen {
-    /// Number of descriptors of a poll that is answered without the kernel. Who asks for more waits
-    /// for something else as a rule.
-    const FEW: usize = 8;
-
-    /// Looks at the descriptors, and silences the bells that ring for nothing.
-    fn in_array(array: &[pollfd]) -> Seen {
-        let mut seen = Seen {
-            targets: 0,
-            ready: 0,
-            others: false,
-            care: false,
-            revents: [0; Seen::FEW],
-        };
-        for (at, p) in array.iter().enumerate() {
-            if is_tunnel(p.fd) {
-                seen.targets += 1;
-                match ready_events(p) {
-                    Some(events) => {
-                        seen.ready += c_int::from(events != 0);
-                        if let Some(place) = seen.revents.get_mut(at) {
-                            *place = events;
-                        }
-                    }
-                    None => seen.care = true,
-                }
-            } else if p.fd >= 0 {
-                seen.others = true;
-                if epoll::is_target(p.fd) {
-                    seen.targets += 1;
-                    seen.care |= epoll::concerns_truly(p.fd);
-                }
-            }
-        }
-        if seen.others {
-            stale::settle();
-        }
-        seen
-    }
-
-    /// Answers for the kernel if all are tunnels and one is ready: the kernel would not wait
-    /// either. Returns how many are ready; `None` leaves the call to the kernel.
-    #[inline]
-    fn answer(&self, fds: *mut pollfd, array: &[pollfd]) -> Option<c_int> {
-        if self.others || self.ready == 0 || array.len() > Seen::FEW {
-            return None;
-        }
-        for (at, (p, revents)) in array.iter().zip(self.revents).enumerate() {
-            let told = pollfd { revents, ..*p };
-            crate::uaccess::write(fds.wrapping_add(at), &told).ok()?;
-        }
-        Some(self.ready)
-    }
-}
-
-/// What a FIFO reports when it can be read, and when it can be written.
-const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
-const WRITABLE: i16 = libc::POLLOUT | libc::POLLWRNORM;
-
-/// The events of this question that a tunnel has now; `None` where the bell alone does not tell the
-/// truth, or is more than a bell. A bell that rings for nothing is silenced.
-#[inline]
-fn ready_events(p: &pollfd) -> Option<i16> {
-    let tunnel = table::hold(p.fd)?;
-    if tunnel.has_signals() || tunnel.is_due() && foreign::check(p.fd, &tunnel).is_err() {
-        return None;
-    }
-    tunnel.settle(p.fd);
-    let now = tunnel.readiness();
-    let plain = State::of(now) == State::Plain;
-    let readable = if now.readable { READABLE } else { 0 };
-    plain.then_some(p.events & (readable | WRITABLE))
 }
 
 #[inline(never)]
@@ -480,6 +474,18 @@ extern "C" fn selected_truly(
 extern "C" fn ask_again(asked: &Asked, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) {
     // SAFETY: the sets are those that were looked at before the call.
     unsafe { asked.put_back([r, w, x]) }
+}
+
+/// Is a tunnel or an epoll instance among the descriptors? If not, the bells that ring for nothing
+/// are silenced.
+#[inline(never)]
+extern "C" fn selects_targets(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
+    // SAFETY: the sets are the caller's and have `n` bits.
+    let has_targets = unsafe { has_targets(n, [r, w, x]) };
+    if !has_targets {
+        stale::settle();
+    }
+    has_targets
 }
 
 #[inline(never)]
@@ -600,6 +606,49 @@ extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) 
     crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
 }
 
+/// The time argument of a call.
+#[derive(Clone, Copy)]
+enum Time {
+    Ms(c_int),
+    Of(*const timespec),
+}
+
+impl Time {
+    #[inline(always)]
+    fn deadline(self) -> Deadline {
+        match self {
+            Time::Ms(timeout) => after_ms(timeout),
+            Time::Of(time) => after(time),
+        }
+    }
+}
+
+/// Can no tunnel be registered in any epoll instance, and nothing of the net's?
+#[inline(always)]
+fn is_machines() -> bool {
+    concern::is_only(concern::EPOLL) && !epoll::is_behind()
+}
+
+/// epoll_wait(2) has answered in a process that was not concerned when it began. Another thread may
+/// have opened a tunnel and registered it since.
+#[inline(always)]
+fn epolled(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    mask: *const sigset_t,
+    time: Time,
+    answer: c_int,
+) -> c_int {
+    if answer <= 0 || is_machines() {
+        return answer;
+    }
+    deferred(|| {
+        let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
+        epoll_shown(epoll, events, answer)
+    })
+}
+
 /// epoll_wait(2): shows that a listener has lost an event in what [`epoll_tunnels`] has answered.
 #[inline(always)]
 fn epolling(
@@ -607,10 +656,15 @@ fn epolling(
     events: *mut epoll_event,
     n: c_int,
     mask: *const sigset_t,
-    deadline: impl Fn() -> Deadline,
+    time: Time,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    let answer = epoll_tunnels(epoll, events, n, mask, deadline, host);
+    let answer = epoll_tunnels(epoll, events, n, mask, time, host);
+    epoll_shown(epoll, events, answer)
+}
+
+#[inline(always)]
+fn epoll_shown(epoll: c_int, events: *mut epoll_event, answer: c_int) -> c_int {
     if answer > 0 && listening::any() {
         lost_in_epoll(epoll, events, answer);
     }
@@ -628,30 +682,45 @@ fn epoll_tunnels(
     events: *mut epoll_event,
     n: c_int,
     mask: *const sigset_t,
-    deadline: impl Fn() -> Deadline,
+    time: Time,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     if n <= 0 || events.is_null() {
         return host();
     }
     if epoll_concerns(epoll) {
-        return epoll_waited(epoll, events, n, deadline(), mask);
+        let deadline = time.deadline();
+        if mask.is_null() && awake_in_epoll(epoll, &deadline) {
+            crate::host::cancellation_point();
+            return -1;
+        }
+        return epoll_waited(epoll, events, n, deadline, mask);
     }
     // Without a tunnel nobody can register one before opening it; if that happens during the wait,
     // the wait may take its whole time once more.
-    let known = if any() { Some(deadline()) } else { None };
+    let known = if any() { Some(time.deadline()) } else { None };
     let answer = host();
+    epoll_after(epoll, events, n, mask, answer, || match known {
+        Some(deadline) => deadline,
+        None => time.deadline(),
+    })
+}
+
+/// Corrects the kernel's answer if a tunnel has been registered while the call slept.
+#[inline(always)]
+fn epoll_after(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    mask: *const sigset_t,
+    answer: c_int,
+    deadline: impl FnOnce() -> Deadline,
+) -> c_int {
     if answer <= 0 || !epoll_concerns(epoll) {
         return answer;
     }
     match epoll_corrected(epoll, events, answer) {
-        0 => {
-            let deadline = match known {
-                Some(deadline) => deadline,
-                None => deadline(),
-            };
-            epoll_waited(epoll, events, n, deadline, mask)
-        }
+        0 => epoll_waited(epoll, events, n, deadline(), mask),
         left => left,
     }
 }
@@ -686,57 +755,156 @@ fn controlling(
     }
 }
 
-hooks! {
-    fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
-        if timeout == 0 { look_around(); }
-        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(poll(fds, n, timeout)))
+// The calls of a process that may be concerned. They are functions of their own, so that the hooks
+// above them are a look at one word and a jump.
+
+#[inline(never)]
+extern "C" fn poll_looking(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+    deferred(|| {
+        if !concern::is_only(concern::EPOLL | concern::TUNNEL) {
+            return poll_among_all(fds, n, timeout);
+        }
+        let host = || real!(poll(fds, n, timeout));
+        let waits = timeout != 0;
+        poll_tunnels(fds, n, std::ptr::null(), waits, || after_ms(timeout), host)
+    })
+}
+
+#[inline(never)]
+extern "C" fn poll_among_all(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
+    if timeout == 0 {
+        look_around();
     }
-    fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
-        let host = || real!(__poll_chk(fds, n, timeout, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, std::ptr::null(), || after_ms(timeout), host) }
-    }
-    fn ppoll(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t) -> c_int => my_ppoll {
-        polling(fds, n, mask, || after(time), || real!(ppoll(fds, n, time, mask)))
-    }
-    fn __ppoll_chk(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t, room: size_t) -> c_int => my_ppoll_chk {
-        let host = || real!(__ppoll_chk(fds, n, time, mask, room));
-        if room / size_of::<pollfd>() < n as usize { host() } else { polling(fds, n, mask, || after(time), host) }
-    }
-    fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
+    let host = || real!(poll(fds, n, timeout));
+    let waits = timeout != 0;
+    polling(fds, n, std::ptr::null(), waits, || after_ms(timeout), host)
+}
+
+#[inline(never)]
+extern "C" fn ppoll_looking(
+    fds: *mut pollfd,
+    n: nfds_t,
+    time: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    deferred(|| {
+        let host = || real!(ppoll(fds, n, time, mask));
+        polling(fds, n, mask, true, || after(time), host)
+    })
+}
+
+#[inline(never)]
+extern "C" fn select_looking(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> c_int {
+    deferred(|| {
         if any_marked() || inet::errors::are_any() {
             if let Some(answer) = select_news(n, r, w, x) {
                 return answer;
             }
         }
         select_all(n, r, w, x, time)
-    }
-    fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
+    })
+}
+
+#[inline(never)]
+extern "C" fn pselect_looking(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *const timespec,
+    mask: *const sigset_t,
+) -> c_int {
+    deferred(|| {
         if any_marked() || inet::errors::are_any() {
             if let Some(answer) = select_news(n, r, w, x) {
                 return answer;
             }
         }
-        if any() || knows_tunnels() {
-            let asleep = asleep_below(n);
-            let answer = if selecting(n, r, w, x) {
-                // SAFETY: the sets are the caller's and have `n` bits.
-                unsafe { selected(n, r, w, x, after(time), mask) }
-            } else {
-                let (asked, deadline) = (asked_of(n, r, w, x), after(time));
-                match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
-                    Some(answer) => answer,
-                    None => {
-                        ask_again(&asked, r, w, x);
-                        // SAFETY: the sets are the caller's and have `n` bits.
-                        unsafe { selected(n, r, w, x, deadline, mask) }
-                    }
-                }
-            };
-            awake(asleep);
-            answer
-        } else {
-            real!(pselect(n, r, w, x, time, mask))
+        if !((any() || knows_tunnels()) && selects_targets(n, r, w, x)) {
+            return real!(pselect(n, r, w, x, time, mask));
         }
+        // A mask of the call's, and a time that stays as it is, are the kernel's.
+        if mask.is_null() && time.is_null() && awake_in_select(n, r, w, x, std::ptr::null_mut()) {
+            return -1;
+        }
+        let asleep = asleep_below(n);
+        let answer = if selecting(n, r, w, x) {
+            // SAFETY: the sets are the caller's and have `n` bits.
+            unsafe { selected(n, r, w, x, after(time), mask) }
+        } else {
+            let (asked, deadline) = (asked_of(n, r, w, x), after(time));
+            match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
+                Some(answer) => answer,
+                None => {
+                    ask_again(&asked, r, w, x);
+                    // SAFETY: the sets are the caller's and have `n` bits.
+                    unsafe { selected(n, r, w, x, deadline, mask) }
+                }
+            }
+        };
+        awake(asleep);
+        answer
+    })
+}
+
+#[inline(never)]
+extern "C" fn epoll_looking(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    timeout: c_int,
+) -> c_int {
+    deferred(|| {
+        if timeout == 0 {
+            look_around();
+        }
+        let host = || real!(epoll_wait(epoll, events, n, timeout));
+        epolling(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host)
+    })
+}
+
+hooks! {
+    fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
+        if concern::is_none() {
+            return real!(poll(fds, n, timeout));
+        }
+        poll_looking(fds, n, timeout)
+    }
+    fn __poll_chk(fds: *mut pollfd, n: nfds_t, timeout: c_int, room: size_t) -> c_int => my_poll_chk {
+        if concern::is_none() || room / size_of::<pollfd>() < n as usize {
+            return real!(__poll_chk(fds, n, timeout, room));
+        }
+        poll_looking(fds, n, timeout)
+    }
+    fn ppoll(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t) -> c_int => my_ppoll {
+        if concern::is_none() {
+            return real!(ppoll(fds, n, time, mask));
+        }
+        ppoll_looking(fds, n, time, mask)
+    }
+    fn __ppoll_chk(fds: *mut pollfd, n: nfds_t, time: *const timespec, mask: *const sigset_t, room: size_t) -> c_int => my_ppoll_chk {
+        if concern::is_none() || room / size_of::<pollfd>() < n as usize {
+            return real!(__ppoll_chk(fds, n, time, mask, room));
+        }
+        ppoll_looking(fds, n, time, mask)
+    }
+    fn select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select {
+        if concern::is_none() {
+            return real!(select(n, r, w, x, time));
+        }
+        select_looking(n, r, w, x, time)
+    }
+    fn pselect(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *const timespec, mask: *const sigset_t) -> c_int => my_pselect {
+        if concern::is_none() {
+            return real!(pselect(n, r, w, x, time, mask));
+        }
+        pselect_looking(n, r, w, x, time, mask)
     }
     fn epoll_create(size: c_int) -> c_int => my_epoll_create {
         made(real!(epoll_create(size)))
@@ -752,20 +920,29 @@ hooks! {
         }
     }
     fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
-        if timeout == 0 { look_around(); }
-        let deadline = || after_ms(timeout);
-        epolling(epoll, events, n, std::ptr::null(), deadline, || real!(epoll_wait(epoll, events, n, timeout)))
+        let host = || real!(epoll_wait(epoll, events, n, timeout));
+        match is_machines() {
+            true => epolled(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host()),
+            false => epoll_looking(epoll, events, n, timeout),
+        }
     }
     fn epoll_pwait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int, mask: *const sigset_t) -> c_int => my_epoll_pwait {
-        let deadline = || after_ms(timeout);
-        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait(epoll, events, n, timeout, mask)))
+        let host = || real!(epoll_pwait(epoll, events, n, timeout, mask));
+        match is_machines() {
+            true => epolled(epoll, events, n, mask, Time::Ms(timeout), host()),
+            false => deferred(|| epolling(epoll, events, n, mask, Time::Ms(timeout), host)),
+        }
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
-        let deadline = || after(time);
-        epolling(epoll, events, n, mask, deadline, || real!(epoll_pwait2(epoll, events, n, time, mask)))
+        let host = || real!(epoll_pwait2(epoll, events, n, time, mask));
+        match is_machines() {
+            true => epolled(epoll, events, n, mask, Time::Of(time), host()),
+            false => deferred(|| epolling(epoll, events, n, mask, Time::Of(time), host)),
+        }
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
-        polling(fds, n, std::ptr::null(), || after_ms(timeout), || real!(__poll(fds, n, timeout)))
+        // SAFETY: these are the caller's arguments for the same call.
+        unsafe { my_poll(fds, n, timeout) }
     }
     fn __select(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set, time: *mut timeval) -> c_int => my_select_alias {
         // SAFETY: these are the caller's arguments for the same call.

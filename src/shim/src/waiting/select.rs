@@ -4,13 +4,14 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::awake::{FEW, NOBODY};
 use super::bed;
 use super::deadline::Deadline;
 use super::epoll;
 use super::poll::poll;
 use super::stale;
 use super::state::{state, State};
-use crate::{errno, table};
+use crate::{errno, table, uaccess};
 use libc::{c_int, fd_set, pollfd, sigset_t};
 use memtun_calls::readiness::select::{ASK, COUNTS};
 
@@ -96,6 +97,74 @@ unsafe extern "C" fn tell(number: usize, sets: &[*mut fd_set; 3], answer: c_int)
         }
     }
     count
+}
+
+/// Is a tunnel or an epoll instance among the descriptors of the sets? The answer is no where the
+/// sets cannot be read.
+///
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+pub unsafe fn has_targets(n: c_int, sets: [*mut fd_set; 3]) -> bool {
+    let words = (n.max(0) as usize).div_ceil(WORD);
+    let is_good = |set: &*mut fd_set| {
+        set.is_null()
+            || words == 0
+            || uaccess::ends_readable(set.addr(), words * size_of::<usize>())
+    };
+    if !sets.iter().all(is_good) {
+        return false;
+    }
+    for at in 0..words {
+        let mut bits = 0;
+        for set in sets.iter().filter(|set| !set.is_null()) {
+            // SAFETY: the caller's sets have `n` bits, and so the words that hold them.
+            bits |= unsafe { *set.cast::<usize>().add(at) };
+        }
+        while bits != 0 {
+            let fd = (at * WORD) as c_int + bits.trailing_zeros() as c_int;
+            if fd < n && epoll::is_target(fd) {
+                return true;
+            }
+            bits &= bits - 1;
+        }
+    }
+    false
+}
+
+/// What the sets ask, as an array for poll(2) and its length, if that is few descriptors.
+///
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+pub unsafe fn few(n: c_int, sets: [*mut fd_set; 3]) -> Option<([pollfd; FEW], usize)> {
+    let mut fds = [NOBODY; FEW];
+    let mut count = 0;
+    for at in 0..(n.max(0) as usize).div_ceil(WORD) {
+        let words = sets.map(|set| match set.is_null() {
+            true => 0,
+            // SAFETY: the caller's sets have `n` bits, and so the words that hold them.
+            false => unsafe { *set.cast::<usize>().add(at) },
+        });
+        let mut bits = words[0] | words[1] | words[2];
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
+            let fd = (at * WORD) as c_int + bit as c_int;
+            if fd >= n {
+                break;
+            }
+            let asked = words
+                .iter()
+                .zip(ASK)
+                .filter(|(word, _)| *word >> bit & 1 != 0);
+            *fds.get_mut(count)? = pollfd {
+                fd,
+                events: asked.fold(0, |all, (_, ask)| all | ask),
+                revents: 0,
+            };
+            count += 1;
+        }
+    }
+    Some((fds, count))
 }
 
 /// Does a set ask about a tunnel that needs care?

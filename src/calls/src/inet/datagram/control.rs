@@ -9,6 +9,27 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
+/// IP_PROTOCOL of linux/in.h.
+const IP_PROTOCOL: i32 = 52;
+/// Messages of SOL_SOCKET that the kernel takes with a datagram, as numbers of
+/// asm-generic/socket.h: SO_PRIORITY, SO_MARK, SO_TIMESTAMPING (old and new), SCM_TXTIME,
+/// SCM_TS_OPT_ID, and what only sockets of AF_UNIX look at.
+const OF_SOCKET: [i32; 8] = [
+    libc::SCM_RIGHTS,
+    libc::SCM_CREDENTIALS,
+    12,
+    36,
+    37,
+    61,
+    65,
+    81,
+];
+/// Those of IPv6 that are not looked at here: IPV6_FLOWINFO, headers (IPV6_HOPOPTS,
+/// IPV6_RTHDRDSTOPTS, IPV6_RTHDR, IPV6_DSTOPTS) by these and by older names, IPV6_DONTFRAG.
+const OF_V6: [i32; 9] = [3, 4, 5, 11, 54, 55, 57, 59, 62];
+/// IPV6_2292PKTINFO and IPV6_2292HOPLIMIT of linux/in6.h.
+const OLD_PKTINFO: i32 = 2;
+const OLD_HOPLIMIT: i32 = 8;
 /// Bytes of control messages that are looked at.
 const MOST: usize = 1024;
 /// Bytes of the data of a message that are looked at.
@@ -123,7 +144,8 @@ pub fn given(memory: &impl Memory, at: usize, length: usize, rules: Rules) -> Re
                 given.segment = Some(u16::from_ne_bytes([message.data[0], message.data[1]]));
                 Ok(())
             }
-            (libc::IPPROTO_UDP, UDP_SEGMENT) => Err(wrong),
+            (libc::IPPROTO_UDP, _) => Err(wrong),
+            (libc::SOL_SOCKET, kind) if !OF_SOCKET.contains(&kind) => Err(wrong),
             (libc::IPPROTO_IP, _) if !is_v6 => of_v4(&mut given, message),
             (libc::IPPROTO_IPV6, _) if is_v6 => of_v6(&mut given, message),
             (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) if rules == Rules::Mapped => {
@@ -166,8 +188,8 @@ fn of_v4(given: &mut Given, message: &Message) -> Result<(), Errno> {
             let class = int().or_else(byte);
             given.class = Some(u8::try_from(class.ok_or(wrong)?).map_err(|_| wrong)?);
         }
-        libc::IP_PKTINFO => return Err(wrong),
-        _ => {}
+        libc::IP_RETOPTS | IP_PROTOCOL => {}
+        _ => return Err(wrong),
     }
     Ok(())
 }
@@ -182,7 +204,7 @@ fn of_v6(given: &mut Given, message: &Message) -> Result<(), Errno> {
             .ok_or(wrong)
     };
     match message.kind {
-        libc::IPV6_PKTINFO if message.length >= 20 => {
+        libc::IPV6_PKTINFO | OLD_PKTINFO if message.length >= 20 => {
             let source = IpAddr::V6(message.v6());
             if source.to_canonical().is_ipv4() {
                 // It is an address of no interface.
@@ -190,11 +212,11 @@ fn of_v6(given: &mut Given, message: &Message) -> Result<(), Errno> {
             }
             take_info(given, message.word(16), source);
         }
-        libc::IPV6_PKTINFO => return Err(wrong),
-        libc::IPV6_HOPLIMIT => given.hops = u8::try_from(byte()?).ok(),
+        libc::IPV6_HOPLIMIT | OLD_HOPLIMIT => given.hops = u8::try_from(byte()?).ok(),
         // The kernel cuts this one.
         libc::IPV6_TCLASS => given.class = Some(byte()? as u8),
-        _ => {}
+        kind if OF_V6.contains(&kind) => {}
+        _ => return Err(wrong),
     }
     Ok(())
 }

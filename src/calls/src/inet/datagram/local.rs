@@ -129,6 +129,50 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         })
     }
 
+    /// Says how a datagram goes to the machine's loopback, where the net's names of what the
+    /// program has said are none of the machine's. It has `length` bytes.
+    ///
+    /// # Errors
+    ///
+    /// ENETUNREACH and EINVAL for ::1 by an interface of the net, as from the kernel.
+    pub(super) fn send_to_loopback(
+        &self,
+        to: SocketAddr,
+        given: &Given,
+        length: usize,
+    ) -> Result<Sent, Errno> {
+        let by_net = given.out != 0 && self.net.knows_index(given.out);
+        if by_net && to.ip().to_canonical().is_ipv6() {
+            return Err(Errno(match given.source {
+                Some(source) if source.is_loopback() => libc::EINVAL,
+                _ => libc::ENETUNREACH,
+            }));
+        }
+        let alias = given
+            .source
+            .filter(|source| !source.is_loopback() && to.ip().to_canonical().is_ipv4())
+            .and_then(|source| self.table.alias_of(source, given.out));
+        if alias.is_some() && self.entry().is_none() {
+            // Who hears it finds by that whose it is.
+            if let Some(kind) = self.told_kind()? {
+                let question = self.question(kind, Some(to))?;
+                self.autobind(kind, &question)?;
+            }
+        }
+        Ok(match alias {
+            Some(alias) => Sent::Natively(Natively {
+                to: Some(to),
+                source: Some(alias.into()),
+                hops: given.hops,
+                class: given.class,
+                segment: given.segment,
+            }),
+            // It leaves by the interface, where it is nobody's.
+            None if by_net => Sent::Done(length),
+            None => Sent::Machine,
+        })
+    }
+
     /// Returns the native source address of a datagram to the other end, `peer` natively, as far as
     /// the program names one. What is not the net's is left to the machine's kernel.
     ///

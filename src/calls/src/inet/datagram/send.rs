@@ -118,13 +118,21 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 }
             }
         };
-        if connected.is_none() && (is_any(&to) || to.port() == 0 || !self.table.is_active()) {
+        let to = match connected {
+            None if !self.table.is_active() || to.port() == 0 => return Ok(Sent::Machine),
+            None => self.reached(to, given.source),
+            Some(_) => to,
+        };
+        if connected.is_none() && is_any(&to) {
             return Ok(Sent::Machine);
         }
-        if connected.is_none() && is_loopback(&to) && !self.table.is_apart(Protocol::Udp, to.port())
+        if connected.is_none()
+            && is_loopback(&to)
+            && !self.table.is_apart(Protocol::Udp, to.port())
+            && !(self.crosses(&to, given.source) && !self.net.knows_index(given.out))
         {
             self.is_of_family(&to)?;
-            return Ok(Sent::Machine);
+            return self.send_to_loopback(to, given, data.len());
         }
         let from = From {
             cookie: self.socket.cookie()?,
@@ -223,19 +231,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if is_v4 && self.hears_only_v6(kind) {
             return Err(Errno(libc::ENETUNREACH));
         }
-        if !is_v4 && from.out != 0 && !self.net.knows_index(from.out) {
-            return Err(Errno(libc::ENODEV));
-        }
-        // An address of a link is one by the link that the packet leaves by.
-        let out = match (from.out, from.to) {
-            (0, SocketAddr::V6(to)) if !is_global(to.ip()) => to.scope_id(),
-            (out, _) => out,
-        };
-        let is_own = |source: IpAddr| {
-            source == Ipv6Addr::LOCALHOST || self.table.alias_of(source, out).is_some()
-        };
-        if !is_v4 && !from.source.is_none_or(is_own) {
-            return Err(Errno(libc::EINVAL));
+        if !is_v4 && !self.has_told_own(from)? {
+            return Ok(None);
         }
         let mut question = self.question(kind, Some(from.to))?;
         let known = |entry: &Entry| entry.protocol == Protocol::Udp;
@@ -306,6 +303,38 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         ways.keep(way);
         Ok(Some(way))
+    }
+
+    /// Does the net know the interface and the source that a program names with a datagram of
+    /// IPv6? False leaves them to the machine (`ip6_datagram_send_ctl`).
+    ///
+    /// # Errors
+    ///
+    /// - ENODEV for an interface that nobody has.
+    /// - EINVAL for a source that is nobody's, and for one of the loopback at another interface.
+    fn has_told_own(&self, from: &From) -> Result<bool, Errno> {
+        /// The index of the loopback.
+        const LOOPBACK: u32 = 1;
+        let wrong = |errno| match self.host.is_isolated() {
+            true => Err(Errno(errno)),
+            false => Ok(false),
+        };
+        if from.out > LOOPBACK && !self.net.knows_index(from.out) {
+            return wrong(libc::ENODEV);
+        }
+        // An address of a link is one by the link that the packet leaves by.
+        let out = match (from.out, from.to) {
+            (0, SocketAddr::V6(to)) if !is_global(to.ip()) => to.scope_id(),
+            (out, _) => out,
+        };
+        match from.source {
+            Some(source) if source == Ipv6Addr::LOCALHOST => match from.out {
+                0 | LOOPBACK => Ok(true),
+                _ => Err(Errno(libc::EINVAL)),
+            },
+            Some(source) if self.table.alias_of(source, out).is_none() => wrong(libc::EINVAL),
+            _ => Ok(true),
+        }
     }
 
     fn send_by(

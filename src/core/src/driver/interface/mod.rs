@@ -5,11 +5,13 @@ mod info;
 mod inject;
 mod passed;
 mod receive;
+mod receive_many;
 mod record;
 mod sending;
 
 pub use info::{InterfaceInfo, ReceiveCounters, TransmitCounters, TunnelInfo};
 pub use receive::{Packet, Subscriber, UdpReceiver};
+pub use receive_many::Shown;
 pub use sending::Sending;
 
 use crate::deadline::Timeout;
@@ -123,6 +125,67 @@ impl Interface {
         let source = packet::source_for(destination, how.source);
         self.deliver_with(&packet::build(source, destination, datagram)?, how)?;
         Ok(source)
+    }
+
+    /// Sends datagrams to one address of the program's, each as [`Interface::send_udp`] does and in
+    /// their order, with one call of [`Interface::inject_many`]. Returns the source address.
+    ///
+    /// # Errors
+    /// The same as [`Interface::inject_many`]. EINVAL when one of the datagrams is too long: then
+    /// none is sent.
+    pub fn send_udp_many<T: AsRef<[u8]>>(
+        &self,
+        datagrams: &[T],
+        destination: SocketAddr,
+    ) -> Result<SocketAddr> {
+        self.send_udp_many_with(datagrams, destination, Sending::new())
+    }
+
+    /// The same as [`Interface::send_udp_many`] with options.
+    ///
+    /// # Errors
+    /// The same as [`Interface::send_udp_many`]; EINVAL also when the source is of another address
+    /// family than the destination.
+    pub fn send_udp_many_with<T: AsRef<[u8]>>(
+        &self,
+        datagrams: &[T],
+        destination: SocketAddr,
+        how: Sending,
+    ) -> Result<SocketAddr> {
+        let (source, frames) = self.udp_frames(datagrams, destination, how)?;
+        self.inject_many_with(&frames, how)?;
+        Ok(source)
+    }
+
+    /// The same as [`Interface::send_udp_many_with`] for one turn of a longer wait, as
+    /// [`Interface::offer`] is of [`Interface::inject_with`].
+    ///
+    /// # Errors
+    /// The same as [`Interface::send_udp_many`].
+    pub fn offer_udp_many<T: AsRef<[u8]>>(
+        &self,
+        datagrams: &[T],
+        destination: SocketAddr,
+        how: Sending,
+    ) -> Result<()> {
+        let (_, frames) = self.udp_frames(datagrams, destination, how)?;
+        self.offer_many(&frames, how)
+    }
+
+    fn udp_frames<T: AsRef<[u8]>>(
+        &self,
+        datagrams: &[T],
+        destination: SocketAddr,
+        how: Sending,
+    ) -> Result<(SocketAddr, Vec<Vec<u8>>)> {
+        let source = packet::source_for(destination, how.source);
+        let tap = self.is_tap();
+        let frame = |datagram: &T| {
+            let ip = packet::build(source, destination, datagram.as_ref())?;
+            Ok(if tap { packet::ethernet(&ip) } else { ip })
+        };
+        let frames = datagrams.iter().map(frame).collect::<Result<_>>()?;
+        Ok((source, frames))
     }
 
     /// A receiver of the datagrams that the program sends to the address `to`, from the oldest

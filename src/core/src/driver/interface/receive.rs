@@ -7,11 +7,13 @@ use crate::driver::joined::Joined;
 use crate::packet::{self, Found};
 use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
+use memtun_kernel::busy;
 use memtun_kernel::net::Received;
 use memtun_shm::layout::InterfaceState;
-use memtun_shm::log::{Cursor, Entry};
+use memtun_shm::log::{Cursor, Entry, Record};
 use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -37,9 +39,10 @@ pub struct Subscriber {
     cursor: Mutex<Cursor>,
 }
 
-/// What one look at the log finds.
+/// What a look at the log finds.
 enum Look {
-    Packet(Packet),
+    /// So many packets were given away, or none that the caller had room for.
+    Packets(usize),
     /// There is nothing before the record of this number.
     Nothing(u64),
 }
@@ -72,9 +75,25 @@ impl Subscriber {
     }
 
     fn recv_until(&self, end: Deadline) -> Result<Packet> {
+        let mut received = None;
+        self.take_until(1, end, |data, record| {
+            received = Some(packet(data, record));
+            true
+        })?;
+        received.ok_or_else(|| self.nothing_in_time())
+    }
+
+    /// Waits for a packet, and gives it and up to `most` that are there away as
+    /// [`Subscriber::look`] does.
+    pub(super) fn take_until(
+        &self,
+        most: usize,
+        end: Deadline,
+        mut take: impl FnMut(&mut Vec<u8>, &Record) -> bool,
+    ) -> Result<usize> {
         loop {
-            let next = match self.look()? {
-                Look::Packet(packet) => return Ok(packet),
+            let next = match self.look(most, &mut take)? {
+                Look::Packets(taken) => return Ok(taken),
                 Look::Nothing(next) => next,
             };
             let time = end.nap().ok_or_else(|| self.nothing_in_time())?;
@@ -102,23 +121,42 @@ impl Subscriber {
         Error::new(libc::EAGAIN, format!("{name}: no packet in time"))
     }
 
-    fn look(&self) -> Result<Look> {
+    /// Gives up to `most` packets to `take`, which may keep the bytes, and answers whether it took
+    /// them; a packet that it did not take is the next one still. What is wrong behind packets that
+    /// were taken is left to the next call. The position is locked meanwhile.
+    fn look(
+        &self,
+        most: usize,
+        mut take: impl FnMut(&mut Vec<u8>, &Record) -> bool,
+    ) -> Result<Look> {
         // The state is read again after the log, because the program may write and end between the
         // look at the log and this look.
         let gone = self.state.is_gone();
-        let mut data = Vec::new();
-        let (entry, next, expected) = {
-            let mut cursor = self.lock();
+        let (mut data, mut taken) = (Vec::new(), 0);
+        let mut cursor = self.lock();
+        let entry = loop {
+            if taken == most {
+                return Ok(Look::Packets(taken));
+            }
+            let kept = *cursor;
             let entry = self.state.log().read(&mut cursor, &mut data);
-            (entry, cursor.number(), cursor.expected())
+            match &entry {
+                Entry::Packet(record) if take(&mut data, record) => {
+                    taken += 1;
+                    continue;
+                }
+                Entry::Empty => {}
+                Entry::Lost(_) if taken == 0 => {}
+                Entry::Packet(_) | Entry::Lost(_) => *cursor = kept,
+            }
+            break entry;
         };
+        let (next, expected) = (cursor.number(), cursor.expected());
+        drop(cursor);
         let name = || load_name(&self.state.name);
         match entry {
-            Entry::Packet(record) => Ok(Look::Packet(Packet {
-                data,
-                ethertype: record.ethertype,
-                time_ns: record.time_ns,
-            })),
+            Entry::Packet(_) => Ok(Look::Packets(taken)),
+            _ if taken > 0 => Ok(Look::Packets(taken)),
             Entry::Lost(n) => {
                 let next = expected.map_or(0, |before| before + 1);
                 let text = format!(
@@ -144,11 +182,30 @@ impl Subscriber {
     fn sleep(&self, next: u64, time: Duration) {
         let state = &self.state;
         let nothing_new = || state.log.next().number() <= next && !state.is_gone();
+        let most = time.as_nanos().min(u32::MAX.into()) as u32;
+        let peer = &state.written_on;
+        if let Some(time) = busy::RECEIVES.time(peer.load(Relaxed)) {
+            if busy::RECEIVES.wait(time.min(most), peer, || !nothing_new()) {
+                return;
+            }
+        }
         if state.log.sleep(time, nothing_new) {
             self.net.look_after(state);
         }
     }
 }
+
+/// Makes a packet of what the log says, and of its bytes.
+pub(super) fn packet(data: &mut Vec<u8>, record: &Record) -> Packet {
+    Packet {
+        data: std::mem::take(data),
+        ethertype: record.ethertype,
+        time_ns: record.time_ns,
+    }
+}
+
+/// Packets that a receiver of datagrams looks at before it lets other threads look.
+const LOOKED: usize = 1024;
 
 /// Receives the datagrams to one address, out of everything that the program writes. It stands for
 /// `receiveUDP` of Twisted's `MemoryIOSystem`, but it really filters by the address. Threads may
@@ -210,30 +267,75 @@ impl UdpReceiver {
     /// # Errors
     /// The same as [`UdpReceiver::recv_from`].
     pub fn recv_from_within(&self, timeout: impl Into<Timeout>) -> Result<(Vec<u8>, SocketAddr)> {
-        self.next(Deadline::after(timeout))
-            .map_err(|e| match e.errno().0 {
-                libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
-                _ => e,
-            })
+        let mut received = None;
+        self.take_until(1, Deadline::after(timeout), |payload, source| {
+            received = Some((payload.to_vec(), source));
+            true
+        })?;
+        received.ok_or_else(|| Error::new(libc::EAGAIN, self.in_vain()))
     }
 
-    fn next(&self, end: Deadline) -> Result<(Vec<u8>, SocketAddr)> {
+    /// Waits for a datagram, and gives it and up to `most` that are there away as
+    /// [`Subscriber::look`] does.
+    pub(super) fn take_until(
+        &self,
+        most: usize,
+        end: Deadline,
+        take: impl FnMut(&[u8], SocketAddr) -> bool,
+    ) -> Result<usize> {
+        self.find(most, end, take).map_err(|e| match e.errno().0 {
+            libc::EAGAIN => Error::new(libc::EAGAIN, self.in_vain()),
+            _ => e,
+        })
+    }
+
+    fn find(
+        &self,
+        most: usize,
+        end: Deadline,
+        mut take: impl FnMut(&[u8], SocketAddr) -> bool,
+    ) -> Result<usize> {
         // The call ends at this record when its time is over: a program that writes other packets
         // faster than they are looked at must not keep the caller longer.
         let due = self.packets.state.log.next().number();
         let tap = self.packets.state.is_tap();
-        loop {
-            let packet = self.packets.recv_until(end)?;
-            let found = packet::find(&packet.data, packet.ethertype, tap);
-            if let Found::Datagram(datagram) = &found {
-                let to = datagram.destination;
-                if to.port() == self.to.port() && takes(self.to.ip(), to.ip()) {
-                    *self.passed() = PassedOver::default();
-                    return Ok((datagram.payload.to_vec(), datagram.source));
+        let (mut taken, mut over) = (0, most == 0);
+        while !over {
+            let looked = self.packets.look(most.max(LOOKED), |data, record| {
+                let found = packet::find(data, record.ethertype, tap);
+                let Some((payload, source)) = self.wanted(&found) else {
+                    self.passed().add(&found, self.to);
+                    return true;
+                };
+                if taken == most || !take(payload, source) {
+                    over = true;
+                    return false;
                 }
+                taken += 1;
+                *self.passed() = PassedOver::default();
+                true
+            })?;
+            if taken > 0 || over {
+                break;
             }
-            self.passed().add(&found, self.to);
             self.packets.give_up_after(end, due)?;
+            if let Look::Nothing(next) = looked {
+                let time = end.nap().ok_or_else(|| self.packets.nothing_in_time())?;
+                self.packets.sleep(next, time);
+            }
+        }
+        Ok(taken)
+    }
+
+    /// Returns the payload and the source of a datagram that is for this receiver.
+    fn wanted<'p>(&self, found: &Found<'p>) -> Option<(&'p [u8], SocketAddr)> {
+        match found {
+            Found::Datagram(datagram) => {
+                let to = datagram.destination;
+                let wanted = to.port() == self.to.port() && takes(self.to.ip(), to.ip());
+                wanted.then_some((datagram.payload, datagram.source))
+            }
+            _ => None,
         }
     }
 

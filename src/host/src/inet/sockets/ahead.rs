@@ -1,6 +1,6 @@
 //! The native name of the next socket that connects. Whether the machine has a name free is found
 //! out by a socket that is bound to it, and the program would wait for that. Where connections
-//! follow one another, it is done for the next one while the SYN of this one is on its way.
+//! follow one another, it is done for the next one when this one is there.
 #![forbid(unsafe_code)]
 
 use std::net::{IpAddr, SocketAddr};

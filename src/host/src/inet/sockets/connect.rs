@@ -9,6 +9,7 @@ use super::ports::Range;
 use super::target::Listener;
 use super::verdict::Verdict;
 use super::Sockets;
+use crate::inet::route::Way;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, SocketAnswer};
 use memtun_stack::sockets::table::native_v4;
@@ -23,6 +24,8 @@ pub enum Connected {
     Answer(SocketAnswer),
     /// TCP has to begin the connection.
     Opening(Opening),
+    /// The native socket, one of ::1, connects to the leg of this flow of datagrams.
+    ByLeg(Ipv4Addr),
 }
 
 /// A connection that a program begins.
@@ -34,7 +37,7 @@ pub struct Opening {
     pub alias: Ipv4Addr,
     /// What the program's socket is to be bound to before it connects; None where it is bound.
     pub bind: Option<SocketAddr>,
-    /// The native name from which the program's socket will connect, an IPv4 one.
+    /// The native name from which the program's socket will connect: one of IPv4, or of ::1.
     pub native: SocketAddr,
     /// Is the program's socket one of AF_INET6, which needs mapped addresses?
     pub v6: bool,
@@ -159,13 +162,24 @@ impl Sockets {
             mss: 0,
             error: 0,
         };
-        if tcp {
-            open.natives.fill()?;
-        }
         if !tcp {
-            let answer = open.connect_by_flow(asker, &flow, entry, bind);
-            return answer.map(Connected::Answer);
+            return open.connect_by_flow(asker, &flow, entry, bind);
         }
+        self.begin(asker, flow, (entry, bind), way.mtu)
+    }
+
+    /// Begins a connection of TCP that goes by packets, by what was known of the socket, and what
+    /// it is bound to natively before.
+    fn begin(
+        &mut self,
+        asker: &Asker<'_>,
+        flow: Flow,
+        (entry, bind): (Option<Entry>, Option<SocketAddr>),
+        mtu: u32,
+    ) -> Result<Connected, Errno> {
+        let question = asker.question;
+        let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
+        open.natives.fill()?;
         let alias = open.new_flow(&flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
         let v6 = asker.is_v6();
         let from = match (bind, entry) {
@@ -173,17 +187,17 @@ impl Sockets {
             (None, Some(entry)) => connected_name(entry.native),
             (None, None) => connected_name(question.native.ok_or(Errno(libc::EINVAL))?),
         };
-        let from_v4 = native_v4(from.ip()).unwrap_or(Ipv4Addr::LOCALHOST);
+        let from_v4 = native_v4(from.ip()).map_or(from.ip(), IpAddr::V4);
         self.note_opening(question.cookie, alias);
-        let mut entry = entry.unwrap_or_else(|| asker.entry(local, from));
+        let mut entry = entry.unwrap_or_else(|| asker.entry(flow.local, from));
         entry.flow = Some(alias);
         Ok(Connected::Opening(Opening {
             flow,
             alias,
             bind,
-            native: SocketAddr::new(from_v4.into(), from.port()),
+            native: SocketAddr::new(from_v4, from.port()),
             v6,
-            mtu: way.mtu,
+            mtu,
             entry,
             asker: asker.pid,
             nonblocking: question.flags & set::NONBLOCK != 0,
@@ -222,8 +236,9 @@ impl Sockets {
         let any = native(alias, 0, asker.is_v6()).ip();
         let ahead = if tcp { open.ahead.take(any) } else { None };
         let ahead = ahead.filter(|port| ports.range.has(*port));
-        let all = ahead.into_iter().chain(ports.range.candidates(true));
-        for port in all {
+        // Where they begin, the kernel is asked, which is not needed for the one that is known.
+        let others = std::iter::once(()).flat_map(|()| ports.range.candidates(true));
+        for port in ahead.into_iter().chain(others) {
             let local = with_port(SocketAddr::new(source, port), port, index);
             let flow = Flow {
                 protocol: asker.question.protocol,
@@ -278,17 +293,26 @@ impl Sockets {
         let target = self.target(question.protocol, to, local, index);
         let v6 = asker.is_v6();
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
-        if question.protocol == Protocol::Udp && is_by_host(target.as_ref(), entry.as_ref(), bind) {
-            let flow = Flow {
-                protocol: question.protocol,
-                local,
-                remote: to,
-                ifindex: question.device,
-                mss: 0,
-                error: 0,
-            };
-            let answer = open.connect_by_flow(asker, &flow, entry, bind);
-            return answer.map(Connected::Answer);
+        let flow = Flow {
+            protocol: question.protocol,
+            local,
+            remote: to,
+            ifindex: question.device,
+            mss: 0,
+            error: 0,
+        };
+        // What is bound to ::1 reaches no alias, which is one of IPv4, and the other way round.
+        let own = question.native;
+        let own = own.filter(|own| bind.is_none() && !is_any(own.ip()));
+        let of_loopback = own.is_some_and(|own| own.ip() == Ipv6Addr::LOCALHOST);
+        let by_host = of_loopback || is_by_host(target.as_ref(), entry.as_ref(), bind);
+        if question.protocol == Protocol::Udp && by_host {
+            return open.connect_by_flow(asker, &flow, entry, bind);
+        }
+        let by_leg = target.is_some_and(|target| target.from_loopback);
+        if question.protocol == Protocol::Tcp && own.is_some() && (of_loopback || by_leg) {
+            let mtu = Way::within(source, to.ip()).mtu;
+            return self.begin(asker, flow, (entry, bind), mtu);
         }
         let Some(target) = target else {
             let alias = open.writer.own_alias(own_of(to.ip(), index))?;
@@ -367,7 +391,7 @@ impl Open {
         flow: &Flow,
         entry: Option<Entry>,
         bind: Option<SocketAddr>,
-    ) -> Result<SocketAnswer, Errno> {
+    ) -> Result<Connected, Errno> {
         let alias = self.new_flow(flow).ok_or(Errno(libc::EADDRNOTAVAIL))?;
         let native_name = match (bind, entry) {
             (Some(bind), _) => bind,
@@ -381,8 +405,11 @@ impl Open {
         (entry.local, entry.native) = (flow.local, native_name);
         (entry.remote, entry.flow) = (Some(flow.remote), Some(alias));
         self.put(&entry, asker.pid)?;
+        if native_name.ip() == Ipv6Addr::LOCALHOST {
+            return Ok(Connected::ByLeg(alias));
+        }
         let to = native(alias, self.natives.ports.datagram, asker.is_v6());
-        Ok(SocketAnswer::Carried(bind, to))
+        Ok(Connected::Answer(SocketAnswer::Carried(bind, to)))
     }
 }
 

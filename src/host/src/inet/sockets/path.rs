@@ -69,7 +69,9 @@ impl Sockets {
             _ => {}
         }
         if to.ip().is_loopback() {
-            return Ok(match self.is_apart(question.protocol, to) {
+            // What has an address of the net is natively one of IPv4, and does not reach ::1.
+            let crosses = to.is_ipv6() && same.is_some_and(|from| !from.is_loopback());
+            return Ok(match crosses || self.is_apart(question.protocol, to) {
                 true => Verdict::Local(same.unwrap_or(to.ip())),
                 false => Verdict::Machine,
             });
@@ -90,7 +92,8 @@ impl Sockets {
         let own_to = self.own.iter().any(|own| {
             own.local == to.ip() && (!of_link || own.index == query.oif || query.oif == 0)
         });
-        if way.is_local() {
+        // What is sent to the loopback by its index comes in there.
+        if way.is_local() || way.ifindex == LOOPBACK && own_to {
             return Ok(match own_to {
                 true => Verdict::Local(way.source),
                 false => Verdict::Machine,
@@ -242,8 +245,14 @@ impl Sockets {
             open.put(entry, asker.pid)?;
         }
         // What is sent to nobody is another user's to read once that one has the port natively.
-        let by_host = entry.flow.is_some()
+        let apart = target.is_some_and(|target| target.from_loopback && !source.is_loopback());
+        // Natively only what the socket is bound to is known as its name.
+        let bound = entry.local.ip();
+        let is_other = !bound.is_unspecified() && bound != source;
+        let by_host = apart
+            || is_other
             || is_of_v6_alone(entry)
+            || entry.flow.is_some()
             || is_by_host(target.as_ref(), Some(entry), None);
         if question.protocol == Protocol::Udp && by_host {
             return Ok(SocketAnswer::Path(Path {
@@ -259,16 +268,13 @@ impl Sockets {
                 alias: None,
             }));
         }
-        if entry.local.ip().is_loopback() {
-            return Ok(SocketAnswer::Local(
-                None,
-                self.native_of(target, to, index, v6)?,
-            ));
-        }
-        let from = open.writer.own_alias(own_of(source, index))?;
-        let from = native(from, entry.native.port(), v6);
+        let port = entry.native.port();
+        let from = match source {
+            own if own == bound && own.is_loopback() => None,
+            own => Some(native(open.writer.own_alias(own_of(own, index))?, port, v6)),
+        };
         let there = self.native_of(target, to, index, v6)?;
-        Ok(SocketAnswer::Local(Some(from), there))
+        Ok(SocketAnswer::Local(from, there))
     }
 
     /// Returns the native name to which a socket sends to reach another one, or nobody.

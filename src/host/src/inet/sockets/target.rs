@@ -26,9 +26,12 @@ pub struct Listener {
 impl Sockets {
     /// Returns the socket of TCP that listens at a name and hears of what comes by an interface:
     /// that of the address before that of any, and that of the interface before that of any; of
-    /// several that share a port, the one that the number chooses.
-    pub fn listener(&mut self, to: SocketAddr, ifindex: u32, number: u64) -> Option<Listener> {
+    /// several that share a port, any one.
+    pub fn listener(&mut self, to: SocketAddr, ifindex: u32) -> Option<Listener> {
         let open = self.open.as_mut()?;
+        if let Some(there) = open.of_machine(Protocol::Tcp, to) {
+            return Some(there);
+        }
         loop {
             let rows = open.writer.of_port(Protocol::Tcp, to.port()).iter();
             let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
@@ -40,8 +43,8 @@ impl Sockets {
             let scored: Vec<_> = scored.collect();
             let best = *scored.iter().max()?;
             let sharing = scored.iter().filter(|it| it.0 == best.0 && it.2);
-            let row = match best.2 {
-                true => chosen(sharing.map(|it| it.1), number)?,
+            let row = match best.2 && sharing.clone().nth(1).is_some() {
+                true => chosen(sharing.map(|it| it.1), sys::random())?,
                 false => best.1,
             };
             if open.is_alive(row, FRESH) {
@@ -53,8 +56,11 @@ impl Sockets {
 
     /// Returns the socket of datagrams that suits a flow best, with its row; of several that share
     /// a port, the one that the number chooses.
-    pub fn receiver(&mut self, flow: &Flow, number: u64) -> Option<(usize, Listener)> {
+    pub fn receiver(&mut self, flow: &Flow, number: u64) -> Option<(Option<usize>, Listener)> {
         let open = self.open.as_mut()?;
+        if let Some(there) = open.of_machine(flow.protocol, flow.local) {
+            return Some((None, there));
+        }
         let rows = open.writer.of_port(flow.protocol, flow.local.port()).iter();
         let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
         let scored = known.filter_map(|(row, known)| {
@@ -73,7 +79,7 @@ impl Sockets {
             false => last.2,
         };
         let entry = open.writer.at(row)?.entry;
-        Some((row, open.reach(&entry, flow.local, flow.ifindex)?))
+        Some((Some(row), open.reach(&entry, flow.local, flow.ifindex)?))
     }
 
     /// Returns the cookies of all of the machine's sockets of datagrams that have a port.
@@ -83,6 +89,13 @@ impl Sockets {
         };
         let natives = open.diag.of_port(Protocol::Udp, 0);
         natives.iter().map(|native| native.cookie).collect()
+    }
+
+    /// Returns the aliases of the flows that sockets are connected by.
+    pub fn connected_flows(&self) -> HashSet<Ipv4Addr> {
+        let open = self.open.iter();
+        let known = open.flat_map(|open| open.writer.all());
+        known.filter_map(|(_, known)| known.entry.flow).collect()
     }
 
     /// Returns all sockets of datagrams that hear a flow to a group or to all, with their rows.
@@ -141,9 +154,12 @@ impl Sockets {
         index: u32,
     ) -> Option<Listener> {
         if protocol == Protocol::Tcp {
-            return self.listener(to, index, sys::random());
+            return self.listener(to, index);
         }
         let open = self.open.as_mut()?;
+        if let Some(there) = open.of_machine(protocol, to) {
+            return Some(there);
+        }
         loop {
             let rows = open.writer.of_port(protocol, to.port()).iter();
             let known = rows.filter_map(|row| Some((*row, open.writer.at(*row)?)));
@@ -170,13 +186,44 @@ fn chosen(mut rows: impl Iterator<Item = usize> + Clone, number: u64) -> Option<
 }
 
 impl Open {
+    /// Returns the machine's socket of this user's that stands at a name of its loopback of IPv6,
+    /// and is not in the table: it hears what comes from an address of the net by a leg.
+    fn of_machine(&mut self, protocol: Protocol, to: SocketAddr) -> Option<Listener> {
+        if to.ip() != Ipv6Addr::LOCALHOST || !matches!(protocol, Protocol::Tcp | Protocol::Udp) {
+            return None;
+        }
+        let from = SocketAddr::new(to.ip(), 0);
+        let found = self.diag.exact(protocol, to, from)?;
+        let hears = found.own.ip() == to.ip() && found.other.port() == 0;
+        let ours = found.uid == self.owner || found.uid == 0;
+        let is_known = self.writer.socket(found.cookie).is_some();
+        (hears && ours && !is_known).then_some(Listener {
+            entry: Entry {
+                cookie: found.cookie,
+                inode: found.inode,
+                uid: found.uid,
+                protocol,
+                family: libc::AF_INET6 as u16,
+                local: to,
+                native: to,
+                remote: None,
+                flow: None,
+                device: 0,
+                flags: flag::ADDRESS_GIVEN | flag::PORT_GIVEN,
+            },
+            native: to,
+            from_loopback: true,
+        })
+    }
+
     /// Returns where a leg connects to, to reach a socket by one of the net's addresses.
     pub fn reach(&mut self, entry: &Entry, to: SocketAddr, ifindex: u32) -> Option<Listener> {
         let any = is_any(entry.native.ip());
-        let from_loopback = any && entry.native.is_ipv6() && entry.flags & flag::V6ONLY != 0;
+        let only_v6 = any && entry.native.is_ipv6() && entry.flags & flag::V6ONLY != 0;
+        let from_loopback = only_v6 || entry.native.ip() == Ipv6Addr::LOCALHOST;
         let port = entry.native.port();
         let native = match (any, from_loopback) {
-            (true, true) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
+            (_, true) => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), port),
             (true, false) => {
                 let alias = self.writer.own_alias(own_of(to.ip(), ifindex)).ok()?;
                 SocketAddr::new(alias.into(), port)

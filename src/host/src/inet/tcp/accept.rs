@@ -40,8 +40,7 @@ fn scoped(address: SocketAddr, ifindex: u32) -> SocketAddr {
 /// Does a socket of the net listen where a segment goes to?
 pub(super) fn is_listened_to(sockets: &mut Sockets, meta: &Meta, segment: &Segment<'_>) -> bool {
     let local = scoped(segment.destination, meta.ifindex);
-    let any = memtun_sys::random();
-    sockets.listener(local, meta.ifindex, any).is_some()
+    sockets.listener(local, meta.ifindex).is_some()
 }
 
 impl Tcp {
@@ -112,7 +111,7 @@ impl Tcp {
         let (ifindex, answered) = (half.ifindex, half.seed != 0);
         let local = scoped(segment.destination, ifindex);
         let remote = scoped(segment.source, ifindex);
-        let Some(listener) = sockets.listener(local, ifindex, memtun_sys::random()) else {
+        let Some(listener) = sockets.listener(local, ifindex) else {
             return false;
         };
         let flow = Flow {

@@ -106,20 +106,21 @@ impl Tcp {
         any
     }
 
-    /// Says how long no program has to be answered that has waited for long enough.
+    /// Says how long nobody has to be answered who has waited for long enough: a program, or the
+    /// other side of one that was to come.
     pub fn answers_in(&mut self) -> Option<Duration> {
         let now = self.now();
         loop {
             let &(until, number, serial) = self.asked.front()?;
             let live = self.live(number).filter(|live| live.serial == serial);
-            if live.is_some_and(|live| matches!(live.stage, Stage::Asked(..))) {
+            if live.is_some_and(|live| live.is_late || matches!(live.stage, Stage::Asked(..))) {
                 return Some(until.saturating_sub(now));
             }
             self.asked.pop_front();
         }
     }
 
-    /// Answers programs that have waited for long enough.
+    /// Answers those who have waited for long enough.
     pub fn answer_asked(&mut self, sockets: &mut Sockets, out: &mut Output<'_, '_>) {
         while self.answers_in() == Some(Duration::ZERO) {
             if let Some((_, number, _)) = self.asked.pop_front() {
@@ -169,7 +170,11 @@ impl Tcp {
         live.count(out, after);
         match after {
             After::Stays => {
-                let wanted = live.connection.poll_at(now);
+                // Who answers programs knows of an answer that is late, and is awake.
+                let wanted = match live.is_late {
+                    true => None,
+                    false => live.connection.poll_at(now),
+                };
                 let time = [wanted, live.again].into_iter().flatten().min();
                 self.links.schedule(number, time);
             }

@@ -13,14 +13,16 @@ use super::links::{Link, Tcp};
 use super::live::{After, Live, Stage};
 use crate::inet::output::Output;
 use crate::inet::sockets::connect::Opening;
+use crate::inet::sockets::ports::Range;
 use crate::inet::sockets::Sockets;
 use crate::reply::Reply;
 use memtun_abi::Errno;
 use memtun_ip::IcmpError;
 use memtun_stack::counters::{self, Counter};
+use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::Protocol;
 use memtun_tcp::{Connection, End, Segment, State};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// How long an answer to a SYN is waited for before the program hears. A connection that is there
@@ -165,23 +167,36 @@ impl Tcp {
     /// Accepts a program that was told that it is connected. While others wait, there is another
     /// event.
     pub(super) fn accept_open(&mut self, sockets: &mut Sockets) {
+        let by_door = self.legs.as_ref().and_then(|legs| legs.doors.accepted());
+        if let Some((leg, other, alias)) = by_door {
+            if let Some(leg) = self.adopt(sockets, leg, other, Some(alias)) {
+                leg.reset();
+            }
+        }
         let listener = sockets.open_listener();
         let Some((leg, other)) = listener.and_then(Leg::accepted) else {
             return;
         };
-        if let Some(leg) = self.adopt(sockets, leg, other) {
+        if let Some(leg) = self.adopt(sockets, leg, other, None) {
             leg.reset();
         }
     }
 
-    /// Finds the connection that a leg is for, whose other end has this name. Gives back one that
-    /// is for none, or of others.
-    fn adopt(&mut self, sockets: &mut Sockets, leg: Leg, other: Option<SocketAddr>) -> Option<Leg> {
+    /// Finds the connection that a leg is for, whose other end has this name: that of an alias, or
+    /// of the alias that is its own address. Gives back one that is for none, or of others.
+    fn adopt(
+        &mut self,
+        sockets: &mut Sockets,
+        leg: Leg,
+        other: Option<SocketAddr>,
+        alias: Option<Ipv4Addr>,
+    ) -> Option<Leg> {
         let (Some(own), Some(other)) = (leg.own_name(), other) else {
             return Some(leg);
         };
-        let std::net::IpAddr::V4(alias) = own.ip() else {
-            return Some(leg);
+        let alias = match (alias, own.ip()) {
+            (Some(alias), _) | (None, IpAddr::V4(alias)) => alias,
+            _ => return Some(leg),
         };
         let Some(&number) = self.aliases.get(&alias) else {
             return Some(leg);
@@ -195,9 +210,9 @@ impl Tcp {
         let Some(live) = self.live(number) else {
             return Some(leg);
         };
-        let (native, until) = match &live.stage {
-            Stage::Expected(opening, until) => (Some(opening.native), *until),
-            _ => (None, now),
+        let (native, bound, until) = match &live.stage {
+            Stage::Expected(opening, until) => (Some(opening.native), opening.bind, *until),
+            _ => (None, None, now),
         };
         let expected = native.is_some_and(|native| native.port() == other.port());
         // One that the program has reset already (SO_LINGER of 0) has no owner any more. What it
@@ -217,8 +232,16 @@ impl Tcp {
             return Some(leg);
         }
         live.stage = Stage::Running(leg);
+        self.bound = bound;
         self.touch(number);
         None
+    }
+
+    /// Finds out a name for the next socket that connects, once one has come and nobody waits.
+    pub(super) fn look_ahead(&mut self, sockets: &mut Sockets, out: &Output<'_, '_>) {
+        if let Some(bound) = self.bound.take() {
+            sockets.look_ahead(&bound, &Range::of(out.service.state()));
+        }
     }
 }
 
@@ -242,11 +265,13 @@ impl Live {
     pub(super) fn asked(
         &mut self,
         sockets: &mut Sockets,
-        opening: Opening,
-        reply: Reply,
-        until: Duration,
+        legs: &Legs,
+        (opening, reply, until): (Opening, Reply, Duration),
         now: Duration,
     ) -> After {
+        if opening.native.is_ipv6() {
+            return self.asked_by_v6(sockets, legs, (opening, reply, until), now);
+        }
         let ports = sockets.ports();
         let answer = |reply: Reply, port| reply.give(Ok(&opening.answer(port)));
         match self.connection.state() {
@@ -280,6 +305,38 @@ impl Live {
             }
         }
         After::Stays
+    }
+
+    /// The same for a socket that is bound to ::1. It talks to a socket of this net, which answers
+    /// at once, unless its queue is full.
+    fn asked_by_v6(
+        &mut self,
+        sockets: &mut Sockets,
+        legs: &Legs,
+        (opening, reply, until): (Opening, Reply, Duration),
+        now: Duration,
+    ) -> After {
+        let fails = match self.connection.state() {
+            State::Open => match open_door(legs, sockets, self.alias) {
+                Ok(door) => {
+                    self.learn(sockets);
+                    reply.give(Ok(&SocketAnswer::Carried(None, door)));
+                    self.stage = Stage::Expected(opening, now + PATIENCE);
+                    self.again = Some(now + PATIENCE);
+                    return After::Stays;
+                }
+                Err(e) => e,
+            },
+            State::Connecting | State::Accepting if now < until => {
+                self.stage = Stage::Asked(opening, reply, until);
+                return After::Stays;
+            }
+            State::Connecting | State::Accepting => Errno(libc::ETIMEDOUT),
+            State::Ended(_) => Errno(libc::ECONNREFUSED),
+        };
+        reply.give(Err(fails));
+        self.connection.abort();
+        After::Over
     }
 
     /// What becomes of a connect that the program takes for done, and that has no leg yet.
@@ -479,4 +536,20 @@ impl Live {
         self.flow.mss = self.connection.maximum();
         sockets.set_flow(self.alias, &self.flow);
     }
+}
+
+/// Opens a door for the program of a flow. Returns where it connects to.
+///
+/// # Errors
+///
+/// EMFILE and others.
+fn open_door(legs: &Legs, sockets: &mut Sockets, alias: Ipv4Addr) -> Result<SocketAddr, Errno> {
+    let listener = legs.bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
+    listener.listen()?;
+    let name = listener.own_name().ok_or(Errno(libc::ENOTCONN))?;
+    legs.add_door(&listener)?;
+    // All come to the same address there: which flow it is, the port tells.
+    sockets.name_v6_leg(Protocol::Tcp, name.port(), Some(alias));
+    legs.doors.keep(listener, alias);
+    Ok(name)
 }

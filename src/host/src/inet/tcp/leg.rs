@@ -34,6 +34,8 @@ pub(super) struct Leg {
     pub urgent: bool,
     /// An event has said that something is wrong.
     pub failed: bool,
+    /// An event has said that there is an end behind the bytes: no other event says so again.
+    pub ends: bool,
     /// Bytes have been written since it was looked at.
     written: bool,
     /// Bytes have been written since it was last made to answer at once.
@@ -108,6 +110,7 @@ impl Leg {
             room_is_waited_for: false,
             urgent: false,
             failed: false,
+            ends: false,
             written: false,
             is_late: false,
             no_delay: false,
@@ -144,6 +147,15 @@ impl Leg {
         net::bind(&socket, name).map_err(errno)?;
         prepare(socket.as_fd());
         Ok(Leg::of(socket))
+    }
+
+    /// Waits for programs that connect.
+    ///
+    /// # Errors
+    ///
+    /// EADDRINUSE.
+    pub fn listen(&self) -> Result<(), Errno> {
+        net::listen(&self.socket, 0).map_err(errno)
     }
 
     /// Lets no packet through that comes from a socket with a usual hop limit (IP_MINTTL).
@@ -240,6 +252,9 @@ impl Leg {
                     return Moved::End;
                 }
                 Ok((count, _)) => {
+                    // Fewer than there was room for are all that there were. What comes after them
+                    // makes an event. An urgent byte, behind which more may be, has made one.
+                    self.readable = count == room.len() || self.ends || self.urgent;
                     self.came = self.came.wrapping_add(count as u64);
                     self.answer();
                     return Moved::Some(count);
@@ -333,6 +348,27 @@ mod tests {
         };
         let _ = poll(&mut fds, Some(&time));
         leg.read(room)
+    }
+
+    #[test]
+    fn a_leg_is_read_until_there_is_nothing_more_and_not_beyond() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        let name = listener.local_addr().expect("its name");
+        let mut program = TcpStream::connect(name).expect("a program");
+        let (mut leg, _) = Leg::accepted(listener.as_fd()).expect("a leg");
+        let mut room = [0; 100];
+        program.write_all(&[1; 108]).expect("written");
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(100));
+        assert!(leg.readable, "there may be more");
+        assert_eq!(leg.read(&mut room), Moved::Some(8));
+        assert!(!leg.readable, "more makes an event");
+        // An event that has told of the end tells of it once.
+        program.write_all(b"last").expect("written");
+        drop(program);
+        (leg.readable, leg.ends) = (true, true);
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(4));
+        assert!(leg.readable);
+        assert_eq!(leg.read(&mut room), Moved::End);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What waits for the legs' events and for the time: an epoll instance and a thread.
 #![forbid(unsafe_code)]
 
+use super::door::Doors;
 use super::leg::Leg;
 use memtun_abi::Errno;
 use memtun_kernel::Cause;
@@ -39,6 +40,7 @@ pub struct Legs {
     limit: AtomicUsize,
     /// The log has said that there are no more.
     said: AtomicBool,
+    pub(super) doors: Doors,
 }
 
 /// One event.
@@ -53,6 +55,7 @@ pub(super) enum Ready {
         readable: bool,
         writable: bool,
         failed: bool,
+        ends: bool,
         urgent: bool,
     },
 }
@@ -103,6 +106,7 @@ impl Legs {
             over: AtomicBool::new(false),
             limit: AtomicUsize::new(limit),
             said: AtomicBool::new(false),
+            doors: Doors::default(),
         })
     }
 
@@ -158,6 +162,12 @@ impl Legs {
         self.check(leg)?;
         let data = EventData::new_u64((number as u64) << 32 | u64::from(serial));
         epoll::add(&self.epoll, leg.as_fd(), data, READS).map_err(errno)
+    }
+
+    /// Waits for programs that come to a door.
+    pub(super) fn add_door(&self, door: &Leg) -> Result<(), Errno> {
+        let data = EventData::new_u64(OPEN);
+        epoll::add(&self.epoll, door.as_fd(), data, EventFlags::IN).map_err(errno)
     }
 
     /// Waits for room in a leg, too, from now on: before the first time that there is none nobody

@@ -14,7 +14,7 @@ use memtun_stack::sockets::Flow;
 use memtun_tcp::{Connection, Demux, Pair, Settings, Wait};
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, RandomState};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -31,6 +31,8 @@ pub struct Tcp {
     /// Connects whose program waits for an answer, and until when. The thread that answers
     /// questions looks at them, because it is awake.
     pub(super) asked: VecDeque<(Duration, usize, u32)>,
+    /// The name to which the last program that came had bound its socket for that.
+    pub(super) bound: Option<SocketAddr>,
     pub(super) legs: Option<Arc<Legs>>,
     /// The same, until a thread runs it.
     pub(super) fresh: Option<Arc<Legs>>,
@@ -64,6 +66,7 @@ impl Default for Tcp {
             aliases: HashMap::new(),
             dirty: Vec::new(),
             asked: VecDeque::new(),
+            bound: None,
             legs: None,
             fresh: None,
             serial: 0,
@@ -190,6 +193,7 @@ impl Tcp {
             half: None,
             again: None,
             pushes: false,
+            is_late: false,
             counted: Counted::default(),
         };
         let pair = Pair::new(flow.local, flow.remote);
@@ -263,6 +267,9 @@ impl Tcp {
         };
         if self.aliases.get(&live.alias) == Some(&number) {
             self.aliases.remove(&live.alias);
+        }
+        if let Some(legs) = &self.legs {
+            legs.doors.close(live.alias);
         }
         sockets.end_flow(live.alias);
         log::debug!("{:?} is over", live.connection);

@@ -12,6 +12,7 @@
 //! | `refuse` | a connect that hangs fails |
 //! | `control` | which way of controlling congestion they have |
 //! | `leg` | the native socket |
+//! | `door` | where programs connect to that are bound to the machine's ::1 |
 //! | `relay` | bytes from one side to the other, and how each end of one becomes one of the other |
 //! | [`legs`] | what waits for legs and for the time, [`serve`] the thread that does |
 //!
@@ -23,6 +24,7 @@ mod accept;
 mod carry;
 mod connect;
 mod control;
+mod door;
 mod halves;
 mod leg;
 pub mod legs;

@@ -52,6 +52,7 @@ impl Tcp {
                     readable,
                     writable,
                     failed,
+                    ends,
                     urgent,
                 } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
@@ -61,6 +62,7 @@ impl Tcp {
                         leg.readable |= readable;
                         leg.writable |= writable;
                         leg.failed |= failed;
+                        leg.ends |= ends;
                         leg.urgent |= urgent;
                     }
                     self.touch(number);
@@ -86,11 +88,14 @@ impl Live {
         if plugged && self.hanging(sockets, now) == Hanging::GivenUp {
             self.give_up(now);
         }
+        self.is_late = false;
         if self.connection.state() == State::Open {
-            // The program goes on while the other side is answered.
+            // The program goes first. What it brings about, its first bytes perhaps, leaves with
+            // the answer to the other side: otherwise all who pass that on would go before it.
             match std::mem::replace(&mut self.stage, Stage::Over) {
                 Stage::Asked(opening, reply, until) => {
-                    self.asked(sockets, opening, reply, until, now);
+                    self.asked(sockets, legs, (opening, reply, until), now);
+                    self.is_late = now < until;
                 }
                 stage => self.stage = stage,
             }
@@ -103,7 +108,7 @@ impl Live {
         // One with data in its SYN is in the listener's queue before the SYN is answered.
         let unsaid = matches!(self.stage, Stage::Arriving(_)) && self.connection.sent() == 0;
         let comes_early = unsaid && self.connection.state() == State::Open;
-        if !comes_late && !comes_early {
+        if !comes_late && !comes_early && !self.is_late {
             self.poll(out, now);
         }
         loop {
@@ -111,7 +116,7 @@ impl Live {
             let stage = std::mem::replace(&mut self.stage, Stage::Over);
             let after = match stage {
                 Stage::Asked(opening, reply, until) => {
-                    return self.asked(sockets, opening, reply, until, now);
+                    return self.asked(sockets, legs, (opening, reply, until), now);
                 }
                 Stage::Expected(opening, until) => {
                     return self.expected(out, opening, until, now);

@@ -61,6 +61,7 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
                         serial: data as u32,
                         readable: flags.intersects(EventFlags::IN | gone),
                         failed: flags.contains(EventFlags::ERR),
+                        ends: flags.intersects(gone),
                         urgent: flags.contains(EventFlags::PRI),
                         writable: flags.intersects(EventFlags::OUT | gone),
                     });
@@ -82,6 +83,7 @@ fn step(legs: &Legs, shared: &Shared<'_>, ready: &[Ready], most: Duration) -> Du
         let (mut out, ends) = all.parts();
         ends.tcp.ready(&mut ends.sockets, &mut out, ready);
         ends.tcp.flush(&mut ends.sockets, &mut out);
+        ends.tcp.look_ahead(&mut ends.sockets, &out);
         ends.tcp.run_timers(&mut ends.sockets, &mut out)
     }));
     let wait = match stepped {

@@ -6,6 +6,7 @@
 //! a signal handler and between fork and exec.
 #![forbid(unsafe_code)]
 
+mod many;
 mod queue;
 mod queues;
 
@@ -13,11 +14,12 @@ pub use queue::Queue;
 pub use queues::{find_interface, Few, FewLinks, Queues};
 
 use super::Link;
+use crate::busy;
 use crate::net::{Local, NetDir};
 use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM, SNIFFED};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
-use crate::shm::{InterfaceGuard, Mapped};
+use crate::shm::{InterfaceGuard, Mapped, TunnelGuard};
 use crate::tun::bell;
 use crate::tun::room::{Refusal, Wait};
 use crate::uapi::*;
@@ -59,14 +61,20 @@ pub struct Transmit<'t, F: Find> {
 /// of an IP packet.
 #[inline]
 pub fn ethertype(packet: &[u8], tap: bool) -> u16 {
-    match (tap, packet.first().map(|b| b >> 4)) {
-        (true, _) => packet
+    /// Ethertypes by the version of IP.
+    const OF_VERSION: [u16; 16] = {
+        let mut types = [0; 16];
+        types[4] = ETH_P_IP;
+        types[6] = ETH_P_IPV6;
+        types
+    };
+    if tap {
+        return packet
             .get(12..14)
-            .map_or(0, |b| u16::from_be_bytes([b[0], b[1]])),
-        (false, Some(4)) => ETH_P_IP,
-        (false, Some(6)) => ETH_P_IPV6,
-        _ => 0,
+            .map_or(0, |b| u16::from_be_bytes([b[0], b[1]]));
     }
+    let version = packet.first().map_or(0, |b| b >> 4);
+    OF_VERSION[usize::from(version)]
 }
 
 /// Says why there is no queue for a packet: an interface that is not persistent goes with its last
@@ -76,6 +84,49 @@ pub fn no_queue(interface: &InterfaceState) -> Errno {
     match interface.is_orphan() {
         true => Errno(libc::ENODEV),
         false => Errno(libc::ENOTCONN),
+    }
+}
+
+/// Does the link take this frame?
+///
+/// # Errors
+///
+/// What [`Transmit::send`] says of the link and of the frame's length.
+#[inline(always)]
+fn may_go(interface: &InterfaceState, frame: &[u8]) -> Result<(), Errno> {
+    if interface.is_going() {
+        return Err(Errno(libc::ENODEV));
+    }
+    if !interface.is_up() {
+        return Err(Errno(libc::ENETDOWN));
+    }
+    let header = interface.header_len();
+    // The length is a very large one where there is not even a header.
+    let payload = frame.len().wrapping_sub(header);
+    if frame.is_empty() || payload > interface.mtu.load(Relaxed) as usize {
+        let is_short = frame.len() < header.max(1);
+        return Err(Errno(if is_short {
+            libc::EINVAL
+        } else {
+            libc::EMSGSIZE
+        }));
+    }
+    Ok(())
+}
+
+/// Is the queue that was found still one of the interface's? The caller holds its lock.
+#[inline(always)]
+fn is_attached(queue: &Queue, interface: &InterfaceState) -> bool {
+    queue.tunnel.attachment.load(Acquire) == Attachment::Attached as u32
+        && queue.tunnel.ifindex.load(Relaxed) == interface.ifindex.load(Relaxed)
+}
+
+/// Tells a program that has read all, and may look for the next packet awake, where that comes
+/// from.
+#[inline(always)]
+fn note_feeder(queue: &Queue, interface: &InterfaceState) {
+    if queue.tunnel.ring.queued() == 0 {
+        busy::note_here(&interface.fed_on);
     }
 }
 
@@ -96,23 +147,8 @@ impl<F: Find> Transmit<'_, F> {
     #[inline]
     pub fn send(&self, frame: &[u8], ethertype: Option<u16>, wait: Wait) -> Result<(), Refusal> {
         let state = &**self.interface;
-        if state.is_going() {
-            return Err(Errno(libc::ENODEV).into());
-        }
-        if !state.is_up() {
-            return Err(Errno(libc::ENETDOWN).into());
-        }
-        if frame.is_empty() || state.is_tap() && frame.len() < ETH_HLEN {
-            return Err(Errno(libc::EINVAL).into());
-        }
-        if frame.len() > state.largest_frame() {
-            return Err(Errno(libc::EMSGSIZE).into());
-        }
+        let inode = self.admit(frame)?;
         let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
-        let inode = state.select_queue(frame).ok_or_else(|| no_queue(state))?;
-        if state.carrier.load(Relaxed) == 0 {
-            return Err(Errno(libc::ENETDOWN).into());
-        }
         let found;
         let queue = match self.queues.first(inode) {
             Some(first) => first,
@@ -128,6 +164,47 @@ impl<F: Find> Transmit<'_, F> {
             return Ok(self.push(queue, frame, ethertype, wait.for_lock())?);
         }
         self.send_captured(queue, frame, frame, ethertype, wait)
+    }
+
+    /// Says to which queue the interface as it is now gives a frame, or why it takes none.
+    #[inline(always)]
+    fn admit(&self, frame: &[u8]) -> Result<u64, Errno> {
+        let state = &**self.interface;
+        may_go(state, frame)?;
+        let inode = state.select_queue(frame).ok_or_else(|| no_queue(state))?;
+        if state.carrier.load(Relaxed) == 0 {
+            return Err(Errno(libc::ENETDOWN));
+        }
+        Ok(inode)
+    }
+
+    /// Does what [`Transmit::send`] does where nothing filters or sees the frame, nobody is to be
+    /// waited for and no bell is to be rung. False says nothing but that [`Transmit::send`] is to
+    /// be asked.
+    #[inline(always)]
+    pub fn send_at_once(&self, frame: &[u8], ethertype: Option<u16>) -> bool {
+        let state = &**self.interface;
+        let is_plain = state.attached.load(Acquire) == 1
+            && state.carrier.load(Relaxed) != 0
+            && state.filters.load(Acquire) == 0
+            && !self.net.is_captured();
+        if !is_plain || may_go(state, frame).is_err() {
+            return false;
+        }
+        let Some(queue) = self.queues.first(state.queues[0].load(Relaxed)) else {
+            return false;
+        };
+        let Some(lock) = self.net.lock_tunnel_at_once(&queue.tunnel) else {
+            return false;
+        };
+        let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
+        let limit = state.txqueuelen.load(Relaxed);
+        note_feeder(queue, state);
+        let sent = is_attached(queue, state)
+            && !bell::will_ring(&queue.tunnel)
+            && lock.queue().push_at_once(frame, ethertype, limit);
+        lock.release();
+        sent
     }
 
     /// Counts a packet that was refused, and shows it to the capturer.
@@ -262,16 +339,37 @@ impl<F: Find> Transmit<'_, F> {
         ethertype: u16,
         patience: Patience,
     ) -> Result<(), Errno> {
-        let state = &**self.interface;
+        let lock = self.lock_queue(queue, patience)?;
+        self.append(queue, &lock, frame, ethertype)
+    }
+
+    /// Takes the lock of a queue that is the interface's still.
+    #[inline(always)]
+    fn lock_queue<'q>(
+        &self,
+        queue: &'q Queue,
+        patience: Patience,
+    ) -> Result<TunnelGuard<'q>, Errno> {
         let lock = self.net.lock_tunnel(queue.inode, &queue.tunnel, patience)?;
-        if queue.tunnel.attachment.load(Acquire) != Attachment::Attached as u32
-            || queue.tunnel.ifindex.load(Relaxed) != state.ifindex.load(Relaxed)
-        {
+        if !is_attached(queue, self.interface) {
             drop(lock);
             self.queues.forget(queue.inode);
             return Err(Errno(libc::ENODEV));
         }
-        let (limit, inbound) = (state.txqueuelen.load(Relaxed), lock.queue());
+        Ok(lock)
+    }
+
+    /// Appends a packet to a queue whose lock is held.
+    #[inline(always)]
+    fn append(
+        &self,
+        queue: &Queue,
+        lock: &TunnelGuard<'_>,
+        frame: &[u8],
+        ethertype: u16,
+    ) -> Result<(), Errno> {
+        let (limit, inbound) = (self.interface.txqueuelen.load(Relaxed), lock.queue());
+        note_feeder(queue, self.interface);
         if !bell::will_ring(&queue.tunnel) {
             return inbound.push(frame, ethertype, limit);
         }

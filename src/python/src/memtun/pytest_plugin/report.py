@@ -71,7 +71,7 @@ def _packets(net: Net, interfaces: list[Interface]) -> list[str]:
                 with contextlib.suppress(PacketsLostError):
                     packet = subscriber.recv(timeout=0)
                     last.append((packet.time_ns, name, "out", packet.describe()))
-    injected = [(i.time_ns, i.interface.name, "in ", i.describe()) for i in net._history]
+    injected = [(when, interface.name, "in ", describe(*of)) for when, interface, describe, *of in net._history]
     return [
         f"    {_clock(when)} {name} {direction} {text}"
         for when, name, direction, text in sorted([*last, *injected])[-_PACKETS:]

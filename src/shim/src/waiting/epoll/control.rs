@@ -46,11 +46,17 @@ pub fn concerns_truly(fd: c_int) -> bool {
     is_epoll
 }
 
-/// May tunnels be registered with epoll? This is the cheap question before [`knows_tunnels`], which
-/// reads what other processes have changed.
-#[inline]
-pub fn may_know_tunnels() -> bool {
-    registrations::any() || instances::any()
+/// Has this process had any epoll instance?
+#[inline(always)]
+pub fn is_any() -> bool {
+    instances::any()
+}
+
+/// Does this process know of a tunnel that is registered? [`knows_tunnels`] reads what other
+/// processes have changed before.
+#[inline(always)]
+pub fn knows_some() -> bool {
+    registrations::any()
 }
 
 /// Are tunnels registered in this process's epoll instances, by this process or by others that
@@ -59,6 +65,12 @@ pub fn may_know_tunnels() -> bool {
 pub fn knows_tunnels() -> bool {
     adopt::catch_up();
     registrations::any()
+}
+
+/// Is this descriptor known as an epoll instance's?
+#[inline(always)]
+pub fn is_instance(fd: c_int) -> bool {
+    instances::is_known(fd)
 }
 
 /// Is this descriptor a tunnel's, or known as an epoll instance's? Only those need care when they
@@ -215,10 +227,19 @@ pub fn concerns(epoll: c_int) -> bool {
 }
 
 fn concerns_instance(instance: u32, depth: usize) -> bool {
-    registrations::of(instance).any(|r| match r.target() {
-        Target::Tunnel(_) => true,
-        Target::Epoll(inner) => depth < DEEPEST && concerns_instance(inner, depth + 1),
-    })
+    registrations::any_tunnel_in(instance)
+        || depth < DEEPEST
+            && registrations::any_nested_in(instance)
+            && registrations::of(instance).any(|r| match r.target() {
+                Target::Tunnel(_) => true,
+                Target::Epoll(inner) => concerns_instance(inner, depth + 1),
+            })
+}
+
+/// Takes hold of the tunnels in which a packet is waited for in the instance of this descriptor, if
+/// there are no more than places. Returns whether there are.
+pub fn hold_few(epoll: c_int, places: &mut [Option<table::Held>]) -> bool {
+    registrations::hold_few(instances::of(epoll), places)
 }
 
 /// Notes that a write to this tunnel was refused because the process that captures is behind. A

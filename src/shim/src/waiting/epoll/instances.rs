@@ -6,7 +6,7 @@
 //! entered when the descriptor is made, copied with each duplicate, and forgotten when the number
 //! is closed.
 
-use crate::process;
+use crate::{concern, process};
 use libc::c_int;
 use memtun_sys as sys;
 use std::sync::atomic::AtomicU32;
@@ -55,7 +55,7 @@ pub fn is_known(fd: c_int) -> bool {
 }
 
 /// Has this process ever had an epoll descriptor that has an entry?
-#[inline]
+#[inline(always)]
 pub fn any() -> bool {
     BELOW.load(Relaxed) != 0
 }
@@ -86,6 +86,7 @@ pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
     let Some(entry) = entry(epoll).filter(|_| process::owns_memory()) else {
         return;
     };
+    concern::note(concern::EPOLL);
     BELOW.fetch_max(epoll as u32 + 1, Relaxed);
     let old = entry.swap(0, Relaxed) & !SHARED;
     let is_used = |instance: u32| numbers().iter().any(|n| plain(n) == instance + 1);
@@ -147,6 +148,7 @@ fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
     let instance = entry(old).map_or(0, |e| e.load(Relaxed));
     if let Some(entry) = entry(new).filter(|_| process::owns_memory()) {
         if instance != 0 {
+            concern::note(concern::EPOLL);
             BELOW.fetch_max(new as u32 + 1, Relaxed);
         }
         entry.store(instance, Relaxed);
