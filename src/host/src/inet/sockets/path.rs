@@ -251,8 +251,8 @@ impl Sockets {
         let is_other = !bound.is_unspecified() && bound != source;
         let by_host = apart
             || is_other
-            || entry.flow.is_some()
             || is_of_v6_alone(entry)
+            || entry.flow.is_some()
             || is_by_host(target.as_ref(), Some(entry), None);
         if question.protocol == Protocol::Udp && by_host {
             return Ok(SocketAnswer::Path(Path {
