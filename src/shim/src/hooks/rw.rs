@@ -282,17 +282,30 @@ fn whole(n: ssize_t) -> c_int {
 // These are functions apart from the hooks, which then need no stack for them in a call that is not
 // on a tunnel.
 
+/// The answer of [`read_at_once`] that says nothing but that [`late_read`] is to be asked.
+const ASK_LATER: ssize_t = -2;
+
+/// A thread may be cancelled in what this calls, so it is apart from [`read_at_once`], which has
+/// something to clean up.
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    let sink = match cancel::may_strike() {
-        true => None,
-        false => GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n)),
-    };
-    match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
-        Some(-1) => refused_read(fd, buf, n),
-        Some(n) => n,
-        None => late_read(fd, buf, n),
+    match read_at_once(fd, buf, n, found) {
+        ASK_LATER => late_read(fd, buf, n),
+        -1 => refused_read(fd, buf, n),
+        n => n,
     }
+}
+
+/// A read of a packet that lies there.
+#[inline(never)]
+extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    if cancel::may_strike() {
+        return ASK_LATER;
+    }
+    GuardedMemory::get()
+        .and_then(|memory| Buffer::new(memory, buf as usize, n).ok())
+        .and_then(|sink| ops::read_at_once(fd, found, sink))
+        .unwrap_or(ASK_LATER)
 }
 
 /// The answer of a read that has failed.
