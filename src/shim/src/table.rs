@@ -410,7 +410,7 @@ impl Held {
         const OFTEN: u32 = 256;
         // Threads may lose counts to each other, which does no harm.
         let calls = self.slot.calls.load(Relaxed).wrapping_add(1);
-        let due = calls % OFTEN == 0;
+        let due = calls.is_multiple_of(OFTEN);
         if !due {
             self.slot.calls.store(calls, Relaxed);
         }

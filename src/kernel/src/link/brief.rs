@@ -1,5 +1,5 @@
-//! The flow of a packet that has nothing unusual in front of its ports, told without looking at each
-//! header, and what an interface was last taught of such a flow.
+//! The flow of a packet that has nothing unusual in front of its ports, told without looking at
+//! each header, and what an interface was last taught of such a flow.
 #![forbid(unsafe_code)]
 
 use crate::shm::layout::InterfaceState;

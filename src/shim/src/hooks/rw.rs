@@ -284,13 +284,27 @@ fn whole(n: ssize_t) -> c_int {
 // These are functions apart from the hooks, which then need no stack for them in a call that is not
 // on a tunnel.
 
+/// The answer of [`read_at_once`] that says nothing but that [`late_read`] is to be asked.
+const ASK_LATER: ssize_t = -2;
+
+// A thread may be cancelled in what this calls, so nothing here has anything to clean up, and
+// `read_at_once`, which has, is a function of its own.
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
     deferred(|| match read_at_once(fd, buf, n, found) {
-        done @ 0.. => done,
+        ASK_LATER => late_read(fd, buf, n),
         -1 => refused_read(fd, buf, n),
-        _ => late_read(fd, buf, n),
+        n => n,
     })
+}
+
+/// A read of a packet that lies there; -1 where it has failed.
+#[inline(never)]
+extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    GuardedMemory::get()
+        .and_then(|memory| Buffer::new(memory, buf as usize, n).ok())
+        .and_then(|sink| ops::read_at_once(fd, found, sink))
+        .unwrap_or(ASK_LATER)
 }
 
 /// The answer of a read that has failed.
@@ -298,16 +312,6 @@ extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) 
 #[inline(never)]
 extern "C" fn refused_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
     or_host(-1, || real!(read(fd, buf, n)))
-}
-
-/// A read that needs no more ado; -1 where it has failed, and -2 where nothing but [`late_read`]
-/// says. It is a function of its own, because a frame of the read that waits may have nothing to
-/// clean up.
-#[inline(never)]
-extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
-    sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?))
-        .unwrap_or(-2)
 }
 
 /// A read from a tunnel that may wait or fail.
