@@ -172,7 +172,7 @@ fn wait_for(tunnels: &[Option<Held>; FEW], others: &mut [pollfd], deadline: &Dea
             return true;
         }
         looks += 1;
-        if !others.is_empty() && looks % 16 == 0 {
+        if !others.is_empty() && looks.is_multiple_of(16) {
             let passed = sys::now_ns(libc::CLOCK_MONOTONIC).saturating_sub(begin);
             if passed >= u64::from(next) {
                 next = (passed as u32).saturating_add(TURN);
