@@ -410,6 +410,45 @@ fn a_program_in_a_sandbox_writes_without_a_call_for_memory() {
 }
 
 #[test]
+fn what_comes_to_a_wait_that_is_awake_comes_as_to_one_that_sleeps() {
+    let stage = Stage::new("awake");
+    let program = stage.program("awake");
+    let processors = std::thread::available_parallelism().map_or(1, |n| n.get());
+    let cases = [
+        ("handler", "EINTR, 1 handled", "EINTR, 1 handled"),
+        ("restart", "ready, 1 handled", "EINTR, 1 handled"),
+        ("ignored", "ready, 0 handled", "ready, 0 handled"),
+        ("cancel", "cancelled, 1 cleaned", "cancelled, 1 cleaned"),
+        ("time", "", "0, not too early"),
+    ];
+    for wait in ["read", "poll", "select", "epoll_wait"] {
+        for (case, of_read, of_others) in cases {
+            let expected = if wait == "read" { of_read } else { of_others };
+            // A read has no time.
+            if expected.is_empty() {
+                continue;
+            }
+            // The longest time that there may be, so that the signal comes in it.
+            for (time, how) in [("1000000", "awake"), ("0", "asleep")] {
+                let settings = [format!("MEMTUN_BUSY_POLL={time}")];
+                let settings = settings.each_ref().map(String::as_str);
+                let line = [program.as_os_str(), wait.as_ref(), case.as_ref()];
+                let finished = stage.shimmed(&settings, &line);
+                succeeded(&finished);
+                let how = if processors < 2 { "asleep" } else { how };
+                let (found, answer) = finished.stdout.split_once(": ").unwrap_or_default();
+                assert_eq!(answer.trim_end(), expected, "{wait} {case} {time}");
+                // A time that is short may be over when one looks.
+                assert!(
+                    found == how || case == "time",
+                    "{wait} {case} {time}: {found}"
+                );
+            }
+        }
+    }
+}
+
+#[test]
 fn threads_that_block_on_a_tunnel_can_be_cancelled() {
     let stage = Stage::new("cancel");
     let program = stage.program("cancel");

@@ -107,9 +107,9 @@ pub const BUSY_POLL_DEFAULT: u32 = 50;
 
 /// Reads the longest time in microseconds for which a wait begins awake; 0 means that it never
 /// does. Empty says nothing, which means [`BUSY_POLL_DEFAULT`]. None is returned for what is no
-/// number, or more than a tenth of a second.
+/// number, or more than a second.
 pub fn busy_poll(setting: &[u8]) -> Option<u32> {
-    const MOST: u32 = 100_000;
+    const MOST: u32 = 1_000_000;
     if setting.is_empty() {
         return Some(BUSY_POLL_DEFAULT);
     }
@@ -269,8 +269,8 @@ mod tests {
             ("", Some(50)),
             ("0", Some(0)),
             ("20", Some(20)),
-            ("100000", Some(100_000)),
-            ("100001", None),
+            ("1000000", Some(1_000_000)),
+            ("1000001", None),
             ("+1", None),
             ("-1", None),
             ("off", None),

@@ -141,7 +141,7 @@ pub fn init(own: Option<&CStr>) {
     let busy_poll = variable(settings::BUSY_POLL).unwrap_or_default();
     busy::set_most(settings::busy_poll(&busy_poll).unwrap_or_else(|| {
         log::error!(
-            "{}={:?} is no number of microseconds from 0 to 100000; taking {}",
+            "{}={:?} is no number of microseconds from 0 to 1000000; taking {}",
             settings::BUSY_POLL,
             String::from_utf8_lossy(&busy_poll),
             settings::BUSY_POLL_DEFAULT

@@ -8,6 +8,7 @@ pub mod close;
 pub mod directory;
 pub mod disk;
 pub mod dup;
+pub mod epoll;
 pub mod exec;
 pub mod fts;
 pub mod hosts;
@@ -64,6 +65,7 @@ pub fn each(visit: Visit<'_>) {
     socket::each(visit);
     exec::each(visit);
     wait::each(visit);
+    epoll::each(visit);
     syscall::each(visit);
     unseen::each(visit);
     aio::each(visit);

@@ -2,8 +2,8 @@
 //! number, too. The C prototype is variadic; seven words are right on x86-64 and aarch64.
 
 use super::{
-    close, directory, disk, dup, exec, ioctl, map, names, naming, open, owner, rawsignal, readlink,
-    receive, rw, sandbox, send, socket, splice, stat, wait,
+    close, directory, disk, dup, epoll, exec, ioctl, map, names, naming, open, owner, rawsignal,
+    readlink, receive, rw, sandbox, send, socket, splice, stat, wait,
 };
 use crate::real::{hooks, real};
 use crate::table::any;
@@ -230,9 +230,9 @@ fn ours(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_long> {
             libc::SYS_futimesat => owner::my_futimesat(fd, b as _, c as _) as isize,
             #[cfg(target_arch = "x86_64")]
             libc::SYS_readlink => readlink::my_readlinkat(at, a as _, b as _, c),
-            libc::SYS_epoll_create1 => wait::my_epoll_create1(a as c_int) as isize,
+            libc::SYS_epoll_create1 => epoll::my_epoll_create1(a as c_int) as isize,
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_create => wait::my_epoll_create(a as c_int) as isize,
+            libc::SYS_epoll_create => epoll::my_epoll_create(a as c_int) as isize,
             _ if any() => return waiting(number, [a, b, c, d, e, f]),
             _ => return None,
         }
@@ -268,19 +268,21 @@ unsafe fn waiting(number: c_long, [a, b, c, d, e, f]: [usize; 6]) -> Option<c_lo
                 let answer = wait::my_pselect(a as c_int, sets[0], sets[1], sets[2], e as _, mask);
                 end.say(answer)
             }
-            libc::SYS_epoll_ctl => wait::my_epoll_ctl(a as c_int, b as c_int, c as c_int, d as _),
+            libc::SYS_epoll_ctl => epoll::my_epoll_ctl(a as c_int, b as c_int, c as c_int, d as _),
             libc::SYS_epoll_pwait => {
-                wait::my_epoll_pwait(a as c_int, b as _, c as c_int, d as c_int, set(e, f)?)
+                epoll::my_epoll_pwait(a as c_int, b as _, c as c_int, d as c_int, set(e, f)?)
             }
             libc::SYS_epoll_pwait2 => {
-                wait::my_epoll_pwait2(a as c_int, b as _, c as c_int, d as _, set(e, f)?)
+                epoll::my_epoll_pwait2(a as c_int, b as _, c as c_int, d as _, set(e, f)?)
             }
             #[cfg(target_arch = "x86_64")]
             libc::SYS_poll => wait::my_poll(a as _, b as _, c as c_int),
             #[cfg(target_arch = "x86_64")]
             libc::SYS_select => wait::my_select(a as c_int, b as _, c as _, d as _, e as _),
             #[cfg(target_arch = "x86_64")]
-            libc::SYS_epoll_wait => wait::my_epoll_wait(a as c_int, b as _, c as c_int, d as c_int),
+            libc::SYS_epoll_wait => {
+                epoll::my_epoll_wait(a as c_int, b as _, c as c_int, d as c_int)
+            }
             _ => return None,
         }
     };

@@ -1,4 +1,4 @@
-//! poll, select and epoll: a call goes straight on to libc unless a tunnel is down or unattached.
+//! poll and select: a call goes straight on to libc unless a tunnel is among what is asked.
 #![allow(
     improper_ctypes_definitions,
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
@@ -7,7 +7,7 @@
 use super::cancel::deferred;
 use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
-use crate::table::{any, any_marked, is_tunnel};
+use crate::table::{any, any_marked};
 use crate::uaccess::{ends_readable, write_short};
 use crate::waiting::awake::{self as awaiting, Awake};
 use crate::waiting::deadline::Deadline;
@@ -18,7 +18,7 @@ use crate::waiting::select::{few, has_targets, select as select_with_care, sets_
 use crate::waiting::sleepers::{self, Asleep};
 use crate::waiting::{epoll, news, stale};
 use crate::{concern, foreign, inet, listening, lost, view};
-use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
+use libc::{c_int, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
 #[inline(always)]
@@ -295,17 +295,6 @@ extern "C" fn lost_in_poll(fds: *mut pollfd, n: nfds_t) {
     lost::in_poll(fds, n);
 }
 
-#[cold]
-#[inline(never)]
-extern "C" fn lost_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) {
-    lost::in_epoll(epoll, events, n);
-}
-
-#[inline(never)]
-extern "C" fn errors_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) {
-    inet::errors::in_epoll(epoll, events, n);
-}
-
 #[inline(never)]
 extern "C" fn errors_there(fds: *mut pollfd, n: nfds_t) -> bool {
     inet::errors::are_there(fds, n as usize)
@@ -317,7 +306,7 @@ extern "C" fn errors_shown(fds: *mut pollfd, n: nfds_t) -> c_int {
 }
 
 #[inline(never)]
-extern "C" fn look_around() {
+pub(super) extern "C" fn look_around() {
     inet_calls::look();
 }
 
@@ -352,11 +341,6 @@ extern "C" fn awake_in_poll(fds: *mut pollfd, n: nfds_t, deadline: &Deadline) ->
     is_interrupted(awaiting::wait(array, deadline))
 }
 
-#[inline(never)]
-extern "C" fn awake_in_epoll(epoll: c_int, deadline: &Deadline) -> bool {
-    is_interrupted(awaiting::wait_in_epoll(epoll, deadline))
-}
-
 /// Begins a call of select(2) awake, whose time is shorter then.
 #[inline(never)]
 extern "C" fn awake_in_select(
@@ -382,7 +366,7 @@ extern "C" fn awake_in_select(
     is_interrupted(ended)
 }
 
-fn is_interrupted(ended: Awake) -> bool {
+pub(super) fn is_interrupted(ended: Awake) -> bool {
     let interrupted = ended == Awake::Interrupted;
     if interrupted {
         crate::errno::set(libc::EINTR);
@@ -501,12 +485,12 @@ extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set
 }
 
 #[inline(never)]
-extern "C" fn after_ms(timeout: c_int) -> Deadline {
+pub(super) extern "C" fn after_ms(timeout: c_int) -> Deadline {
     Deadline::after_ms(timeout)
 }
 
 #[inline(never)]
-extern "C" fn after(time: *const timespec) -> Deadline {
+pub(super) extern "C" fn after(time: *const timespec) -> Deadline {
     Deadline::after(time_of(time))
 }
 
@@ -560,199 +544,6 @@ unsafe extern "C" fn selected(
 ) -> c_int {
     // SAFETY: the caller's contract.
     unsafe { select_with_care(n, [r, w, x], deadline, mask) }
-}
-
-/// epoll_wait(2) and its relatives.
-#[inline(always)]
-fn epoll_waiting(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    deadline: Deadline,
-    mask: *const sigset_t,
-) -> c_int {
-    // SAFETY: the array is the caller's and has `n` events, which the kernel would fill.
-    let array = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
-    epoll::wait(epoll, array, deadline, mask, |place, most, ms| {
-        // A sandbox may allow one of the two calls and forbid the other.
-        match mask.is_null() {
-            true => real!(epoll_wait(epoll, place, most, ms)),
-            false => real!(epoll_pwait(epoll, place, most, ms, mask)),
-        }
-    })
-}
-
-#[inline(never)]
-extern "C" fn epoll_concerns(epoll: c_int) -> bool {
-    epoll::concerns(epoll)
-}
-
-#[inline(never)]
-extern "C" fn epoll_waited(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    deadline: Deadline,
-    mask: *const sigset_t,
-) -> c_int {
-    epoll_waiting(epoll, events, n, deadline, mask)
-}
-
-/// Corrects the kernel's answer of `n` events. Returns the number of events that are left.
-#[inline(never)]
-extern "C" fn epoll_corrected(epoll: c_int, events: *mut epoll_event, n: c_int) -> c_int {
-    // SAFETY: the kernel filled `n` elements of the caller's array.
-    let told = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
-    crate::errno::keep(|| epoll::correct(epoll, told)) as c_int
-}
-
-/// The time argument of a call.
-#[derive(Clone, Copy)]
-enum Time {
-    Ms(c_int),
-    Of(*const timespec),
-}
-
-impl Time {
-    #[inline(always)]
-    fn deadline(self) -> Deadline {
-        match self {
-            Time::Ms(timeout) => after_ms(timeout),
-            Time::Of(time) => after(time),
-        }
-    }
-}
-
-/// Can no tunnel be registered in any epoll instance, and nothing of the net's?
-#[inline(always)]
-fn is_machines() -> bool {
-    concern::is_only(concern::EPOLL) && !epoll::is_behind()
-}
-
-/// epoll_wait(2) has answered in a process that was not concerned when it began. Another thread may
-/// have opened a tunnel and registered it since.
-#[inline(always)]
-fn epolled(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    mask: *const sigset_t,
-    time: Time,
-    answer: c_int,
-) -> c_int {
-    if answer <= 0 || is_machines() {
-        return answer;
-    }
-    deferred(|| {
-        let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
-        epoll_shown(epoll, events, answer)
-    })
-}
-
-/// epoll_wait(2): shows that a listener has lost an event in what [`epoll_tunnels`] has answered.
-#[inline(always)]
-fn epolling(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    mask: *const sigset_t,
-    time: Time,
-    host: impl FnOnce() -> c_int,
-) -> c_int {
-    let answer = epoll_tunnels(epoll, events, n, mask, time, host);
-    epoll_shown(epoll, events, answer)
-}
-
-#[inline(always)]
-fn epoll_shown(epoll: c_int, events: *mut epoll_event, answer: c_int) -> c_int {
-    if answer > 0 && listening::any() {
-        lost_in_epoll(epoll, events, answer);
-    }
-    if answer > 0 && inet::is_active() {
-        errors_in_epoll(epoll, events, answer);
-    }
-    answer
-}
-
-/// epoll_wait(2): makes the call with `host` as it came, unless a registered tunnel needs care. A
-/// tunnel may also be registered while this sleeps.
-#[inline(always)]
-fn epoll_tunnels(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    mask: *const sigset_t,
-    time: Time,
-    host: impl FnOnce() -> c_int,
-) -> c_int {
-    if n <= 0 || events.is_null() {
-        return host();
-    }
-    if epoll_concerns(epoll) {
-        let deadline = time.deadline();
-        if mask.is_null() && awake_in_epoll(epoll, &deadline) {
-            crate::host::cancellation_point();
-            return -1;
-        }
-        return epoll_waited(epoll, events, n, deadline, mask);
-    }
-    // Without a tunnel nobody can register one before opening it; if that happens during the wait,
-    // the wait may take its whole time once more.
-    let known = if any() { Some(time.deadline()) } else { None };
-    let answer = host();
-    epoll_after(epoll, events, n, mask, answer, || match known {
-        Some(deadline) => deadline,
-        None => time.deadline(),
-    })
-}
-
-/// Corrects the kernel's answer if a tunnel has been registered while the call slept.
-#[inline(always)]
-fn epoll_after(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    mask: *const sigset_t,
-    answer: c_int,
-    deadline: impl FnOnce() -> Deadline,
-) -> c_int {
-    if answer <= 0 || !epoll_concerns(epoll) {
-        return answer;
-    }
-    match epoll_corrected(epoll, events, answer) {
-        0 => epoll_waited(epoll, events, n, deadline(), mask),
-        left => left,
-    }
-}
-
-/// Called with a new epoll descriptor, if the call succeeded.
-fn made(epoll: c_int) -> c_int {
-    if epoll >= 0 {
-        epoll::created(epoll);
-    }
-    epoll
-}
-
-/// epoll_ctl(2), with the real function behind it.
-#[inline]
-fn controlling(
-    epoll: c_int,
-    operation: c_int,
-    fd: c_int,
-    event: *mut epoll_event,
-    host: impl Fn(*mut epoll_event) -> c_int,
-) -> c_int {
-    if !epoll::is_target(fd) || is_tunnel(fd) && !foreign::is_tunnel(fd) {
-        return host(event);
-    }
-    // SAFETY: the pointer is NULL or the caller's event, which is plain numbers.
-    match unsafe { crate::uaccess::read(event) } {
-        Err(_) if operation != libc::EPOLL_CTL_DEL => host(event),
-        given => {
-            let given = given.unwrap_or(epoll_event { events: 0, u64: 0 });
-            epoll::control(epoll, operation, fd, given, host)
-        }
-    }
 }
 
 // The calls of a process that may be concerned. They are functions of their own, so that the hooks
@@ -853,22 +644,6 @@ extern "C" fn pselect_looking(
     })
 }
 
-#[inline(never)]
-extern "C" fn epoll_looking(
-    epoll: c_int,
-    events: *mut epoll_event,
-    n: c_int,
-    timeout: c_int,
-) -> c_int {
-    deferred(|| {
-        if timeout == 0 {
-            look_around();
-        }
-        let host = || real!(epoll_wait(epoll, events, n, timeout));
-        epolling(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host)
-    })
-}
-
 hooks! {
     fn poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll {
         if concern::is_none() {
@@ -905,40 +680,6 @@ hooks! {
             return real!(pselect(n, r, w, x, time, mask));
         }
         pselect_looking(n, r, w, x, time, mask)
-    }
-    fn epoll_create(size: c_int) -> c_int => my_epoll_create {
-        made(real!(epoll_create(size)))
-    }
-    fn epoll_create1(flags: c_int) -> c_int => my_epoll_create1 {
-        made(real!(epoll_create1(flags)))
-    }
-    fn epoll_ctl(epoll: c_int, operation: c_int, fd: c_int, event: *mut epoll_event) -> c_int => my_epoll_ctl {
-        match any_marked().then(|| view::in_place_of(fd, operation)).flatten() {
-            Some(Ok(other)) => real!(epoll_ctl(epoll, operation, other, event)),
-            Some(Err(e)) => crate::errno::give::<c_int>(Err(e)) as c_int,
-            None => controlling(epoll, operation, fd, event, |e| real!(epoll_ctl(epoll, operation, fd, e))),
-        }
-    }
-    fn epoll_wait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int) -> c_int => my_epoll_wait {
-        let host = || real!(epoll_wait(epoll, events, n, timeout));
-        match is_machines() {
-            true => epolled(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host()),
-            false => epoll_looking(epoll, events, n, timeout),
-        }
-    }
-    fn epoll_pwait(epoll: c_int, events: *mut epoll_event, n: c_int, timeout: c_int, mask: *const sigset_t) -> c_int => my_epoll_pwait {
-        let host = || real!(epoll_pwait(epoll, events, n, timeout, mask));
-        match is_machines() {
-            true => epolled(epoll, events, n, mask, Time::Ms(timeout), host()),
-            false => deferred(|| epolling(epoll, events, n, mask, Time::Ms(timeout), host)),
-        }
-    }
-    fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
-        let host = || real!(epoll_pwait2(epoll, events, n, time, mask));
-        match is_machines() {
-            true => epolled(epoll, events, n, mask, Time::Of(time), host()),
-            false => deferred(|| epolling(epoll, events, n, mask, Time::Of(time), host)),
-        }
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {
         // SAFETY: these are the caller's arguments for the same call.

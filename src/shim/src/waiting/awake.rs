@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 use super::deadline::{Deadline, Question, NOW};
-use super::epoll;
+use super::{epoll, stale};
 use crate::table::{self, Held};
 use crate::{errno, host};
 use libc::{c_int, pollfd};
@@ -135,7 +135,8 @@ pub fn wait_in_epoll(epoll: c_int, deadline: &Deadline) -> Awake {
     if deadline.is_now() || !may(Extra::Awake) || !epoll::hold_few(epoll, &mut tunnels) {
         return Awake::Over;
     }
-    // What else is registered shows in the instance itself.
+    // What else is registered shows in the instance itself, once no bell rings for nothing.
+    stale::settle();
     let mut asked = [pollfd {
         fd: epoll,
         events: libc::POLLIN,
@@ -171,7 +172,7 @@ fn wait_for(tunnels: &[Option<Held>; FEW], others: &mut [pollfd], deadline: &Dea
             return true;
         }
         looks += 1;
-        if !others.is_empty() && looks % 16 == 0 {
+        if !others.is_empty() && looks.is_multiple_of(16) {
             let passed = sys::now_ns(libc::CLOCK_MONOTONIC).saturating_sub(begin);
             if passed >= u64::from(next) {
                 next = (passed as u32).saturating_add(TURN);
