@@ -1,5 +1,7 @@
 /* Cancels threads that block on a tunnel, on an ordinary socket and on one of rtnetlink: their
-   cleanup runs, and the tunnel goes on working. */
+   cleanup runs, and the tunnel goes on working. So it is for threads that may be cancelled at any
+   moment (PTHREAD_CANCEL_ASYNCHRONOUS), which call again and again: a tunnel can be written to, so
+   that waits for that return at once. */
 #define _GNU_SOURCE
 #include <fcntl.h>
 #include <linux/if_tun.h>
@@ -15,7 +17,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-static int fd, epoll, cleaned, sockets[2], full[2];
+static int fd, epoll, cleaned, sockets[2], full[2], at_any_moment;
 static pthread_barrier_t started;
 
 static void cleanup(void *unused) { (void)unused, cleaned++; }
@@ -37,33 +39,62 @@ static void receive(int from, long how, char buf[2000])
     }
 }
 
-static void *block(void *how)
+static void block_in(long how)
 {
     char buf[2000];
     struct iovec part = { buf, sizeof buf };
-    struct pollfd p = { fd, POLLIN, 0 };
+    struct pollfd p = { fd, at_any_moment ? POLLIN | POLLOUT : POLLIN, 0 };
     struct epoll_event event;
-    fd_set set;
+    fd_set set, writes, *written = at_any_moment ? &writes : NULL;
     FD_ZERO(&set);
     FD_SET(fd, &set);
-    pthread_cleanup_push(cleanup, NULL);
-    pthread_barrier_wait(&started);
-    switch ((long)how) {
+    writes = set;
+    switch (how) {
     case 0: read(fd, buf, sizeof buf); break;
     case 1: readv(fd, &part, 1); break;
     case 2: poll(&p, 1, -1); break;
-    case 3: select(fd + 1, &set, NULL, NULL, NULL); break;
+    case 3: select(fd + 1, &set, written, NULL, NULL); break;
     case 4: send(full[0], buf, sizeof buf, 0); break;
     case 5: write(full[0], buf, sizeof buf); break;
     case 18: ppoll(&p, 1, NULL, NULL); break;
-    case 19: pselect(fd + 1, &set, NULL, NULL, NULL, NULL); break;
+    case 19: pselect(fd + 1, &set, written, NULL, NULL, NULL); break;
     case 20: epoll_wait(epoll, &event, 1, -1); break;
     case 21: epoll_pwait(epoll, &event, 1, -1, NULL); break;
     case 22: epoll_pwait2(epoll, &event, 1, NULL, NULL); break;
-    default: receive(sockets[(long)how % 2], (long)how / 2, buf); break;
+    default: receive(sockets[how % 2], how / 2, buf); break;
     }
+}
+
+static void *block(void *how)
+{
+    pthread_cleanup_push(cleanup, NULL);
+    pthread_barrier_wait(&started);
+    if (at_any_moment)
+        pthread_setcanceltype(PTHREAD_CANCEL_ASYNCHRONOUS, NULL);
+    do
+        block_in((long)how);
+    while (at_any_moment);
     pthread_cleanup_pop(0);
     return NULL;
+}
+
+/* Cancels threads that block in each way, `rounds` of each. Sometimes they are in the call, and
+   sometimes before it: both must work. */
+static void cancel_all(int rounds)
+{
+    for (long how = 0; how < 23; how++)
+        for (int round = 0; round < rounds; round++) {
+            pthread_t thread;
+            void *result;
+            pthread_create(&thread, NULL, block, (void *)how);
+            pthread_barrier_wait(&started);
+            if (round % 2)
+                usleep(at_any_moment ? round * 7 : 200);
+            pthread_cancel(thread);
+            pthread_join(thread, &result);
+            if (result != PTHREAD_CANCELED)
+                _exit(3);
+        }
 }
 
 int main(void)
@@ -83,19 +114,12 @@ int main(void)
     epoll = epoll_create1(0);
     if (epoll_ctl(epoll, EPOLL_CTL_ADD, fd, &event))
         return 4;
-    for (long how = 0; how < 23; how++)
-        for (int round = 0; round < 50; round++) {
-            pthread_t thread;
-            void *result;
-            pthread_create(&thread, NULL, block, (void *)how);
-            pthread_barrier_wait(&started);
-            if (round % 2)
-                usleep(200); /* sometimes in the call, sometimes before it: both must work */
-            pthread_cancel(thread);
-            pthread_join(thread, &result);
-            if (result != PTHREAD_CANCELED)
-                return 3;
-        }
+    cancel_all(50);
+    at_any_moment = 1;
+    event.events |= EPOLLOUT;
+    if (epoll_ctl(epoll, EPOLL_CTL_MOD, fd, &event))
+        return 5;
+    cancel_all(50);
     printf("cleaned %d, write %zd\n", cleaned, write(fd, "E", 1));
     return 0;
 }

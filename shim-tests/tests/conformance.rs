@@ -126,6 +126,7 @@ programs! {
     rtnl_socket
     rtnl_traffic
     sandbox
+    scopes6
     select
     sending
     sigbus
@@ -162,6 +163,8 @@ programs! {
     tcp_held6
     tcp_inherit
     tcp_inherit6
+    tcp_no_port
+    tcp_no_port6
     tcp_offload
     tcp_offload6
     tcp_wire

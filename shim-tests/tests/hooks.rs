@@ -185,7 +185,7 @@ const BY_NUMBER: &[(&[&str], &str)] = &[
         &[],
         "fopen fopen64 freopen freopen64 fdopen fclose fflush fileno fileno_unlocked",
     ),
-    (&[], "longjmp _longjmp siglongjmp __longjmp_chk"),
+    (&[], "longjmp _longjmp siglongjmp __longjmp_chk pthread_setcanceltype"),
     (&["SYS_setsockopt"], "setsockopt"),
     (&[], "getifaddrs"),
     (&[], "getaddrinfo getnameinfo getaddrinfo_a"),

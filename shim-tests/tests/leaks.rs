@@ -211,3 +211,24 @@ fn an_isolated_program_whose_net_cannot_be_made_has_no_network() {
         assert!(said.contains(net), "{said}");
     }
 }
+
+#[test]
+fn an_isolated_program_has_no_network_before_its_net_has_an_address() {
+    let stage = Stage::new("leaks-early");
+    // The net is made by the program, and is there already.
+    for _ in 0..2 {
+        let mut command = stage.shimmed(&stage.path().join("net"), "env");
+        command.args([
+            "MEMTUN_HOST=isolated",
+            "/usr/bin/python3",
+            "-c",
+            USES_SOCKETS,
+        ]);
+        let heard = stage.path().join("heard");
+        command.stdout(fs::File::create(&heard).expect("a file"));
+        let status = Process::start(&mut command).ended(Duration::from_secs(20));
+        let (heard, said) = (fs::read_to_string(heard).expect("read"), stage.said());
+        assert_eq!(status.code(), Some(0), "{said}");
+        assert_eq!(heard, "ENETUNREACH\nENETUNREACH\ndone\n", "{said}");
+    }
+}

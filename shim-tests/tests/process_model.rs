@@ -419,7 +419,7 @@ fn threads_that_block_on_a_tunnel_can_be_cancelled() {
         succeeded(&finished);
         assert_eq!(
             finished.stdout,
-            format!("cleaned 1150, write {write}\n"),
+            format!("cleaned 2300, write {write}\n"),
             "link {link}"
         );
     }

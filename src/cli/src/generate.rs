@@ -29,6 +29,10 @@ Special devices, \fIPATH\fR[:\fIPATH\fR...], /dev/net/tun unless set.
 read, until the program waits by a call of libc's; \fBexact\fR: it does not, which a program that waits by raw system
 calls or io_uring needs.
 .TP
+\fBMEMTUN_BUSY_POLL\fR
+The longest time in microseconds for which a program, or a driver, looks for a packet awake before it sleeps, 50 unless
+set and at most 100000; \fB0\fR: it sleeps at once. It is done only while the peer is on another processor.
+.TP
 \fBMEMTUN_HOST\fR
 What programs see of the machine beside the net's interfaces: \fBmerged\fR (the default), the machine's own interfaces,
 addresses and routes; \fBisolated\fR, a loopback alone, and what \fBmemtun run \-\-uplink\fR declares; \fBoff\fR, the

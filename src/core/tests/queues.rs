@@ -415,6 +415,40 @@ fn a_flow_stays_on_one_queue_and_answers_follow() {
 }
 
 #[test]
+fn who_wrote_a_flow_last_gets_its_answers() {
+    const FLAGS: u32 = IFF_TUN | IFF_MULTI_QUEUE;
+    let (system, first, interface) = attached(FLAGS);
+    let (second, third) = (open(&system, FLAGS), open(&system, FLAGS));
+    let ends: [std::net::SocketAddr; 4] =
+        ["10.0.0.1:7", "10.0.0.2:9", "[fd00::1]:7", "[fd00::2]:9"].map(|end| end.parse().unwrap());
+    let exchange = |fd, [own, peer]: [std::net::SocketAddr; 2]| {
+        let written = memtun::packet::build(own, peer, b"x").expect("a packet");
+        system.write(fd, &written).expect("write");
+        let answer = memtun::packet::build(peer, own, b"y").expect("a packet");
+        let sent = interface.inject_with(&answer, Sending::new().within(NOW));
+        sent.expect("room");
+        assert_eq!(system.read(fd, 100), Ok(answer), "{own} by {fd}");
+    };
+    let (v4, v6) = ([ends[0], ends[1]], [ends[2], ends[3]]);
+    for flow in [v4, v6, [ends[0], ends[0]]] {
+        for fd in [
+            first, first, second, second, first, third, first, third, third, second, second,
+        ] {
+            exchange(fd, flow);
+        }
+        exchange(first, [ends[1], ends[0]]);
+        exchange(second, flow);
+    }
+    // The last queue takes the place of the one that goes, and the flows of that.
+    exchange(third, v4);
+    system.close(first).expect("close");
+    for fd in [third, second, second, third, third, second] {
+        exchange(fd, v4);
+        exchange(fd, v6);
+    }
+}
+
+#[test]
 fn a_net_that_is_removed_leaves_nothing() {
     let (system, fd, interface) = attached(IFF_TUN);
     let path = system.net().path().to_owned();

@@ -38,6 +38,8 @@ pub struct Service<'n> {
     compared: u64,
     /// How often the state was found to have changed.
     version: u64,
+    /// The same of what ways depend on.
+    ways: u64,
     /// The state as it is in the net's file with what is in `pending`.
     shadow: Shadow,
     /// What has to be published.
@@ -71,6 +73,7 @@ impl<'n> Service<'n> {
             log,
             compared: 0,
             version: 0,
+            ways: 0,
             state: state.into(),
             machine: None,
             teller: None,
@@ -420,6 +423,7 @@ impl<'n> Service<'n> {
             let before = self.pending.len();
             self.pending.extend(self.shadow.follow(&self.state));
             self.version += u64::from(self.pending.len() > before);
+            self.ways += u64::from(self.shadow.has_other_ways());
         }
     }
 
@@ -450,6 +454,7 @@ impl<'n> Service<'n> {
         self.state = published.into();
         self.compared = 0;
         self.version += 1;
+        self.ways += 1;
         Ok(())
     }
 
@@ -475,6 +480,11 @@ impl Ground for Service<'_> {
     fn generation(&self) -> u64 {
         let links = self.net.changes.load(SeqCst);
         self.version << 32 | u64::from(links)
+    }
+
+    fn ways_generation(&self) -> u64 {
+        let links = self.net.changes.load(SeqCst);
+        self.ways << 32 | u64::from(links)
     }
 
     fn consult(&mut self, run: &mut dyn FnMut(&mut World<'_>)) {

@@ -16,6 +16,7 @@
 
 mod argument;
 pub mod bpf;
+pub mod busy;
 mod cause;
 pub mod link;
 pub mod missing;

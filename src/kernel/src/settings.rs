@@ -22,6 +22,8 @@ pub const DEVICES: &str = "MEMTUN_DEVICES";
 pub const LINK: &str = "MEMTUN_LINK";
 /// Says whether bells are exact, see [`bell`].
 pub const BELL: &str = "MEMTUN_BELL";
+/// Says how long a wait begins awake, see [`busy_poll`].
+pub const BUSY_POLL: &str = "MEMTUN_BUSY_POLL";
 /// Says what is logged, see [`log_level`].
 pub const LOG: &str = "MEMTUN_LOG";
 /// Says what the programs of a net see of the machine, see [`host`].
@@ -33,7 +35,7 @@ pub const LIBRARY: &str = "MEMTUN_LIBRARY";
 
 /// The variables that a new program image must find, in this order.
 pub const INHERITED: &[&str] = &[
-    NET, TREE, OWNER, PLACE, DEVICES, LINK, BELL, LOG, HOST, COMMAND,
+    NET, TREE, OWNER, PLACE, DEVICES, LINK, BELL, BUSY_POLL, LOG, HOST, COMMAND,
 ];
 
 /// The special device that there is where [`DEVICES`] says nothing.
@@ -97,6 +99,23 @@ pub fn bell_word(exact: bool) -> &'static str {
         true => "exact",
         false => "lazy",
     }
+}
+
+/// The longest time in microseconds for which a wait begins awake, where nothing else is said: that
+/// which the kernel's documentation recommends for net.core.busy_poll.
+pub const BUSY_POLL_DEFAULT: u32 = 50;
+
+/// Reads the longest time in microseconds for which a wait begins awake; 0 means that it never
+/// does. Empty says nothing, which means [`BUSY_POLL_DEFAULT`]. None is returned for what is no
+/// number, or more than a tenth of a second.
+pub fn busy_poll(setting: &[u8]) -> Option<u32> {
+    const MOST: u32 = 100_000;
+    if setting.is_empty() {
+        return Some(BUSY_POLL_DEFAULT);
+    }
+    let is_number = setting.iter().all(u8::is_ascii_digit);
+    let text = std::str::from_utf8(setting).ok().filter(|_| is_number)?;
+    text.parse().ok().filter(|time| *time <= MOST)
 }
 
 /// What the programs of a net see beside the net's interfaces.
@@ -245,6 +264,18 @@ mod tests {
             ("Off", None),
         ] {
             assert_eq!(host(word.as_bytes()), what, "{word}");
+        }
+        for (word, time) in [
+            ("", Some(50)),
+            ("0", Some(0)),
+            ("20", Some(20)),
+            ("100000", Some(100_000)),
+            ("100001", None),
+            ("+1", None),
+            ("-1", None),
+            ("off", None),
+        ] {
+            assert_eq!(busy_poll(word.as_bytes()), time, "{word}");
         }
         assert_eq!(host(host_word(Host::Off).as_bytes()), Some(Host::Off));
         assert_eq!(log_level(b"off"), Some(LevelFilter::Off));

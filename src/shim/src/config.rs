@@ -4,6 +4,7 @@
 use memtun_calls::device::Device;
 use memtun_core::launch::preload::{self, PRELOAD};
 use memtun_core::launch::settings;
+use memtun_kernel::busy;
 use memtun_kernel::net::temporary;
 use memtun_sys as sys;
 use once_cell::race::OnceBox;
@@ -137,6 +138,16 @@ pub fn init(own: Option<&CStr>) {
         );
         true
     });
+    let busy_poll = variable(settings::BUSY_POLL).unwrap_or_default();
+    busy::set_most(settings::busy_poll(&busy_poll).unwrap_or_else(|| {
+        log::error!(
+            "{}={:?} is no number of microseconds from 0 to 100000; taking {}",
+            settings::BUSY_POLL,
+            String::from_utf8_lossy(&busy_poll),
+            settings::BUSY_POLL_DEFAULT
+        );
+        settings::BUSY_POLL_DEFAULT
+    }));
     let host_setting = variable(settings::HOST);
     let host = host_setting.as_deref().unwrap_or_default();
     let host = settings::host(host).unwrap_or_else(|| {

@@ -16,6 +16,7 @@ static NET: AtomicPtr<NetDir> = AtomicPtr::new(std::ptr::null_mut());
 static JOINED: [AtomicPtr<NetDir>; 16] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 16];
 
 /// The net of this process; `None` if the process has not used it yet.
+#[inline(always)]
 pub fn current() -> Option<&'static NetDir> {
     // SAFETY: the pointer is null, or leads to a mapping that `leak` filled and that stays.
     unsafe { NET.load(Acquire).as_ref() }
@@ -40,24 +41,38 @@ pub fn leak(net: NetDir) -> Result<&'static NetDir, Errno> {
     Ok(net)
 }
 
+/// Has this process joined no other net than [`current`]?
+pub fn is_only_one() -> bool {
+    JOINED[1].load(Relaxed).is_null()
+}
+
 fn keep(net: NetDir) -> Result<&'static NetDir, Errno> {
     if let Some(first) = current() {
         return Ok(first);
     }
     let fresh = leak(net)?;
-    if config::get().is_some_and(|config| config.host == Setting::Isolated) {
+    if is_isolated() {
         // Without it the indexes begin where those of other nets do, which harms nobody.
         let _ = fresh.begin_isolated();
     }
     let place = std::ptr::from_ref(fresh).cast_mut();
     match NET.compare_exchange(std::ptr::null_mut(), place, AcqRel, Acquire) {
         Ok(_) => {
-            gate::joined(fresh);
+            match is_isolated() {
+                // What it sends is looked at before there are addresses, too.
+                true => gate::open(),
+                false => gate::joined(fresh),
+            }
             Ok(fresh)
         }
         // SAFETY: the pointer leads to a mapping that `leak` filled and that stays.
         Err(first) => Ok(unsafe { &*first }),
     }
+}
+
+/// Has this process no other network than its net?
+fn is_isolated() -> bool {
+    config::get().is_some_and(|config| config.host == Setting::Isolated)
 }
 
 fn join_with(config: &Config, create: Create) -> Result<NetDir, Error> {

@@ -6,7 +6,7 @@ use crate::closing::closed;
 use crate::errno::{self, fence};
 use crate::table::{self, Held, OwnTunnels};
 use crate::uaccess::OwnMemory;
-use crate::waiting::{epoll, stale};
+use crate::waiting::{awake, epoll, stale};
 use crate::{config, foreign, inet, net, process};
 use memtun_abi::Errno;
 use memtun_calls::host::links_changed;
@@ -77,7 +77,7 @@ pub struct Waiting {
 /// Takes a packet if that needs no more ado. None says nothing but that [`try_read`] is to be
 /// asked.
 #[inline(always)]
-pub fn read_at_once(fd: c_int, found: table::Found, mut sink: impl Sink) -> Option<usize> {
+pub fn read_at_once(fd: c_int, found: table::Found, mut sink: impl Sink) -> Option<isize> {
     if process::is_leaving() {
         return None;
     }
@@ -86,24 +86,38 @@ pub fn read_at_once(fd: c_int, found: table::Found, mut sink: impl Sink) -> Opti
         if !calls::is_read_write(tunnel.open_flags()) || !tunnel.is_not_due() {
             return None;
         }
-        tunnel.read_at_once(&mut sink)
+        match tunnel.read_at_once(&mut sink)? {
+            Ok((n, is_stale)) => Some((n as isize, is_stale)),
+            Err(e) => Some((failed(fd, &tunnel, e.0), false)),
+        }
     };
-    let (n, is_stale) = fence(|| Ok(take())).unwrap_or(None)?;
+    let (answer, is_stale) = fence(|| Ok(take())).unwrap_or(None)?;
     if is_stale {
         stale::note(fd);
     }
-    Some(n)
+    Some(answer)
 }
 
-/// Takes a packet if there is one.
+/// The answer of a call that has failed, unless the descriptor is no tunnel any more.
+#[cold]
+#[inline(never)]
+extern "C" fn failed(fd: c_int, tunnel: &Held, errno: i32) -> isize {
+    errno::give::<usize>(foreign::check(fd, tunnel).and(Err(Errno(errno))))
+}
+
+/// Takes a packet if there is one. `waits` says that a read which finds none waits, if the
+/// descriptor does.
 #[inline]
-pub fn try_read(fd: c_int, sink: Result<impl Sink, Errno>) -> Attempt {
+pub fn try_read(fd: c_int, waits: bool, sink: Result<impl Sink, Errno>) -> Attempt {
     let mut suspended = None;
     let done = fence(|| {
         let mut sink = sink?;
         let tunnel = hold(fd)?;
         if tunnel.is_due() {
             foreign::check(fd, &tunnel)?;
+        }
+        if waits {
+            awake::read(&tunnel)?;
         }
         let read = calls::read(&tunnel, fd, &mut sink);
         match read.or_else(|e| foreign::check(fd, &tunnel).and(Err(e)))? {

@@ -108,6 +108,11 @@ const CALLS: &[(Extra, c_long, [u64; 3])] = &[
     (Extra::Spawn, libc::SYS_rt_sigprocmask, [2, 0, 0]),
     (Extra::Signals, libc::SYS_rt_sigprocmask, [0, 0, 0]),
     (Extra::Signals, libc::SYS_rt_sigprocmask, [1, 0, 0]),
+    (Extra::Awake, libc::SYS_rt_sigprocmask, [0, 0, 0]),
+    (Extra::Awake, libc::SYS_rt_sigprocmask, [1, 0, 0]),
+    (Extra::Awake, libc::SYS_rt_sigpending, [0, 8, 0]),
+    (Extra::Awake, libc::SYS_rt_sigaction, [1, 0, 0]),
+    (Extra::Awake, libc::SYS_ppoll, [0, 1, 0]),
     (Extra::Spawn, libc::SYS_prlimit64, [0; 3]),
     (
         Extra::Keep,
@@ -185,7 +190,7 @@ pub fn look_for_inherited() {
         .and_then(|file| sys::read(file.raw(), &mut status));
     let text = &status[..read.unwrap_or(0)];
     if text.windows(11).any(|line| line == b"\nSeccomp:\t2") {
-        quiet::forbid(Extra::Ask as u32 | Extra::Populate as u32);
+        quiet::forbid(Extra::Ask as u32 | Extra::Populate as u32 | Extra::Awake as u32);
     }
 }
 

@@ -104,12 +104,28 @@ fn slot(index: u32) -> Option<&'static Slot> {
 /// The place of a descriptor's word; `None` if its piece is not mapped.
 #[inline(always)]
 fn place(fd: i32) -> Option<&'static AtomicU32> {
-    let piece = WORDS.get(fd as u32 as usize / PIECE)?.load(Acquire);
+    match fd as u32 as usize {
+        at if at < PIECE => place_in(&WORDS[0], at),
+        at => place_above(at),
+    }
+}
+
+/// Does the same for the descriptors above the first piece.
+#[cold]
+#[inline(never)]
+extern "C" fn place_above(at: usize) -> Option<&'static AtomicU32> {
+    place_in(WORDS.get(at / PIECE)?, at % PIECE)
+}
+
+/// The place of a word in a piece.
+#[inline(always)]
+fn place_in(piece: &AtomicPtr<AtomicU32>, at: usize) -> Option<&'static AtomicU32> {
+    let piece = piece.load(Acquire);
     if piece.is_null() {
         return None;
     }
     // SAFETY: a piece is a mapping of PIECE zeroed words that is never unmapped.
-    Some(unsafe { &*piece.add(fd as u32 as usize % PIECE) })
+    Some(unsafe { &*piece.add(at) })
 }
 
 /// The place of a descriptor's word, which is mapped if need be.
@@ -382,10 +398,11 @@ impl Held {
     /// what it was.
     #[inline]
     pub fn is_due(&self) -> bool {
-        !self.is_not_due() && {
+        let due = !self.is_not_due();
+        if due {
             self.slot.calls.fetch_add(1, Relaxed);
-            true
         }
+        due
     }
     /// Counts a call, unless it is time for that check; the next call is asked again then.
     #[inline(always)]
@@ -684,6 +701,9 @@ impl Local for OwnTunnels {
             }
         }
         None
+    }
+    fn is_descriptor(&self, fd: i32, inode: u64) -> bool {
+        hold(fd).is_some_and(|held| held.inode() == inode && held.is_behind(fd))
     }
     fn is_declared(&self, net: &NetDir, name: &memtun_abi::Name) -> bool {
         memtun_stack::brief::is_declared(net, name)

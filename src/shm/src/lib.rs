@@ -4,6 +4,7 @@ mod area;
 mod below;
 #[cfg(not(loom))]
 mod capture;
+mod held;
 #[cfg(not(loom))]
 pub mod layout;
 pub mod lock;
@@ -27,6 +28,8 @@ mod word;
 pub use area::SharedBytes;
 #[cfg(not(loom))]
 pub use map::{InterfaceGuard, Locked, Mapped, TunnelGuard};
+#[cfg(not(loom))]
+pub use queues::Lesson;
 pub use shelf::{Held, Shelf};
 
 use memtun_abi::{Errno, Name};

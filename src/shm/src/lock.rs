@@ -10,7 +10,8 @@
 //! nothing. A holder that lives and does not run is waited for as long as the [`Patience`] says.
 #![forbid(unsafe_code)]
 
-use super::thread::{self, List, Memory, Place, Thread};
+use super::held::{Memory, Place};
+use super::thread::{self, List, Thread};
 use super::word::{Word, HOLDER, OWNER_DIED, TID, WAITERS};
 use crate::sync::AtomicU32;
 use crate::{below, Errno};

@@ -3,13 +3,23 @@
 
 use crate::layout::{InterfaceState, MAX_FLOWS, MAX_QUEUES};
 use memtun_abi::Errno;
-use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// Bits of a flow's word that hold 1 + the place of its queue; the others are the hash's.
 const FLOW_QUEUE: u32 = 0x1ff;
 /// So many places are looked at for one flow.
 const FLOW_PLACES: usize = 16;
+
+/// What an interface was taught of a flow.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Lesson {
+    /// Index of the queue that gets the answers.
+    pub queue: usize,
+    /// Index of the flow's word.
+    pub place: usize,
+    /// The flow's word.
+    pub word: u32,
+}
 
 impl InterfaceState {
     /// Returns the numbers of attached and of detached queues. Together they are never more than
@@ -92,16 +102,16 @@ impl InterfaceState {
     }
 
     /// The places where a flow may stand.
-    fn flow_places(&self, hash: u32) -> impl Iterator<Item = &AtomicU32> {
+    fn flow_places(&self, hash: u32) -> impl Iterator<Item = usize> {
         let home = hash as usize % MAX_FLOWS;
-        (0..FLOW_PLACES).map(move |i| &self.flows[(home + i) % MAX_FLOWS])
+        (0..FLOW_PLACES).map(move |i| (home + i) % MAX_FLOWS)
     }
 
     /// The place where it stands.
-    fn flow_place(&self, hash: u32) -> Option<&AtomicU32> {
+    fn flow_place(&self, hash: u32) -> Option<usize> {
         let is_it = |word: u32| word != 0 && word & !FLOW_QUEUE == hash & !FLOW_QUEUE;
         self.flow_places(hash)
-            .find(|place| is_it(place.load(Relaxed)))
+            .find(|place| is_it(self.flows[*place].load(Relaxed)))
     }
 
     /// A queue is attached no more, and so many were: the driver forgets the flows of a place
@@ -116,25 +126,33 @@ impl InterfaceState {
 
     /// Learns that the program wrote a packet with this flow hash through the queue of this inode,
     /// so that answers go there (`tun_flow_update`). A detached queue teaches nothing.
-    pub fn learn_flow(&self, hash: u32, inode: u64) {
+    pub fn learn_flow(&self, hash: u32, inode: u64) -> Option<Lesson> {
         let (attached, _) = self.counts();
         let mut queues = self.queues[..attached].iter();
-        let Some(at) = queues.position(|queue| queue.load(Relaxed) == inode) else {
-            return;
-        };
+        let queue = queues.position(|queue| queue.load(Relaxed) == inode)?;
         let place = self.flow_place(hash).or_else(|| {
             self.flow_places(hash)
-                .find(|place| place.load(Relaxed) == 0)
+                .find(|place| self.flows[*place].load(Relaxed) == 0)
         });
-        let place = place.unwrap_or(&self.flows[hash as usize % MAX_FLOWS]);
-        let tag = hash & !FLOW_QUEUE;
-        place.store(tag | (at as u32 + 1), Relaxed);
+        let place = place.unwrap_or(hash as usize % MAX_FLOWS);
+        let word = hash & !FLOW_QUEUE | (queue as u32 + 1);
+        self.flows[place].store(word, Relaxed);
+        Some(Lesson { queue, place, word })
+    }
+
+    /// Is what the queue of this inode has once taught still so?
+    #[inline]
+    pub fn knows(&self, lesson: Lesson, inode: u64) -> bool {
+        let queue = self.queues.get(lesson.queue);
+        let flow = self.flows.get(lesson.place);
+        queue.is_some_and(|queue| queue.load(Relaxed) == inode)
+            && flow.is_some_and(|flow| flow.load(Relaxed) == lesson.word && lesson.word != 0)
     }
 
     /// Returns the index of the queue to which a flow's answers go, if it has been learned. There
     /// may be no queue with that index any more.
     pub fn known_queue(&self, hash: u32) -> Option<usize> {
-        let known = self.flow_place(hash)?.load(Relaxed);
+        let known = self.flows[self.flow_place(hash)?].load(Relaxed);
         ((known & FLOW_QUEUE) as usize).checked_sub(1)
     }
 

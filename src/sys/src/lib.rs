@@ -72,6 +72,34 @@ pub fn gettid() -> i32 {
     unsafe { syscall(libc::SYS_gettid, [0; 6]) as i32 }
 }
 
+/// Returns the signals that have come and are blocked, a bit each (rt_sigpending(2)).
+pub fn pending_signals() -> u64 {
+    let mut set = 0u64;
+    let args = [&mut set as *mut u64 as usize, 8, 0, 0, 0, 0];
+    // SAFETY: the kernel writes one set of 8 bytes, which is a local of this function.
+    unsafe { syscall(libc::SYS_rt_sigpending, args) };
+    set
+}
+
+/// Returns the handler and the flags of a signal's action (rt_sigaction(2)).
+pub fn signal_action(signal: i32) -> (usize, u64) {
+    // The kernel's struct sigaction has a handler, flags, a restorer and a mask.
+    let mut action = [0u64; 4];
+    let args = [signal as usize, 0, action.as_mut_ptr() as usize, 8, 0, 0];
+    // SAFETY: the kernel writes one struct sigaction, which is a local of this function.
+    unsafe { syscall(libc::SYS_rt_sigaction, args) };
+    (action[0] as usize, action[1])
+}
+
+/// Returns one more than the number of the processor that the caller runs on, without
+/// a system call where the kernel has told it; 0 where nobody knows.
+#[inline(always)]
+pub fn here() -> u32 {
+    // SAFETY: the function takes no arguments and touches no memory of the caller's.
+    let number = unsafe { libc::sched_getcpu() };
+    (number + 1).max(0) as u32
+}
+
 /// Gives a signal its default action (rt_sigaction(2)).
 pub fn default_action(signal: i32) {
     // The kernel's struct sigaction has a handler, flags, a restorer and a mask; all are zero.

@@ -68,10 +68,13 @@ pub enum Extra {
     /// rt_sigprocmask(2) around the lock of a queue. Without it a handler of the program's may run
     /// while the lock is held.
     Signals = 1 << 20,
+    /// rt_sigprocmask(2), rt_sigpending(2), rt_sigaction(2) and poll(2) in a wait that begins
+    /// awake. Without it a wait sleeps at once.
+    Awake = 1 << 21,
 }
 
 /// The bits of every [`Extra`].
-pub const EVERYTHING: u32 = (1 << 21) - 1;
+pub const EVERYTHING: u32 = (1 << 22) - 1;
 
 static FORBIDDEN: AtomicU32 = AtomicU32::new(0);
 

@@ -1,8 +1,8 @@
 //! Signals that are held back for a moment.
 #![forbid(unsafe_code)]
 
-use super::change_mask;
 use super::quiet::{may, Extra};
+use super::{change_mask, pending_signals, signal_action};
 use std::marker::PhantomData;
 
 /// The signals that an instruction of the thread's own causes. The kernel ends a process that
@@ -41,6 +41,23 @@ pub fn hold_signals() -> Quiet {
     Quiet {
         held,
         _thread: PhantomData,
+    }
+}
+
+impl Quiet {
+    /// Has a signal come meanwhile whose handler ends a call that waits? Handlers that have
+    /// SA_RESTART do not end one that `restarts`.
+    pub fn would_interrupt(&self, restarts: bool) -> bool {
+        let ends = |signal: &i32| {
+            let (handler, flags) = signal_action(*signal);
+            let is_handler = ![libc::SIG_DFL, libc::SIG_IGN].contains(&handler);
+            is_handler && !(restarts && flags & libc::SA_RESTART as u64 != 0)
+        };
+        let come = pending_signals() & self.held;
+        come != 0
+            && (1..=64)
+                .filter(|signal| come & 1 << (signal - 1) != 0)
+                .any(|signal| ends(&signal))
     }
 }
 

@@ -162,7 +162,7 @@ impl Connection {
         now: Duration,
         make: impl FnOnce(usize) -> Option<Engine>,
     ) -> Option<Connection> {
-        let fits = local.is_ipv4() == remote.is_ipv4() && local.port() != 0 && remote.port() != 0;
+        let fits = local.is_ipv4() == remote.is_ipv4() && local.port() != 0;
         if !fits || !is_host(local.ip()) || !is_host(remote.ip()) {
             return None;
         }
@@ -225,7 +225,7 @@ impl Connection {
     }
 
     /// A connection from here to there, whose SYN leaves with the first [`poll`](Self::poll).
-    /// None where an address or a port is none of one host.
+    /// None where an address is none of one host, or the own port is 0.
     pub fn connect(
         local: SocketAddr,
         remote: SocketAddr,
@@ -248,7 +248,7 @@ impl Connection {
         }
         let ends = (segment.destination, segment.source);
         let mut connection = Connection::new(ends, settings, now, |mtu| {
-            Engine::listen(ends.0, mtu, settings.seed)
+            Engine::listen(ends, mtu, settings.seed)
         })?;
         connection.state = State::Accepting;
         if settings.cookies {

@@ -19,6 +19,10 @@ const BUFFER: usize = 1024 * 1024;
 /// reader's fault: the rest is for that.
 pub(crate) const WAITING: u32 = 256 * 1024;
 
+/// What the engine, which has no port 0, is told in place of the other side's port where that is
+/// 0. It knows of one connection, so nothing else has that port.
+const STAND_IN: u16 = 1;
+
 /// The engine's time.
 const NOW: Instant = Instant::from_micros_const(10_000_000);
 
@@ -37,6 +41,32 @@ pub(crate) struct Engine {
     sockets: SocketSet<'static>,
     handle: SocketHandle,
     mtu: usize,
+    /// The other side's port is 0.
+    stands_in: bool,
+}
+
+/// Puts a port into a packet, at this place behind the header of IP.
+fn put_port(packet: &mut [u8], at: usize, port: u16) {
+    let header = match packet.first() {
+        Some(first) if first >> 4 == 4 => usize::from(first & 15) * 4,
+        _ => 40,
+    };
+    if let Some(place) = packet.get_mut(header + at..header + at + 2) {
+        place.copy_from_slice(&port.to_be_bytes());
+    }
+}
+
+/// What is done with a packet that leaves, where the engine has another port for the other side.
+fn leaving<'a>(
+    stands_in: bool,
+    emit: &'a mut dyn FnMut(&mut Vec<u8>),
+) -> impl FnMut(&mut Vec<u8>) + 'a {
+    move |packet| {
+        if stands_in {
+            put_port(packet, 2, 0);
+        }
+        emit(packet);
+    }
 }
 
 fn spare() -> MutexGuard<'static, Vec<Socket<'static>>> {
@@ -176,6 +206,7 @@ impl Engine {
             sockets,
             handle,
             mtu,
+            stands_in: false,
         }
     }
 
@@ -187,6 +218,11 @@ impl Engine {
         seed: u64,
     ) -> Option<Engine> {
         let mut engine = Engine::new(local, mtu, seed);
+        engine.stands_in = remote.port() == 0;
+        let remote = match engine.stands_in {
+            true => SocketAddr::new(remote.ip(), STAND_IN),
+            false => remote,
+        };
         let socket = engine.sockets.get_mut::<Socket>(engine.handle);
         socket
             .connect(
@@ -198,9 +234,14 @@ impl Engine {
         Some(engine)
     }
 
-    /// One that waits for a SYN.
-    pub(crate) fn listen(local: SocketAddr, mtu: usize, seed: u64) -> Option<Engine> {
+    /// One that waits for a SYN from there.
+    pub(crate) fn listen(
+        (local, remote): (SocketAddr, SocketAddr),
+        mtu: usize,
+        seed: u64,
+    ) -> Option<Engine> {
         let mut engine = Engine::new(local, mtu, seed);
+        engine.stands_in = remote.port() == 0;
         engine.socket_mut().listen(endpoint(local)).ok()?;
         Some(engine)
     }
@@ -224,10 +265,15 @@ impl Engine {
         scratch: &mut Vec<u8>,
         emit: &mut dyn FnMut(&mut Vec<u8>),
     ) {
+        let mut known = Vec::new();
+        if self.stands_in {
+            known.extend_from_slice(packet);
+            put_port(&mut known, 0, STAND_IN);
+        }
         let mut wire = Wire {
-            incoming: Some(packet),
+            incoming: Some(if self.stands_in { &known } else { packet }),
             scratch,
-            emit,
+            emit: &mut leaving(self.stands_in, emit),
             mtu: self.mtu,
         };
         self.interface
@@ -241,7 +287,7 @@ impl Engine {
         let mut wire = Wire {
             incoming: None,
             scratch,
-            emit,
+            emit: &mut leaving(self.stands_in, emit),
             mtu: self.mtu,
         };
         for _ in 0..MOST {

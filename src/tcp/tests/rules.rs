@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use common::{given, here, polled, settings, shown, there, told, transfer, Path, World, MILLI};
-use memtun_tcp::segment::{ACK, FIN, PSH, RST, SYN};
+use memtun_tcp::segment::{build, Plain, ACK, FIN, PSH, RST, SYN};
 use memtun_tcp::{
     reset_for, Connection, Demux, End, FastOpen, Pair, Segment, Settings, State, Verdict,
 };
@@ -492,4 +492,104 @@ fn an_end_without_data_before_is_answered_at_once_and_one_after_data_soon() {
         let due = connection.poll_at(now);
         assert_eq!(due, data.then(|| now + 40 * MILLI));
     }
+}
+
+/// A connection with the other side's port 0, which sends and takes bytes and ends: each packet of
+/// it goes to that port.
+fn ends_with_port_0(connects: bool, local: &str, remote: &str) {
+    let (local, remote): (SocketAddr, SocketAddr) =
+        (local.parse().unwrap(), remote.parse().unwrap());
+    let now = 10 * SECOND;
+    let says = |sequence, acknowledgement, flags, payload: &[u8]| {
+        let plain = Plain {
+            source: remote,
+            destination: local,
+            sequence,
+            acknowledgement,
+            flags,
+            window: 1000,
+            options: &[],
+        };
+        let mut packet = Vec::new();
+        build(&plain, &mut packet);
+        let at = packet.len() - 20;
+        packet.extend_from_slice(payload);
+        // The sum of what is added, and of the length of that.
+        match local.is_ipv4() {
+            true => packet[3] += payload.len() as u8,
+            false => packet[5] += payload.len() as u8,
+        }
+        let sum =
+            |bytes: &[u8]| u32::from(bytes[0]) << 8 | u32::from(bytes.get(1).map_or(0, |b| *b));
+        let mut all = sum(&packet[at + 16..]) ^ 0xffff;
+        all += payload.chunks(2).map(sum).sum::<u32>() + payload.len() as u32;
+        let all = (all & 0xffff) + (all >> 16);
+        packet[at + 16..at + 18].copy_from_slice(&(!(all as u16)).to_be_bytes());
+        packet
+    };
+    let see = |packets: Vec<Vec<u8>>| {
+        for packet in &packets {
+            let segment = Segment::parse(packet).expect("a segment with the right checksum");
+            assert_eq!((segment.source, segment.destination), (local, remote));
+        }
+        shown(&packets)
+    };
+    let (mut connection, next) = if connects {
+        let mut connection = Connection::connect(local, remote, &settings(7), now).expect("one");
+        let syn = see(polled(&mut connection, now));
+        let [(first, 0, SYN, 0)] = syn[..] else {
+            panic!("{syn:?}");
+        };
+        let answer = says(5000, first + 1, SYN | ACK, b"");
+        given(&mut connection, &answer, now);
+        assert_eq!(
+            see(polled(&mut connection, now)),
+            [(first + 1, 5001, ACK, 0)]
+        );
+        (connection, first + 1)
+    } else {
+        let syn = says(5000, 0, SYN, b"");
+        let mut connection = Connection::accept(&syn, &settings(7), now).expect("one");
+        let answer = see(polled(&mut connection, now));
+        let [(first, 5001, flags, 0)] = answer[..] else {
+            panic!("{answer:?}");
+        };
+        assert_eq!(flags, SYN | ACK);
+        given(&mut connection, &says(5001, first + 1, ACK, b""), now);
+        (connection, first + 1)
+    };
+    assert_eq!(connection.state(), State::Open);
+    connection.write(b"hello");
+    assert_eq!(
+        see(polled(&mut connection, now)),
+        [(next, 5001, ACK | PSH, 5)]
+    );
+    let data = says(5001, next + 5, ACK | PSH, b"back");
+    let mut answers = given(&mut connection, &data, now);
+    answers.extend(polled(&mut connection, now));
+    assert_eq!(see(answers), [(next + 5, 5005, ACK, 0)]);
+    let mut room = [0; 10];
+    assert_eq!((connection.read(&mut room), &room[..4]), (4, &b"back"[..]));
+    connection.close();
+    assert_eq!(
+        see(polled(&mut connection, now)),
+        [(next + 5, 5005, FIN | ACK, 0)]
+    );
+    let mut reset = says(5005, next + 6, RST | ACK, b"");
+    given(&mut connection, &reset, now);
+    assert_eq!(connection.state(), State::Ended(End::Reset));
+    let segment = says(5005, next + 6, ACK, b"");
+    let segment = Segment::parse(&segment).expect("a segment");
+    assert!(reset_for(&segment, &mut reset));
+    assert_eq!(see(vec![reset]), [(next + 6, 0, RST, 0)]);
+}
+
+#[test]
+fn the_other_sides_port_may_be_0() {
+    for connects in [true, false] {
+        ends_with_port_0(connects, "10.0.0.1:1000", "10.0.0.2:0");
+        ends_with_port_0(connects, "[fd00::1]:1000", "[fd00::2]:0");
+    }
+    let [own, other] = ["10.0.0.1:0", "10.0.0.2:80"].map(|name| name.parse().expect("a name"));
+    assert!(Connection::connect(own, other, &settings(1), SECOND).is_none());
 }

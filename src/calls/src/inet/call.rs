@@ -208,7 +208,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let native = self.socket.own_name()?;
         let v6 = kind.family == libc::AF_INET6;
         let value = |level, option| self.socket.option(level, option).unwrap_or(0);
-        let by_family = |v4, v6_option| match v6 {
+        let by_v6 = v6 && !name.is_some_and(|name| self.is_by_v4(kind, name));
+        let by_family = |v4, v6_option| match by_v6 {
             true => value(libc::IPPROTO_IPV6, v6_option),
             false => value(libc::IPPROTO_IP, v4),
         };
@@ -238,8 +239,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         set(set::V6ONLY, v6only);
         set(set::NONBLOCK, self.socket.is_nonblocking());
         set(set::BOUND, native.port() != 0);
-        let to_group = name.is_some_and(|name| name.ip().is_multicast());
-        let (out, source) = match (v6, to_group) {
+        let to_group = name.is_some_and(|name| name.ip().to_canonical().is_multicast());
+        let (out, source) = match (by_v6, to_group) {
             (true, true) => (kept(Kept::Multicast6), None),
             (true, false) => (kept(Kept::Unicast6), None),
             (false, true) => {
@@ -292,6 +293,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 _ => Tuning::default(),
             },
         })
+    }
+
+    /// Does what is sent to a name on a socket of IPv6 leave by IPv4? Then the options of IPv4
+    /// count (`udpv6_sendmsg`, `tcp_v6_connect`). An alias of the net's stands for either.
+    fn is_by_v4(&self, kind: Kind, name: SocketAddr) -> bool {
+        name.ip().to_canonical().is_ipv4()
+            && self
+                .flow_at(kind.protocol, &name)
+                .is_none_or(|flow| flow.remote.ip().to_canonical().is_ipv4())
     }
 
     /// Called when an option of a socket was set of which the net's table has something.

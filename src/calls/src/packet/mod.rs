@@ -157,6 +157,17 @@ fn hear_errors(host: &impl Host, net: &NetDir, fd: i32, order: &Order) -> Result
     mark::bind(fd, bound)
 }
 
+/// Returns the link that a name of IPv6 is about, 0 for none given; None for one that means the
+/// same on each (`__ipv6_addr_needs_scope_id`).
+fn scope_of(name: &SocketAddr) -> Option<u32> {
+    let SocketAddr::V6(name) = name else {
+        return None;
+    };
+    let first = name.ip().segments()[0];
+    let needs = name.ip().is_unicast_link_local() || [0xff01, 0xff02].contains(&(first & 0xff0f));
+    needs.then(|| name.scope_id())
+}
+
 /// Gives an order to the host process. Returns how many bytes of the answer stand in `room`.
 fn order_to(
     host: &impl Host,
@@ -284,6 +295,10 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 false => libc::EINVAL,
             }));
         }
+        // One of a group needs no interface to be heard.
+        if !own.ip().is_multicast() {
+            self.bind_to_link_of(&own)?;
+        }
         self.order_name(Action::Own, Some(own))?;
         Ok(Named::Done)
     }
@@ -311,9 +326,34 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
         if peer.is_some_and(|peer| peer.is_ipv6() != (self.kind.family == libc::AF_INET6)) {
             return Err(Errno(libc::EAFNOSUPPORT));
         }
+        if let Some(peer) = peer {
+            self.bind_to_link_of(&peer)?;
+        }
         // From now on it hears of errors that it has not asked for.
         self.hear_errors()?;
         self.order_name(Action::Connect, peer)
+    }
+
+    /// Binds the socket to the link of a name which means nothing on others
+    /// (`rawv6_bind`, `__ip6_datagram_connect`).
+    fn bind_to_link_of(&self, name: &SocketAddr) -> Result<(), Errno> {
+        let Some(scope) = scope_of(name) else {
+            return Ok(());
+        };
+        let bound = self.bound();
+        let index = match (scope, bound.ifindex) {
+            (0, 0) => return Err(EINVAL),
+            (0, index) => index,
+            (index, bound) if bound != 0 && bound != index => return Err(EINVAL),
+            (index, _) => index,
+        };
+        if index != 1 && !self.net()?.knows_index(index) {
+            return Err(Errno(libc::ENODEV));
+        }
+        self.rebind(Bound {
+            ifindex: index,
+            ..bound
+        })
     }
 
     fn order_name(&self, action: Action, name: Option<SocketAddr>) -> Result<(), Errno> {

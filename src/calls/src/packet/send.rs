@@ -187,10 +187,7 @@ impl<H: Host, M: Memory> Packets<'_, H, M> {
                 }
             }
         };
-        let scope = match name {
-            Some(SocketAddr::V6(name)) => name.scope_id(),
-            _ => 0,
-        };
+        let scope = name.map_or(0, |name| super::scope_of(&name).unwrap_or(0));
         let sending = Sending {
             to: name.map(|name| name.ip()),
             scope: if given.out != 0 { given.out } else { scope },

@@ -41,6 +41,9 @@ impl All<'_> {
             reply.forget();
             return Err(replaced);
         }
+        if self.inet.ends.sockets.want() {
+            self.inet.followed = None;
+        }
         self.follow();
         self.catch_up();
         if question.what == What::Packet {

@@ -93,6 +93,13 @@ pub enum Verdict {
     Refused(i32),
 }
 
+/// A number that is another one when a way may be, and of which kind it is.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Generation {
+    by_neighbours: bool,
+    number: u64,
+}
+
 type Key = (IpAddr, IpAddr, [u32; 3], u8, (u8, u16, u16), Option<u32>);
 
 fn key(flow: &Flow, by_ports: bool) -> Key {
@@ -108,7 +115,9 @@ fn key(flow: &Flow, by_ports: bool) -> Key {
 /// The ways that are remembered.
 #[derive(Default)]
 pub struct Routes {
-    generation: u64,
+    generation: Generation,
+    /// Do neighbours decide about ways?
+    by_neighbours: bool,
     /// Can two flows between the same addresses have different ways?
     by_ports: bool,
     out: HashMap<Key, Result<Way, i32>>,
@@ -122,13 +131,32 @@ pub struct Routes {
 }
 
 impl Routes {
+    /// Returns what changes with all that ways depend on.
+    pub(super) fn generation(&self, ground: &dyn Ground) -> Generation {
+        let number = match self.by_neighbours {
+            true => ground.generation(),
+            false => ground.ways_generation(),
+        };
+        Generation {
+            by_neighbours: self.by_neighbours,
+            number,
+        }
+    }
+
     /// Forgets all ways when the generation is another one.
     fn refresh(&mut self, ground: &mut dyn Ground) {
-        let generation = ground.generation();
+        let generation = self.generation(ground);
         if self.generation != generation || self.out.len() + self.input.len() > MOST {
-            self.generation = generation;
-            self.by_ports = true;
-            ground.consult(&mut |world| self.by_ports = ports_matter(world));
+            (self.by_ports, self.by_neighbours) = (true, true);
+            ground.consult(&mut |world| {
+                self.by_ports = ports_matter(world);
+                self.by_neighbours = neighbours_matter(world);
+            });
+            // To look may have changed something, which is found with the next packet.
+            self.generation = match self.by_neighbours == generation.by_neighbours {
+                true => generation,
+                false => self.generation(ground),
+            };
             self.out.clear();
             self.input.clear();
             (self.last_out, self.last_input) = (None, None);
@@ -217,6 +245,13 @@ impl Routes {
             None => way,
         }
     }
+}
+
+/// Does it decide about ways which neighbours are there? Some of several next hops are passed over
+/// that are known to be missing.
+fn neighbours_matter(world: &World<'_>) -> bool {
+    let careful = world.setting(b"ipv4/fib_multipath_use_neigh").unwrap_or(0) != 0;
+    careful || !world.state.objects.is_empty()
 }
 
 /// Do ports or the protocol decide about ways: by a rule, or among several next hops?

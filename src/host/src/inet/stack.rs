@@ -128,6 +128,11 @@ impl Output<'_, '_> {
         self.stack.routes.input(self.service, flow)
     }
 
+    /// Returns what changes when the way of a packet may have.
+    pub(super) fn ways_generation(&self) -> super::route::Generation {
+        self.stack.routes.generation(self.service)
+    }
+
     /// Returns the time.
     pub fn now(&self) -> Instant {
         Instant::now()

@@ -8,6 +8,7 @@ use crate::engine::route::lookup::Flow;
 use crate::inet::stack::Output;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
+use memtun_stack::address::Address;
 use memtun_stack::sockets::raw::{octets_of, set, Kind, Order};
 use memtun_sys as sys;
 use std::net::IpAddr;
@@ -65,7 +66,7 @@ impl Raw {
     ) -> Result<(), Errno> {
         let is_ping = order.kind.is_ping();
         if let Some(own) = own {
-            if !may_be_own(out, own, !is_ping) {
+            if !may_be_own(out, own, order.bound.ifindex, !is_ping) {
                 return Err(Errno(libc::EADDRNOTAVAIL));
             }
         }
@@ -148,10 +149,12 @@ impl Raw {
 }
 
 /// May a socket have this address as its own? One of a group is heard, and never a source.
-fn may_be_own(out: &mut Output<'_, '_>, own: IpAddr, groups_too: bool) -> bool {
+fn may_be_own(out: &mut Output<'_, '_>, own: IpAddr, index: u32, groups_too: bool) -> bool {
     let view = out.view();
-    if view.addresses.iter().any(|it| it.local == own) {
-        return true;
+    let of_link = matches!(own, IpAddr::V6(own) if own.is_unicast_link_local());
+    let is_it = |it: &Address| it.local == own && (!of_link || it.index == index);
+    if of_link || view.addresses.iter().any(is_it) {
+        return view.addresses.iter().any(is_it);
     }
     if own.is_multicast() {
         return groups_too;

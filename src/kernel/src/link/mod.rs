@@ -2,11 +2,13 @@
 //! drivers/net/tun.c have for it.
 #![forbid(unsafe_code)]
 
+mod brief;
 pub mod ethtool;
 mod flow;
 pub(crate) mod ioctl;
 pub mod transmit;
 
+pub use brief::Taught;
 pub use flow::{flow_hash, payload_offset};
 pub use ioctl::{hardware_address, LONGEST_ADDRESS};
 

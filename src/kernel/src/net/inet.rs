@@ -1,5 +1,6 @@
 //! The file of the table of sockets, `.memtun-inet`. It is made when the first address stands on
-//! an interface of the net, and stays until the net is removed: programs have it mapped.
+//! an interface of the net, or when a program of an isolated one uses a socket, and stays until the
+//! net is removed: programs have it mapped.
 #![forbid(unsafe_code)]
 
 use super::{temporary_name, NetDir, INET};

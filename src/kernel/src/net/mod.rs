@@ -81,6 +81,11 @@ pub trait Local {
     /// Returns a descriptor of the tunnel whose bell has this inode. None means that this process
     /// holds none, or cannot tell.
     fn descriptor(&self, inode: u64) -> Option<i32>;
+    /// Is this still a descriptor of the tunnel whose bell has this inode, as
+    /// [`Local::descriptor`] once said?
+    fn is_descriptor(&self, _fd: i32, _inode: u64) -> bool {
+        false
+    }
     /// Has the net a link of this name that is not the driver's, such as an uplink?
     fn is_declared(&self, _net: &NetDir, _name: &Name) -> bool {
         false

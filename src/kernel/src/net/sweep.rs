@@ -100,14 +100,24 @@ impl NetDir {
     ///   stays, and so does the directory.
     /// - What opening the directory or removing a file fails with, without a name.
     pub fn remove(&self) -> Result<(), (Errno, Option<CString>)> {
+        /// Number of times that somebody may have made a file after the last look: the host process
+        /// does until it has heard, and so does whoever joins the net just now.
+        const TRIES: usize = 100;
         let plain = |e| (e, None);
         let dir = self.open_dir().map_err(plain)?;
-        let removed = match remove_files(&dir).map_err(plain)? {
-            None => dir.remove(self.path()).map_err(plain),
-            Some(name) => Err((Errno(libc::ENOTEMPTY), Some(name))),
-        };
-        self.dismiss_host();
-        removed
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let removed = match remove_files(&dir).map_err(plain)? {
+                None => dir.remove(self.path()).map_err(plain),
+                Some(name) => Err((Errno(libc::ENOTEMPTY), Some(name))),
+            };
+            self.dismiss_host();
+            match removed {
+                Err((Errno(libc::ENOTEMPTY), None)) if tries < TRIES => {}
+                removed => return removed,
+            }
+        }
     }
 }
 
@@ -217,7 +227,8 @@ fn remove_files(dir: &Directory) -> Result<Option<CString>, Errno> {
                 false => dir.unlink(entry),
             };
             match removed {
-                Ok(()) => found = true,
+                // Somebody has made something in the directory of the view since.
+                Ok(()) | Err(Errno(libc::ENOTEMPTY)) => found = true,
                 Err(Errno(libc::ENOENT)) => {}
                 Err(e) => failed = Err(e),
             }

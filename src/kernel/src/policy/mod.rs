@@ -4,11 +4,12 @@
 //! runs.
 #![forbid(unsafe_code)]
 
-use crate::shm::layout::{FaultSlot, NetState, FAULT_SLOTS};
+use crate::shm::layout::{self, FaultSlot, NetState, FAULT_SLOTS};
 use crate::{request, Errno, Error};
 use std::fmt;
 use std::ops::Range;
 use std::str::FromStr;
+use std::sync::atomic::AtomicU64;
 use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// The calls on which faults can be set.
@@ -27,6 +28,14 @@ pub enum Operation {
     /// Closing a tunnel. The descriptor is closed even if the call fails, as with the kernel's
     /// close(2).
     Close = 16,
+}
+
+impl Operation {
+    /// Returns the faults that may be one on this operation, a bit each.
+    #[inline]
+    fn slots(self, net: &NetState) -> &AtomicU64 {
+        &net.fault_slots[(self as u32).trailing_zeros() as usize % layout::OPERATIONS]
+    }
 }
 
 const OPERATIONS: &[(&str, Operation)] = &[
@@ -244,8 +253,6 @@ pub trait Policy {
     ///
     /// EPERM when this permission has been taken away.
     fn permit_check(&self, what: Permission) -> Result<(), Errno>;
-    /// Is any fault set on this operation?
-    fn is_faulty(&self, operation: Operation) -> bool;
     /// Counts a call, and fails it if a fault says so. `request` is the ioctl's, or 0. This costs
     /// one load where no fault is set.
     ///
@@ -288,16 +295,14 @@ impl Policy for NetState {
     }
 
     #[inline]
-    fn is_faulty(&self, operation: Operation) -> bool {
-        self.faulty.load(Acquire) & operation as u32 != 0
-    }
-
-    #[inline]
     fn fault_check(&self, operation: Operation, request: u32) -> Result<(), Errno> {
-        if !self.is_faulty(operation) {
+        if self.faulty.load(Acquire) & operation as u32 == 0 {
             return Ok(());
         }
-        count_call(self, operation, request)
+        match count_call(self, operation, request) {
+            0 => Ok(()),
+            errno => Err(Errno(errno)),
+        }
     }
 
     fn call_fault(&self, operation: Operation) -> Result<(), Errno> {
@@ -308,17 +313,23 @@ impl Policy for NetState {
         let spent = |s: &FaultSlot| {
             s.last.load(Relaxed) != u32::MAX && s.seen.load(Relaxed) >= s.last.load(Relaxed)
         };
-        let slot = self
+        let at = self
             .faults
             .iter()
-            .find(|s| s.operation.load(Relaxed) == 0 || spent(s))
+            .position(|s| s.operation.load(Relaxed) == 0 || spent(s))
             .ok_or(Errno(libc::ENOSPC))?;
+        let slot = &self.faults[at];
         slot.operation.store(0, Release);
+        for slots in &self.fault_slots {
+            slots.fetch_and(!(1 << at), Relaxed);
+        }
         slot.errno.store(fault.errno.0, Relaxed);
         slot.request.store(fault.request.unwrap_or(0), Relaxed);
         slot.first.store(fault.first, Relaxed);
         slot.last.store(fault.last, Relaxed);
         slot.seen.store(0, Relaxed);
+        // The bit alone says nothing yet.
+        fault.operation.slots(self).fetch_or(1 << at, Release);
         slot.operation.store(fault.operation as u32, Release);
         self.faulty.fetch_or(fault.operation as u32, Release);
         Ok(())
@@ -344,7 +355,7 @@ impl Policy for NetState {
     fn take_back(&self, fault: Option<&Fault>) -> usize {
         let mut gone = 0;
         let mut left = 0;
-        for slot in &self.faults {
+        for (at, slot) in self.faults.iter().enumerate() {
             let operation = slot.operation.load(Relaxed);
             let same = |f: &Fault| {
                 f.operation as u32 == operation
@@ -355,6 +366,9 @@ impl Policy for NetState {
             };
             if operation != 0 && fault.is_none_or(same) {
                 slot.operation.store(0, Release);
+                for slots in &self.fault_slots {
+                    slots.fetch_and(!(1 << at), Relaxed);
+                }
                 gone += 1;
             } else {
                 left |= operation;
@@ -365,23 +379,28 @@ impl Policy for NetState {
     }
 }
 
-#[cold]
-fn count_call(net: &NetState, operation: Operation, request: u32) -> Result<(), Errno> {
-    let mut answer = Ok(());
-    for slot in &net.faults {
+/// Counts a call with each of the faults that it may concern. Returns the errno of the first one
+/// that strikes, 0 for none.
+#[inline(never)]
+extern "C" fn count_call(net: &NetState, operation: Operation, request: u32) -> i32 {
+    let mut answer = 0;
+    let mut slots = operation.slots(net).load(Acquire);
+    while slots != 0 {
+        let slot = &net.faults[slots.trailing_zeros() as usize];
+        slots &= slots - 1;
         let wanted = slot.request.load(Relaxed);
         if slot.operation.load(Acquire) != operation as u32 || wanted != 0 && wanted != request {
             continue;
         }
         let call = slot.seen.fetch_add(1, Relaxed).saturating_add(1);
-        if (slot.first.load(Relaxed)..=slot.last.load(Relaxed)).contains(&call) && answer.is_ok() {
-            answer = Err(Errno(slot.errno.load(Relaxed)));
+        if (slot.first.load(Relaxed)..=slot.last.load(Relaxed)).contains(&call) && answer == 0 {
+            answer = slot.errno.load(Relaxed);
         }
     }
     answer
 }
 
-const _: () = assert!(FAULT_SLOTS <= 64);
+const _: () = assert!(FAULT_SLOTS == 64 && OPERATIONS.len() == layout::OPERATIONS);
 
 #[cfg(test)]
 mod tests {

@@ -18,7 +18,8 @@ pub use frame::{Sink, Source};
 pub use ioctl::Ioctl;
 use retired::Retired;
 
-use crate::link::Link;
+use crate::busy;
+use crate::link::{Link, Taught};
 use crate::net::{NetDir, Refused};
 use crate::policy::Policy;
 use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
@@ -73,6 +74,8 @@ pub struct Tunnel<N: Deref<Target = NetDir>> {
     alone: fn(&Self) -> bool,
     /// Number of calls that are counted here, see [`Tunnel::call`].
     calls: AtomicU32,
+    /// What was last taught of the flows that the program writes.
+    taught: Taught,
     /// Has this process seen O_NONBLOCK on its descriptor?
     never_blocks: AtomicBool,
 }
@@ -87,6 +90,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             retired: Retired::default(),
             alone: |_| false,
             calls: AtomicU32::new(0),
+            taught: Taught::default(),
             never_blocks: AtomicBool::new(never_blocks),
         }
     }
@@ -234,10 +238,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     /// itself is to be given and nobody is to be waited for. Returns also whether the bell rings
     /// on, see [`Tunnel::is_bell_stale`]. None says nothing but that [`Tunnel::read`] is to be
     /// asked.
+    ///
+    /// # Errors
+    ///
+    /// The errno of a fault on read.
     #[inline(always)]
-    pub fn read_at_once(&self, sink: &mut impl Sink) -> Option<(usize, bool)> {
+    pub fn read_at_once(&self, sink: &mut impl Sink) -> Option<Result<(usize, bool), Errno>> {
         let (state, net) = (&self.state, &*self.net);
-        if self.attachment() == Attachment::None || net.is_faulty(Operation::Read) {
+        if self.attachment() == Attachment::None {
             return None;
         }
         let interface = self.known_interface()?;
@@ -254,6 +262,11 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
             lock.release();
             return None;
         };
+        // Nothing else is in the way, so this call counts here.
+        if let Err(e) = net.fault_check(Operation::Read, 0) {
+            lock.release();
+            return Some(Err(e));
+        }
         let data = front.packet.data;
         let given = frame::give_bytes(data, sink, 0);
         count_read(interface, state, given, data.len());
@@ -261,7 +274,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let rings_on = last && state.bell.load(Relaxed) != 0;
         lock.release();
         tell_of_room(state);
-        Some((given, rings_on))
+        Some(Ok((given, rings_on)))
     }
 
     /// Gives the program the packet at the head of the queue, and counts it; None when there is
@@ -377,6 +390,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let interface = self.interface()?;
         match self.append(&interface, source) {
             Ok(captured) => {
+                busy::note_here(&interface.written_on);
                 interface.log.ring();
                 if captured {
                     self.net.ring_capturer();
@@ -430,8 +444,7 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
                     return Err(refused(Errno(libc::EIO)));
                 }
                 if interface.attached.load(Relaxed) > 1 {
-                    let hash = crate::link::flow_hash(|at| room.get(at), interface.is_tap());
-                    interface.learn_flow(hash, self.inode);
+                    self.taught.teach(interface, self.inode, room);
                 }
                 Ok(ethertype)
             })?;

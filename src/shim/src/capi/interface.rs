@@ -134,9 +134,10 @@ pub(super) fn sending(ethertype: u16, timeout_ms: c_int) -> Sending {
 /// Puts a packet of len bytes into the program's read queue; when 0 is returned, the program can
 /// read it. The frame of a TAP begins with the destination address. ethertype 0: it is taken from
 /// the packet. -EAGAIN (MEMTUN_KIND_FULL): the queue stayed full, or the capturer stayed behind,
-/// for the whole time. -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is
-/// larger than the MTU. -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet
-/// that is refused is not queued.
+/// for the whole time; with a time of 0 also that a reader was just at the queue, which has room.
+/// -ENETDOWN: the link is down, or has no carrier. -EMSGSIZE: the packet is larger than the MTU.
+/// -ENOTCONN: no program is attached. -ENODEV: the interface is gone. A packet that is refused is
+/// not queued.
 // Contract: `frame` points to `len` readable bytes.
 #[no_mangle]
 pub unsafe extern "C" fn memtun_interface_inject(

@@ -1,6 +1,7 @@
 //! Jumps out of signal handlers. A handler may have interrupted a call that holds a lock; if the
 //! jump leaves that call, nobody else would ever release the lock.
 
+use super::cancel;
 use crate::real::{hooks, real};
 use crate::waiting::bed;
 use libc::{c_int, c_void};
@@ -31,7 +32,8 @@ fn target(_: *const c_void) -> Option<usize> {
 
 fn before_jump(environment: *const c_void) {
     let (holds, waits) = (lock::holds_any(), bed::is_any());
-    if !holds && !waits {
+    let is_deferred = cancel::is_deferred();
+    if !holds && !waits && !is_deferred {
         return;
     }
     let Some(stack) = target(environment) else {
@@ -42,7 +44,11 @@ fn before_jump(environment: *const c_void) {
         // not used any more.
         unsafe { lock::leaving(stack) };
     }
-    if waits && !lock::is_jump_within_a_signal_stack(stack) {
+    let leaves = !lock::is_jump_within_a_signal_stack(stack);
+    if is_deferred && leaves {
+        cancel::leaving(stack);
+    }
+    if waits && leaves {
         bed::leaving(stack);
     }
 }

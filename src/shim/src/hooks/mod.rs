@@ -3,6 +3,7 @@
 //! caller's own arguments.
 
 pub mod aio;
+pub mod cancel;
 pub mod close;
 pub mod directory;
 pub mod disk;
@@ -71,6 +72,7 @@ pub fn each(visit: Visit<'_>) {
     variadic::each(visit);
     variadic::each_own(visit);
     jump::each(visit);
+    cancel::each(visit);
     signal::each(visit);
     sandbox::each(visit);
 }

@@ -5,6 +5,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::inet::calls::{self as inet_calls, moving};
 use crate::inet::receiving::{self, Next, Receiving};
 use crate::real::{hooks, real};
@@ -273,20 +274,20 @@ extern "C" fn recvfrom_chk_special(
 
 hooks! {
     fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
-        if gate::is_shut() { real!(recv(fd, buf, n, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
+        if gate::is_shut() { real!(recv(fd, buf, n, flags)) } else { deferred(|| recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH)) }
     }
     fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
-        if gate::is_shut() || n > room { real!(__recv_chk(fd, buf, n, room, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
+        if gate::is_shut() || n > room { real!(__recv_chk(fd, buf, n, room, flags)) } else { deferred(|| recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH)) }
     }
     fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
-        if gate::is_shut() { real!(recvfrom(fd, buf, n, flags, name, length)) } else { recvfrom_special(fd, buf, n, flags, name, length) }
+        if gate::is_shut() { real!(recvfrom(fd, buf, n, flags, name, length)) } else { deferred(|| recvfrom_special(fd, buf, n, flags, name, length)) }
     }
     fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
-        if gate::is_shut() { real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)) } else { recvfrom_chk_special(fd, buf, n, most, flags, name, length) }
+        if gate::is_shut() { real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)) } else { deferred(|| recvfrom_chk_special(fd, buf, n, most, flags, name, length)) }
     }
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
         if is_datagrams(fd) {
-            if let Some(answer) = receive_message(fd, message, flags) { return answer; }
+            if let Some(answer) = deferred(|| receive_message(fd, message, flags)) { return answer; }
         }
         let Ok(state) = before(fd) else { return -1 };
         let room = if state.is_some() { netlink::room_of(message) } else { 0 };
@@ -300,7 +301,7 @@ hooks! {
     }
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => my_recvmmsg {
         if is_datagrams(fd) {
-            if let Some(answer) = receive_messages(fd, messages, count, flags, timeout) { return answer; }
+            if let Some(answer) = deferred(|| receive_messages(fd, messages, count, flags, timeout)) { return answer; }
         }
         let Ok(state) = before(fd) else { return -1 };
         let room = if state.is_some() && count > 0 {

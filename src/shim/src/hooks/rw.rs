@@ -7,7 +7,9 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use super::{receive, send};
+use crate::concern;
 use crate::errno;
 use crate::foreign::or_host;
 use crate::inet::calls::{look, moved, moving, sent};
@@ -32,7 +34,7 @@ use std::sync::atomic::Ordering::Relaxed;
 /// to clean up, so that cancelling the thread can unwind through it.
 macro_rules! blocking_read {
     ($fd:expr, $sink:expr) => {{
-        let mut attempt = first_attempt($fd, $sink);
+        let mut attempt = first_attempt($fd, true, $sink);
         loop {
             match attempt {
                 Step::Return(value) => break value,
@@ -78,11 +80,13 @@ impl From<Attempt> for Step {
 }
 
 #[inline(never)]
-extern "C" fn first_attempt(fd: c_int, sink: Into) -> Step {
+extern "C" fn first_attempt(fd: c_int, waits: bool, sink: Into) -> Step {
     match sink {
-        Into::Buffer(at, len) => ops::try_read(fd, Buffer::new(OwnMemory, at as usize, len)).into(),
+        Into::Buffer(at, len) => {
+            ops::try_read(fd, waits, Buffer::new(OwnMemory, at as usize, len)).into()
+        }
         Into::Vector(array, count) => {
-            ops::try_read(fd, Vector::new(OwnMemory, array as usize, count)).into()
+            ops::try_read(fd, waits, Vector::new(OwnMemory, array as usize, count)).into()
         }
     }
 }
@@ -164,7 +168,7 @@ fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
 
 /// preadv2 with RWF_NOWAIT, which never blocks.
 extern "C" fn read_now(fd: c_int, array: *const iovec, count: c_int) -> ssize_t {
-    match first_attempt(fd, Into::Vector(array, count)) {
+    match first_attempt(fd, false, Into::Vector(array, count)) {
         Step::Return(value) => value,
         Step::Wait(waiting) => {
             errno::set(libc::EAGAIN);
@@ -282,11 +286,28 @@ fn whole(n: ssize_t) -> c_int {
 
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    deferred(|| match read_at_once(fd, buf, n, found) {
+        done @ 0.. => done,
+        -1 => refused_read(fd, buf, n),
+        _ => late_read(fd, buf, n),
+    })
+}
+
+/// The answer of a read that has failed.
+#[cold]
+#[inline(never)]
+extern "C" fn refused_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    or_host(-1, || real!(read(fd, buf, n)))
+}
+
+/// A read that needs no more ado; -1 where it has failed, and -2 where nothing but [`late_read`]
+/// says. It is a function of its own, because a frame of the read that waits may have nothing to
+/// clean up.
+#[inline(never)]
+extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
     let sink = GuardedMemory::get().map(|memory| Buffer::new(memory, buf as usize, n));
-    match sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?)) {
-        Some(n) => n as ssize_t,
-        None => late_read(fd, buf, n),
-    }
+    sink.and_then(|sink| ops::read_at_once(fd, found, sink.ok()?))
+        .unwrap_or(-2)
 }
 
 /// A read from a tunnel that may wait or fail.
@@ -297,7 +318,7 @@ extern "C" fn late_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
 
 #[inline(never)]
 extern "C" fn tunnel_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n)))
+    deferred(|| or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n))))
 }
 
 /// A read from a descriptor that is known and no tunnel.
@@ -376,30 +397,37 @@ fn view_write_vector(
 /// keeps nothing for later.
 #[inline(never)]
 extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    look();
-    moved(fd, real!(read(fd, buf, n)))
+    deferred(|| {
+        look();
+        moved(fd, real!(read(fd, buf, n)))
+    })
 }
 
 #[inline(never)]
 extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    look();
-    sent(fd, moved(fd, real!(write(fd, buf, n))))
+    deferred(|| {
+        look();
+        sent(fd, moved(fd, real!(write(fd, buf, n))))
+    })
 }
 
 hooks! {
     fn read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read {
+        if concern::is_only(concern::EPOLL) {
+            return real!(read(fd, buf, n));
+        }
         match whose(fd) {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(read(fd, buf, n)),
             Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
-            Whose::Other => other_read(fd, buf, n),
+            Whose::Other => deferred(|| other_read(fd, buf, n)),
         }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
         // libc aborts when the caller asks for more than its buffer holds.
         let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(__read_chk(fd, buf, n, room)));
         if is_tunnel(fd) && n <= room {
-            or_host(read_buffer(fd, buf, n), host)
+            deferred(|| or_host(read_buffer(fd, buf, n), host))
         } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
             -1
         } else if is_datagrams(fd) && (1..=room).contains(&n) {
@@ -410,101 +438,108 @@ hooks! {
     }
     fn pread(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t) -> ssize_t => my_pread {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(pread(fd, buf, n, offset)));
-        if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64 {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(pread64(fd, buf, n, offset)));
-        if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn __pread_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off_t, room: size_t) -> ssize_t => my_pread_chk {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread_chk(fd, buf, n, offset, room)));
-        if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) && n <= room { deferred(|| or_host(read_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn __pread64_chk(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t, room: size_t) -> ssize_t => my_pread64_chk {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread64_chk(fd, buf, n, offset, room)));
-        if is_tunnel(fd) && n <= room { or_host(read_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) && n <= room { deferred(|| or_host(read_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn readv(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_readv {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || moving(fd, || real!(readv(fd, array, count))));
         if is_tunnel(fd) {
-            or_host(read_vector(fd, array, count), host)
+            deferred(|| or_host(read_vector(fd, array, count), host))
         } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
             -1
         } else if is_datagrams(fd) {
-            receive::receive_vector(fd, array, count).unwrap_or_else(host)
+            deferred(|| receive::receive_vector(fd, array, count).unwrap_or_else(host))
         } else {
-            look();
-            host()
+            deferred(|| {
+                look();
+                host()
+            })
         }
     }
     fn preadv(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_preadv {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv(fd, array, count, offset)));
-        if is_tunnel(fd) { or_host(read_vector_at(fd, array, count, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_vector_at(fd, array, count, offset), host)) } else { host() }
     }
     fn preadv64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_preadv64 {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv64(fd, array, count, offset)));
-        if is_tunnel(fd) { or_host(read_vector_at(fd, array, count, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_vector_at(fd, array, count, offset), host)) } else { host() }
     }
     fn preadv2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_preadv2 {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv2(fd, array, count, offset, flags)));
-        if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_vector_2(fd, array, count, offset, flags), host)) } else { host() }
     }
     fn preadv64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_preadv64v2 {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(preadv64v2(fd, array, count, offset, flags)));
-        if is_tunnel(fd) { or_host(read_vector_2(fd, array, count, offset, flags), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_vector_2(fd, array, count, offset, flags), host)) } else { host() }
     }
     fn write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write {
+        if concern::is_only(concern::EPOLL) {
+            return real!(write(fd, buf, n));
+        }
         match whose(fd) {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(write(fd, buf, n)),
             Whose::Tunnel(_) => tunnel_write(fd, buf, n),
-            Whose::Other => other_write(fd, buf, n),
+            Whose::Other => deferred(|| other_write(fd, buf, n)),
         }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
         let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(pwrite(fd, buf, n, offset)));
-        if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64 {
         let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(pwrite64(fd, buf, n, offset)));
-        if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn writev(fd: c_int, array: *const iovec, count: c_int) -> ssize_t => my_writev {
         let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, None), || moving(fd, || real!(writev(fd, array, count))));
         if is_tunnel(fd) {
-            or_host(write_vector(fd, array, count), host)
+            deferred(|| or_host(write_vector(fd, array, count), host))
         } else if is_netlink(fd) {
             netlink::send_vector(fd, array, count).unwrap_or_else(host)
         } else if is_datagrams(fd) {
             let data = Data::Vector(array, count.max(0) as usize);
-            send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host)
+            deferred(|| send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host))
         } else {
-            look();
-            sent(fd, host())
+            deferred(|| {
+                look();
+                sent(fd, host())
+            })
         }
     }
     fn pwritev(fd: c_int, array: *const iovec, count: c_int, offset: off_t) -> ssize_t => my_pwritev {
         let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev(fd, array, count, offset)));
-        if is_tunnel(fd) { or_host(write_vector_at(fd, array, count, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_vector_at(fd, array, count, offset), host)) } else { host() }
     }
     fn pwritev64(fd: c_int, array: *const iovec, count: c_int, offset: off64_t) -> ssize_t => my_pwritev64 {
         let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev64(fd, array, count, offset)));
-        if is_tunnel(fd) { or_host(write_vector_at(fd, array, count, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_vector_at(fd, array, count, offset), host)) } else { host() }
     }
     fn pwritev2(fd: c_int, array: *const iovec, count: c_int, offset: off_t, flags: c_int) -> ssize_t => my_pwritev2 {
         let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev2(fd, array, count, offset, flags)));
-        if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_vector_2(fd, array, count, offset, flags), host)) } else { host() }
     }
     fn pwritev64v2(fd: c_int, array: *const iovec, count: c_int, offset: off64_t, flags: c_int) -> ssize_t => my_pwritev64v2 {
         let host = || view_or(is_ours(fd), || view_write_vector(fd, array, count, (offset >= 0).then_some(offset)), || real!(pwritev64v2(fd, array, count, offset, flags)));
-        if is_tunnel(fd) { or_host(write_vector_2(fd, array, count, offset, flags), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_vector_2(fd, array, count, offset, flags), host)) } else { host() }
     }
     fn __read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t => my_read_alias {
         match whose(fd) {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(__read(fd, buf, n)),
             Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
-            Whose::Other => other_read(fd, buf, n),
+            Whose::Other => deferred(|| other_read(fd, buf, n)),
         }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
@@ -512,16 +547,16 @@ hooks! {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(__write(fd, buf, n)),
             Whose::Tunnel(_) => tunnel_write(fd, buf, n),
-            Whose::Other => other_write(fd, buf, n),
+            Whose::Other => deferred(|| other_write(fd, buf, n)),
         }
     }
     fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {
         let host = || view_or(is_ours(fd), || view::read(fd, Some(offset)), || real!(__pread64(fd, buf, n, offset)));
-        if is_tunnel(fd) { or_host(read_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(read_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn __pwrite64(fd: c_int, buf: *const c_void, n: size_t, offset: off64_t) -> ssize_t => my_pwrite64_alias {
         let host = || view_or(is_ours(fd), || view::write(fd, &view::Source::Buffer(buf as usize, n), Some(offset)), || real!(__pwrite64(fd, buf, n, offset)));
-        if is_tunnel(fd) { or_host(write_at(fd, buf, n, offset), host) } else { host() }
+        if is_tunnel(fd) { deferred(|| or_host(write_at(fd, buf, n, offset), host)) } else { host() }
     }
     fn lseek(fd: c_int, offset: off_t, whence: c_int) -> off_t => my_lseek {
         if is_ours(fd) { seek(fd, offset, whence, || real!(lseek(fd, offset, whence))) } else { real!(lseek(fd, offset, whence)) }

@@ -6,6 +6,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::hooks::socket::connect_to_send;
 use crate::inet::calls::{look, moving, sent};
 use crate::inet::parts::{length_of, parts_of, Data, To};
@@ -184,17 +185,17 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
 
 hooks! {
     fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
-        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
+        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { deferred(|| send_special(fd, buf, n, flags, NO_NAME, 0)) }
     }
     fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
-        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
+        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { deferred(|| send_special(fd, buf, n, flags, NO_NAME, 0)) }
     }
     fn sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, name: *const sockaddr, length: socklen_t) -> ssize_t => my_sendto {
-        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { send_special(fd, buf, n, flags, name, length) }
+        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { deferred(|| send_special(fd, buf, n, flags, name, length)) }
     }
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
         stale::settle();
-        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
+        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { deferred(|| send_message_special(fd, message, flags)) }
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
         stale::settle();

@@ -2,6 +2,7 @@
 //! that has addresses have its names. A call of a process that has neither costs one look at a
 //! word.
 
+use super::cancel::deferred;
 use crate::inet::calls::{self as inet_calls, AnyName, Before, End};
 use crate::inet::known::plays_both;
 use crate::inet::{notes, sending};
@@ -248,21 +249,21 @@ hooks! {
         real!(bind(fd, name, length))
     }
     fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect {
-        if gate::is_shut() { real!(connect(fd, name, length)) } else { connect_special(fd, name, length) }
+        if gate::is_shut() { real!(connect(fd, name, length)) } else { deferred(|| connect_special(fd, name, length)) }
     }
     fn __connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect_alias {
-        if gate::is_shut() { real!(__connect(fd, name, length)) } else { connect_special(fd, name, length) }
+        if gate::is_shut() { real!(__connect(fd, name, length)) } else { deferred(|| connect_special(fd, name, length)) }
     }
     fn listen(fd: c_int, backlog: c_int) -> c_int => my_listen {
         if inet::may_concern() { return listen_carried(fd, backlog); }
         real!(listen(fd, backlog))
     }
     fn accept(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_accept {
-        if inet::may_concern() { return accept_carried(fd, name, length, 0); }
+        if inet::may_concern() { return deferred(|| accept_carried(fd, name, length, 0)); }
         real!(accept(fd, name, length))
     }
     fn accept4(fd: c_int, name: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int => my_accept4 {
-        if inet::may_concern() { return accept_carried(fd, name, length, flags); }
+        if inet::may_concern() { return deferred(|| accept_carried(fd, name, length, flags)); }
         real!(accept4(fd, name, length, flags))
     }
     fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {

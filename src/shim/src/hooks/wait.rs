@@ -4,32 +4,35 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::cancel::deferred;
 use crate::inet::calls as inet_calls;
 use crate::real::{hooks, real};
 use crate::table::{any, any_marked, is_tunnel};
 use crate::uaccess::{ends_readable, write_short};
+use crate::waiting::awake::{self as awaiting, Awake};
 use crate::waiting::deadline::Deadline;
 use crate::waiting::poll::{
     before as poll_before, correct, needs_care, poll as poll_with_care, Needs,
 };
-use crate::waiting::select::{has_targets, select as select_with_care, sets_need_care, Asked};
+use crate::waiting::select::{few, has_targets, select as select_with_care, sets_need_care, Asked};
 use crate::waiting::sleepers::{self, Asleep};
 use crate::waiting::{epoll, news, stale};
 use crate::{concern, foreign, inet, listening, lost, view};
 use libc::{c_int, epoll_event, fd_set, nfds_t, pollfd, sigset_t, size_t, timespec, timeval};
 
 /// poll(2): shows that a listener has lost an event in what [`poll_tunnels`] has answered.
-#[inline]
+#[inline(always)]
 fn polling(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     let answer = match inet::is_active() && has_datagrams(fds, n) {
         true => poll_datagrams(fds, n, mask, deadline(), host),
-        false => poll_files(fds, n, mask, deadline, host),
+        false => poll_files(fds, n, mask, waits, deadline, host),
     };
     if answer > 0 && listening::any() {
         lost_in_poll(fds, n);
@@ -54,7 +57,7 @@ extern "C" fn is_over(deadline: &Deadline) -> bool {
 
 /// poll(2) with such sockets among the descriptors: an error that has come to one of them shows
 /// as POLLERR, and not as something to read.
-#[inline]
+#[inline(always)]
 fn poll_datagrams(
     fds: *mut pollfd,
     n: nfds_t,
@@ -70,7 +73,7 @@ fn poll_datagrams(
             errors_shown(fds, n)
         };
     }
-    let mut answer = poll_files(fds, n, mask, || deadline, host);
+    let mut answer = poll_files(fds, n, mask, true, || deadline, host);
     while answer > 0 {
         let ready = errors_shown(fds, n);
         if ready > 0 || is_over(&deadline) {
@@ -82,27 +85,29 @@ fn poll_datagrams(
 }
 
 /// poll(2) past those sockets: a file of the view that says something is not waited for.
-#[inline]
+#[inline(always)]
 fn poll_files(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
     match any_marked() && has_news(fds, n) {
         true => poll_news(fds, n),
-        false => poll_tunnels(fds, n, mask, deadline, host),
+        false => poll_tunnels(fds, n, mask, waits, deadline, host),
     }
 }
 
 /// poll(2): makes the call with `host` as it came, unless a tunnel among the descriptors needs
 /// care.
-#[inline]
+#[inline(always)]
 fn poll_tunnels(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
@@ -110,7 +115,7 @@ fn poll_tunnels(
         return host();
     }
     if any() || knows_tunnels() {
-        return careful_poll(fds, n, mask, deadline, host);
+        return careful_poll(fds, n, mask, waits, deadline, host);
     }
     // Another thread may open a tunnel while this call sleeps, and an epoll instance may then be
     // ready for an event that the tunnel does not have. In that case the wait may take its whole
@@ -127,11 +132,27 @@ fn careful_poll(
     fds: *mut pollfd,
     n: nfds_t,
     mask: *const sigset_t,
+    waits: bool,
     deadline: impl FnOnce() -> Deadline,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
-    match before(fds, n) {
+    match before(fds, n, waits && mask.is_null()) {
         Needs::Nothing => host(),
+        Needs::Awake => {
+            let deadline = deadline();
+            if awake_in_poll(fds, n, &deadline) {
+                crate::host::cancellation_point();
+                return -1;
+            }
+            if let Needs::Answered(ready) = before(fds, n, false) {
+                crate::host::cancellation_point();
+                return ready;
+            }
+            let asleep = asleep_among(fds, n);
+            let answer = polled(fds, n, deadline, mask);
+            awake(asleep);
+            answer
+        }
         Needs::Answered(ready) if mask.is_null() => {
             crate::host::cancellation_point();
             ready
@@ -241,6 +262,9 @@ fn select_all(
     time: *mut timeval,
 ) -> c_int {
     if (any() || knows_tunnels()) && selects_targets(n, r, w, x) {
+        if awake_in_select(n, r, w, x, time) {
+            return -1;
+        }
         let asleep = asleep_below(n);
         let answer = if selecting(n, r, w, x) {
             select_carefully(n, r, w, x, time)
@@ -310,15 +334,60 @@ extern "C" fn epoll_knows_tunnels() -> bool {
 }
 
 #[inline(never)]
-extern "C" fn before(fds: *mut pollfd, n: nfds_t) -> Needs {
+extern "C" fn before(fds: *mut pollfd, n: nfds_t, waits: bool) -> Needs {
     match readable(fds, n) {
-        Some(array) => poll_before(array, |at, events| {
+        Some(array) => poll_before(array, waits, |at, events| {
             let place = fds.wrapping_add(at).cast::<u8>();
             let revents = place.wrapping_add(std::mem::offset_of!(pollfd, revents));
             write_short(revents.cast(), events).is_ok()
         }),
         None => Needs::Nothing,
     }
+}
+
+/// Begins a wait awake. Returns whether it fails, with errno set.
+#[inline(never)]
+extern "C" fn awake_in_poll(fds: *mut pollfd, n: nfds_t, deadline: &Deadline) -> bool {
+    let array = readable(fds, n).unwrap_or(&[]);
+    is_interrupted(awaiting::wait(array, deadline))
+}
+
+#[inline(never)]
+extern "C" fn awake_in_epoll(epoll: c_int, deadline: &Deadline) -> bool {
+    is_interrupted(awaiting::wait_in_epoll(epoll, deadline))
+}
+
+/// Begins a call of select(2) awake, whose time is shorter then.
+#[inline(never)]
+extern "C" fn awake_in_select(
+    n: c_int,
+    r: *mut fd_set,
+    w: *mut fd_set,
+    x: *mut fd_set,
+    time: *mut timeval,
+) -> bool {
+    // SAFETY: the sets are the caller's and have `n` bits.
+    let Some((fds, count)) = (unsafe { few(n, [r, w, x]) }) else {
+        return false;
+    };
+    let fds = &fds[..count];
+    if !awaiting::is_any_worth(fds) {
+        return false;
+    }
+    let deadline = after_timeval(time);
+    let ended = awaiting::wait(fds, &deadline);
+    if !time.is_null() {
+        store_left(&deadline, time);
+    }
+    is_interrupted(ended)
+}
+
+fn is_interrupted(ended: Awake) -> bool {
+    let interrupted = ended == Awake::Interrupted;
+    if interrupted {
+        crate::errno::set(libc::EINTR);
+    }
+    interrupted
 }
 
 #[inline(never)]
@@ -407,18 +476,22 @@ extern "C" fn ask_again(asked: &Asked, r: *mut fd_set, w: *mut fd_set, x: *mut f
     unsafe { asked.put_back([r, w, x]) }
 }
 
-/// Is a tunnel or an epoll instance among the descriptors? The bells that ring for nothing are
-/// silenced.
+/// Is a tunnel or an epoll instance among the descriptors? If not, the bells that ring for nothing
+/// are silenced.
 #[inline(never)]
 extern "C" fn selects_targets(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
-    stale::settle();
     // SAFETY: the sets are the caller's and have `n` bits.
-    unsafe { has_targets(n, [r, w, x]) }
+    let has_targets = unsafe { has_targets(n, [r, w, x]) };
+    if !has_targets {
+        stale::settle();
+    }
+    has_targets
 }
 
 #[inline(never)]
 extern "C" fn selecting(n: c_int, r: *mut fd_set, w: *mut fd_set, x: *mut fd_set) -> bool {
     let sets = [r, w, x];
+    stale::settle();
     // SAFETY: the sets are the caller's and have `n` bits.
     n > 0 && unsafe { sets_need_care(n, sets) } && {
         foreign::look_at(0, n - 1);
@@ -570,8 +643,10 @@ fn epolled(
     if answer <= 0 || is_machines() {
         return answer;
     }
-    let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
-    epoll_shown(epoll, events, answer)
+    deferred(|| {
+        let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
+        epoll_shown(epoll, events, answer)
+    })
 }
 
 /// epoll_wait(2): shows that a listener has lost an event in what [`epoll_tunnels`] has answered.
@@ -614,7 +689,12 @@ fn epoll_tunnels(
         return host();
     }
     if epoll_concerns(epoll) {
-        return epoll_waited(epoll, events, n, time.deadline(), mask);
+        let deadline = time.deadline();
+        if mask.is_null() && awake_in_epoll(epoll, &deadline) {
+            crate::host::cancellation_point();
+            return -1;
+        }
+        return epoll_waited(epoll, events, n, deadline, mask);
     }
     // Without a tunnel nobody can register one before opening it; if that happens during the wait,
     // the wait may take its whole time once more.
@@ -680,11 +760,14 @@ fn controlling(
 
 #[inline(never)]
 extern "C" fn poll_looking(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
-    if !concern::is_only(concern::EPOLL | concern::TUNNEL) {
-        return poll_among_all(fds, n, timeout);
-    }
-    let host = || real!(poll(fds, n, timeout));
-    poll_tunnels(fds, n, std::ptr::null(), || after_ms(timeout), host)
+    deferred(|| {
+        if !concern::is_only(concern::EPOLL | concern::TUNNEL) {
+            return poll_among_all(fds, n, timeout);
+        }
+        let host = || real!(poll(fds, n, timeout));
+        let waits = timeout != 0;
+        poll_tunnels(fds, n, std::ptr::null(), waits, || after_ms(timeout), host)
+    })
 }
 
 #[inline(never)]
@@ -693,7 +776,8 @@ extern "C" fn poll_among_all(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_i
         look_around();
     }
     let host = || real!(poll(fds, n, timeout));
-    polling(fds, n, std::ptr::null(), || after_ms(timeout), host)
+    let waits = timeout != 0;
+    polling(fds, n, std::ptr::null(), waits, || after_ms(timeout), host)
 }
 
 #[inline(never)]
@@ -703,8 +787,10 @@ extern "C" fn ppoll_looking(
     time: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    let host = || real!(ppoll(fds, n, time, mask));
-    polling(fds, n, mask, || after(time), host)
+    deferred(|| {
+        let host = || real!(ppoll(fds, n, time, mask));
+        polling(fds, n, mask, true, || after(time), host)
+    })
 }
 
 #[inline(never)]
@@ -715,12 +801,14 @@ extern "C" fn select_looking(
     x: *mut fd_set,
     time: *mut timeval,
 ) -> c_int {
-    if any_marked() || inet::errors::are_any() {
-        if let Some(answer) = select_news(n, r, w, x) {
-            return answer;
+    deferred(|| {
+        if any_marked() || inet::errors::are_any() {
+            if let Some(answer) = select_news(n, r, w, x) {
+                return answer;
+            }
         }
-    }
-    select_all(n, r, w, x, time)
+        select_all(n, r, w, x, time)
+    })
 }
 
 #[inline(never)]
@@ -732,31 +820,37 @@ extern "C" fn pselect_looking(
     time: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    if any_marked() || inet::errors::are_any() {
-        if let Some(answer) = select_news(n, r, w, x) {
-            return answer;
-        }
-    }
-    if !((any() || knows_tunnels()) && selects_targets(n, r, w, x)) {
-        return real!(pselect(n, r, w, x, time, mask));
-    }
-    let asleep = asleep_below(n);
-    let answer = if selecting(n, r, w, x) {
-        // SAFETY: the sets are the caller's and have `n` bits.
-        unsafe { selected(n, r, w, x, after(time), mask) }
-    } else {
-        let (asked, deadline) = (asked_of(n, r, w, x), after(time));
-        match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
-            Some(answer) => answer,
-            None => {
-                ask_again(&asked, r, w, x);
-                // SAFETY: the sets are the caller's and have `n` bits.
-                unsafe { selected(n, r, w, x, deadline, mask) }
+    deferred(|| {
+        if any_marked() || inet::errors::are_any() {
+            if let Some(answer) = select_news(n, r, w, x) {
+                return answer;
             }
         }
-    };
-    awake(asleep);
-    answer
+        if !((any() || knows_tunnels()) && selects_targets(n, r, w, x)) {
+            return real!(pselect(n, r, w, x, time, mask));
+        }
+        // A mask of the call's, and a time that stays as it is, are the kernel's.
+        if mask.is_null() && time.is_null() && awake_in_select(n, r, w, x, std::ptr::null_mut()) {
+            return -1;
+        }
+        let asleep = asleep_below(n);
+        let answer = if selecting(n, r, w, x) {
+            // SAFETY: the sets are the caller's and have `n` bits.
+            unsafe { selected(n, r, w, x, after(time), mask) }
+        } else {
+            let (asked, deadline) = (asked_of(n, r, w, x), after(time));
+            match selected_truly(n, r, real!(pselect(n, r, w, x, time, mask)), &asked) {
+                Some(answer) => answer,
+                None => {
+                    ask_again(&asked, r, w, x);
+                    // SAFETY: the sets are the caller's and have `n` bits.
+                    unsafe { selected(n, r, w, x, deadline, mask) }
+                }
+            }
+        };
+        awake(asleep);
+        answer
+    })
 }
 
 #[inline(never)]
@@ -766,11 +860,13 @@ extern "C" fn epoll_looking(
     n: c_int,
     timeout: c_int,
 ) -> c_int {
-    if timeout == 0 {
-        look_around();
-    }
-    let host = || real!(epoll_wait(epoll, events, n, timeout));
-    epolling(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host)
+    deferred(|| {
+        if timeout == 0 {
+            look_around();
+        }
+        let host = || real!(epoll_wait(epoll, events, n, timeout));
+        epolling(epoll, events, n, std::ptr::null(), Time::Ms(timeout), host)
+    })
 }
 
 hooks! {
@@ -834,14 +930,14 @@ hooks! {
         let host = || real!(epoll_pwait(epoll, events, n, timeout, mask));
         match is_machines() {
             true => epolled(epoll, events, n, mask, Time::Ms(timeout), host()),
-            false => epolling(epoll, events, n, mask, Time::Ms(timeout), host),
+            false => deferred(|| epolling(epoll, events, n, mask, Time::Ms(timeout), host)),
         }
     }
     fn epoll_pwait2(epoll: c_int, events: *mut epoll_event, n: c_int, time: *const timespec, mask: *const sigset_t) -> c_int => my_epoll_pwait2 {
         let host = || real!(epoll_pwait2(epoll, events, n, time, mask));
         match is_machines() {
             true => epolled(epoll, events, n, mask, Time::Of(time), host()),
-            false => epolling(epoll, events, n, mask, Time::Of(time), host),
+            false => deferred(|| epolling(epoll, events, n, mask, Time::Of(time), host)),
         }
     }
     fn __poll(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int => my_poll_alias {

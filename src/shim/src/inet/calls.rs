@@ -137,15 +137,20 @@ fn step(
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>, SocketAddr) -> Result<Step, Errno>,
 ) -> Result<Step, Errno> {
     errno::keep(|| {
-        fence(|| match (known::side(), read(&OwnMemory)) {
-            (Side::Net(known), Some(name)) => {
-                let step = run(&call(known, &Descriptor(fd)), name);
-                step.map_err(|e| refusal::shown(how, e))
+        fence(|| {
+            let Some(name) = read(&OwnMemory) else {
+                return Ok(Step::Machine);
+            };
+            match known::side_of(&name, how) {
+                Side::Net(known) => {
+                    let step = run(&call(known, &Descriptor(fd)), name);
+                    step.map_err(|e| refusal::shown(how, e))
+                }
+                Side::Nobody(why) => {
+                    refusal::of_name(how, &name, why).map_or(Ok(Step::Machine), Err)
+                }
+                Side::Machine => Ok(Step::Machine),
             }
-            (Side::Nobody(why), Some(name)) => {
-                refusal::of_name(how, &name, why).map_or(Ok(Step::Machine), Err)
-            }
-            _ => Ok(Step::Machine),
         })
     })
 }
@@ -311,12 +316,21 @@ pub extern "C" fn after_listen(fd: c_int) -> Option<c_int> {
     listens(fd, |call| call.after_listen())
 }
 
+/// Says whose a listener is: one without a name is about to get one of any address.
+fn side_of_listener(fd: c_int) -> Side {
+    match Descriptor(fd).own_name() {
+        Ok(name) if name.port() == 0 => known::side_that_leaves(),
+        Ok(name) => known::side_of(&name, How::Binds),
+        Err(_) => known::side(),
+    }
+}
+
 fn listens(
     fd: c_int,
     run: impl FnOnce(&Inet<'_, Descriptor, OwnHost>) -> Result<(), Errno>,
 ) -> Option<c_int> {
     let answer = errno::keep(|| {
-        fence(|| match known::side() {
+        fence(|| match side_of_listener(fd) {
             Side::Net(known) => {
                 let done = run(&call(known, &Descriptor(fd)));
                 done.map_err(|e| refusal::shown(How::Binds, e))
@@ -431,6 +445,8 @@ pub extern "C" fn accepted(
     if !name.is_null() {
         // The kernel has not seen these places.
         let written = errno::keep(|| match whose {
+            // Who comes from no port has no name, and without one there is no connection.
+            Some(Accepted::Net(shown)) if shown.port() == 0 => Err(Errno(libc::ECONNABORTED)),
             Some(Accepted::Net(shown)) => {
                 name::write(&OwnMemory, &shown, name as usize, room, length as usize)
             }

@@ -2,15 +2,19 @@
 //! one word.
 
 use super::notes;
+use super::refusal::{stays, How};
 use crate::asking::{self, OwnHost};
 use crate::{concern, errno, gate, net, table};
 use memtun_abi::{Errno, Error};
-use memtun_calls::host::Host as _;
+use memtun_calls::host::{self, Host as _};
 use memtun_kernel::net::NetDir;
 use memtun_kernel::Cause;
+use memtun_stack::ask::{self, What};
+use memtun_stack::sockets::question::SocketQuestion;
 use memtun_stack::sockets::{Protocol, Table};
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU32};
 
@@ -92,7 +96,7 @@ pub extern "C" fn looks_anew() -> bool {
     if is_active() {
         return true;
     }
-    net::current().is_none_or(NetDir::has_inet) && open()
+    (net::current().is_none_or(NetDir::has_inet) || OwnHost.is_isolated()) && open()
 }
 
 /// What is known of the net; None while it has had no address, and where a sandbox of the program's
@@ -134,6 +138,55 @@ pub fn side() -> Side {
     match obstacle {
         0 => Side::Machine,
         errno => Side::Nobody(Errno(errno)),
+    }
+}
+
+/// Says whose a call about this name is. The table of an isolated net is made with the first call
+/// that would leave the machine's loopback: until then the machine carries what stays there.
+pub fn side_of(name: &SocketAddr, how: How) -> Side {
+    match stays(name, how) {
+        true => side(),
+        false => side_that_leaves(),
+    }
+}
+
+/// Says whose a call is that may leave the machine's loopback.
+pub fn side_that_leaves() -> Side {
+    if matches!(side(), Side::Machine) && OwnHost.is_isolated() {
+        begin();
+    }
+    side()
+}
+
+/// Lets the host process of an isolated net make the table of its sockets: from now on the net says
+/// what a call reaches, which may be nothing.
+fn begin() {
+    let made = net::join().and_then(|net| {
+        let question = host::question(&OwnHost, What::Tune);
+        let nobody = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        let about = SocketQuestion {
+            name: None,
+            ..SocketQuestion::about(Protocol::Udp, nobody)
+        };
+        ask::ask(
+            net,
+            OwnHost.start(),
+            &question,
+            &[&about.to_bytes()],
+            &mut |_| {},
+        )
+    });
+    match made {
+        Ok(()) => {
+            find(notes::note_all);
+        }
+        Err(e) => {
+            OBSTACLE.store(e.0, Relaxed);
+            say(|| {
+                let (why, remedy) = (Cause(e), remedy(e));
+                log::warn!("the net's host process cannot be asked: {why}; sockets of this program reach only the machine's loopback{remedy}")
+            });
+        }
     }
 }
 
@@ -215,7 +268,7 @@ fn find(first: fn()) -> bool {
     match found {
         Ok(active) => {
             OBSTACLE.store(0, Relaxed);
-            active
+            active || isolated
         }
         // Of a net with addresses the host process has to be asked, which would fail as well.
         Err(e) if isolated || is_joined => {

@@ -28,7 +28,7 @@ pub extern "C" fn refuse_membership(level: c_int, option: c_int) -> Option<c_int
     if !joins_group(level, option) || !known::may_concern() {
         return None;
     }
-    let Side::Nobody(why) = known::side() else {
+    let Side::Nobody(why) = known::side_that_leaves() else {
         return None;
     };
     let Errno(e) = refusal::of_membership(why)?;

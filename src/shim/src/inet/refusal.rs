@@ -22,11 +22,15 @@ pub enum How {
     Sends,
 }
 
+/// Does a call with this name stay on the machine's loopback?
+pub fn stays(name: &SocketAddr, how: How) -> bool {
+    is_loopback(name) || is_any(name) && (how == How::Sends || !is_alone())
+}
+
 /// Returns what a call with this name fails with; None leaves it to the machine. `why` is what has
 /// kept this process from looking.
 pub fn of_name(how: How, name: &SocketAddr, why: Errno) -> Option<Errno> {
-    let stays = is_loopback(name) || is_any(name) && (how == How::Sends || !is_alone());
-    (!stays && (is_alone() || may_be_of_net(name))).then(|| errno(how, why))
+    (!stays(name, how) && (is_alone() || may_be_of_net(name))).then(|| errno(how, why))
 }
 
 /// Returns what listen(2) fails with; None where the socket is heard on the loopback only, is none

@@ -157,7 +157,7 @@ pub extern "C" fn begin(given: *mut c_void) -> Option<Replaced> {
 }
 
 fn replace(given: *mut State) -> Option<Replaced> {
-    let known = match known::side() {
+    let known = match known::side_that_leaves() {
         Side::Machine => return None,
         Side::Net(known) if !known.table.is_active() => return None,
         Side::Net(known) => Ok(known),

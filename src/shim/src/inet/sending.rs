@@ -117,7 +117,7 @@ pub extern "C" fn send_unknown(fd: c_int, data: Data, flags: c_int, to: &To) -> 
         let Some(name) = name::read(&OwnMemory, to.name as usize, to.length as usize) else {
             return Ok(None);
         };
-        let known = match known::side() {
+        let known = match known::side_of(&name, How::Sends) {
             Side::Machine => return Ok(None),
             Side::Nobody(why) => {
                 return refusal::of_name(How::Sends, &name, why).map_or(Ok(None), Err);
@@ -139,16 +139,16 @@ pub extern "C" fn send_unknown(fd: c_int, data: Data, flags: c_int, to: &To) -> 
 }
 
 fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize>, Errno> {
-    let side = known::side();
-    if matches!(side, Side::Machine) {
-        return Ok(None);
-    }
     let name = match to.name.is_null() {
         true => None,
         false => match name::read(&OwnMemory, to.name as usize, to.length as usize) {
             Some(name) => Some(name),
             None => return Ok(None),
         },
+    };
+    let side = match &name {
+        Some(name) => known::side_of(name, How::Sends),
+        None => known::side(),
     };
     let known = match side {
         Side::Net(known) => known,

@@ -46,6 +46,10 @@ impl Deadline {
             .filter(|t| t.tv_sec == 0 && t.tv_nsec < moment.tv_nsec)
             .unwrap_or(moment)
     }
+    /// Does the wait return at once?
+    pub fn is_now(&self) -> bool {
+        self.0 == Some(0)
+    }
     /// Has the deadline passed?
     pub fn over(&self) -> bool {
         self.left().is_some_and(|t| t.tv_sec == 0 && t.tv_nsec == 0)

@@ -11,10 +11,12 @@
 //! | [`bed`] | what a wait holds while its thread sleeps |
 //! | [`stale`] | tunnels whose bells ring for nothing |
 //! | [`epoll`] | what is registered in epoll instances, and epoll_wait |
+//! | [`awake`] | how a wait begins in which a packet may come soon |
 //! | [`poll`], [`select`] | waits for descriptors |
 //! | [`news`] | files of the view that say that something has changed |
 //! | [`sleepers`] | who has to be woken where a byte in the bell is a signal |
 
+pub mod awake;
 pub mod bed;
 pub mod deadline;
 pub mod epoll;

@@ -7,6 +7,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::awake;
 use super::bed::{self, Bed};
 use super::deadline::{Deadline, Question, NOW};
 use super::epoll;
@@ -24,6 +25,9 @@ pub enum Needs {
     /// The answer needs a correction, because a packet may be taken by another reader, or an epoll
     /// instance may become ready for an event that is none.
     Watch,
+    /// A packet may come soon, and nothing else is waited for but what is asked in
+    /// [`awake::wait`](super::awake::wait).
+    Awake,
     /// There may be one in a state in which the bell alone does not tell the truth, or one with
     /// O_ASYNC.
     Care,
@@ -31,19 +35,21 @@ pub enum Needs {
 
 /// Number of descriptors of a call that is answered without the kernel. Who asks for more waits for
 /// something else as a rule.
-const FEW: usize = 8;
+const FEW: usize = awake::FEW;
 
 /// Looks at the descriptors before the kernel is asked, and silences the bells that ring for
 /// nothing. Where all are tunnels and one is ready the kernel would not wait either, and `tell` is
-/// called with each place and its events; it returns false where they cannot be stored.
+/// called with each place and its events; it returns false where they cannot be stored. `waits`
+/// says that the call may begin awake.
 #[inline]
-pub fn before(fds: &[pollfd], tell: impl Fn(usize, i16) -> bool) -> Needs {
+pub fn before(fds: &[pollfd], waits: bool, tell: impl Fn(usize, i16) -> bool) -> Needs {
     if let [p] = fds {
         if table::is_tunnel(p.fd) {
-            return match ready_events(p) {
-                None => Needs::Care,
-                Some(events) if events != 0 && tell(0, events) => Needs::Answered(1),
-                Some(_) => Needs::Watch,
+            return match ready_events(p, waits) {
+                Ready::Soon => Needs::Awake,
+                Ready::Unknown => Needs::Care,
+                Ready::Now(events) if events != 0 && tell(0, events) => Needs::Answered(1),
+                Ready::Now(_) => Needs::Watch,
             };
         }
     }
@@ -59,9 +65,14 @@ pub fn before(fds: &[pollfd], tell: impl Fn(usize, i16) -> bool) -> Needs {
     for (at, p) in fds.iter().enumerate() {
         if table::is_tunnel(p.fd) {
             targets += 1;
-            let Some(events) = ready_events(p) else {
-                care = true;
-                continue;
+            let events = match ready_events(p, waits && fds.len() <= FEW) {
+                Ready::Now(events) => events,
+                Ready::Soon if ready == 0 => return Needs::Awake,
+                Ready::Soon => 0,
+                Ready::Unknown => {
+                    care = true;
+                    continue;
+                }
             };
             ready += c_int::from(events != 0);
             if let Some(place) = answers.get_mut(at) {
@@ -96,22 +107,39 @@ pub fn before(fds: &[pollfd], tell: impl Fn(usize, i16) -> bool) -> Needs {
 const READABLE: i16 = libc::POLLIN | libc::POLLRDNORM;
 const WRITABLE: i16 = libc::POLLOUT | libc::POLLWRNORM;
 
-/// The events of this question that a tunnel has now; `None` where the bell alone does not tell the
-/// truth, or is more than a bell. A bell that rings for nothing is silenced.
+/// What a tunnel has of what a question asks.
+enum Ready {
+    /// These events.
+    Now(i16),
+    /// Nothing, but a packet may come soon.
+    Soon,
+    /// The bell alone does not tell the truth, or is more than a bell.
+    Unknown,
+}
+
+/// Looks at a tunnel. A bell that rings for nothing is silenced, unless a packet may come soon.
 #[inline]
-fn ready_events(p: &pollfd) -> Option<i16> {
-    let tunnel = table::hold(p.fd)?;
+fn ready_events(p: &pollfd, waits: bool) -> Ready {
+    let Some(tunnel) = table::hold(p.fd) else {
+        return Ready::Unknown;
+    };
     if tunnel.has_signals() || tunnel.is_due() && foreign::check(p.fd, &tunnel).is_err() {
-        return None;
+        return Ready::Unknown;
     }
     if p.events & OUT == 0 && tunnel.has_packet() {
-        return Some(p.events & READABLE);
+        return Ready::Now(p.events & READABLE);
+    }
+    if waits && p.events & OUT == 0 && p.events & IN != 0 && awake::is_worth(&tunnel) {
+        return Ready::Soon;
     }
     tunnel.settle(p.fd);
     let now = tunnel.readiness();
     let plain = State::of(now) == State::Plain;
     let readable = if now.readable { READABLE } else { 0 };
-    plain.then_some(p.events & (readable | WRITABLE))
+    match plain {
+        true => Ready::Now(p.events & (readable | WRITABLE)),
+        false => Ready::Unknown,
+    }
 }
 
 /// Does any of these descriptors need more than the kernel's answer?

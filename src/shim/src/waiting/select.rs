@@ -4,6 +4,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
+use super::awake::{FEW, NOBODY};
 use super::bed;
 use super::deadline::Deadline;
 use super::epoll;
@@ -128,6 +129,42 @@ pub unsafe fn has_targets(n: c_int, sets: [*mut fd_set; 3]) -> bool {
         }
     }
     false
+}
+
+/// What the sets ask, as an array for poll(2) and its length, if that is few descriptors.
+///
+/// # Safety
+/// The sets are NULL or hold at least `n` bits.
+pub unsafe fn few(n: c_int, sets: [*mut fd_set; 3]) -> Option<([pollfd; FEW], usize)> {
+    let mut fds = [NOBODY; FEW];
+    let mut count = 0;
+    for at in 0..(n.max(0) as usize).div_ceil(WORD) {
+        let words = sets.map(|set| match set.is_null() {
+            true => 0,
+            // SAFETY: the caller's sets have `n` bits, and so the words that hold them.
+            false => unsafe { *set.cast::<usize>().add(at) },
+        });
+        let mut bits = words[0] | words[1] | words[2];
+        while bits != 0 {
+            let bit = bits.trailing_zeros();
+            bits &= bits - 1;
+            let fd = (at * WORD) as c_int + bit as c_int;
+            if fd >= n {
+                break;
+            }
+            let asked = words
+                .iter()
+                .zip(ASK)
+                .filter(|(word, _)| *word >> bit & 1 != 0);
+            *fds.get_mut(count)? = pollfd {
+                fd,
+                events: asked.fold(0, |all, (_, ask)| all | ask),
+                revents: 0,
+            };
+            count += 1;
+        }
+    }
+    Some((fds, count))
 }
 
 /// Does a set ask about a tunnel that needs care?

@@ -77,7 +77,9 @@ pub struct InterfaceState {
     pub messages: AtomicU32,
     /// Speed, duplex and so on (ETHTOOL_SLINKSETTINGS), which are only kept.
     pub link_settings: [AtomicU32; 15],
-    _pad_settings: AtomicU32,
+    /// 1 + the number of the processor on which a packet was last queued for the program that had
+    /// read all before; see `memtun_kernel::busy`.
+    pub fed_on: AtomicU32,
     /// ARPHRD_* of the link; TUNSETLINK changes it.
     pub link_type: AtomicU32,
     /// 1 when TUNSETVNETLE chose little-endian vnet headers.
@@ -124,7 +126,8 @@ pub struct InterfaceState {
     pub capture_wanted: AtomicU64,
     /// Futex that rises when the capturer has read what writers wait for.
     pub capture_event: AtomicU32,
-    _pad_capture: AtomicU32,
+    /// 1 + the number of the processor on which the program last wrote a packet.
+    pub written_on: AtomicU32,
     /// NUMBER of the file `.memtun-gone-NUMBER` that this became when it was deleted under a
     /// capturer; 0 when it did not.
     pub gone_number: AtomicU64,
@@ -233,5 +236,5 @@ impl InterfaceState {
 const LOG_AREA: usize = 8 << 20;
 
 // On a full file system an interface goes on in the room that it has from the beginning, which is
-// enough for any packet that a network carries.
-state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));
+// enough for any packet that a link carries whose MTU nobody has set to more than 45,000 bytes.
+state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 11 * PAGE, |s| Some(&s.log.reserved));

@@ -13,14 +13,14 @@ pub use interface::{
     Addresses, InterfaceState, Stats, BY_ADDRESS, BY_PROGRAM, EXACT_ADDRESSES, GOING, GONE,
     MAX_FLOWS, MAX_QUEUES, SNIFFED,
 };
-pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES};
+pub use net::{FaultSlot, NetState, BETWEEN_IMAGES, FAULT_SLOTS, KNOWN_NAMES, OPERATIONS};
 pub use tunnel::{Attachment, TunnelState};
 
 use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Version of the files. It changes with every change of a struct in this folder.
-pub const VERSION: u32 = 13;
+pub const VERSION: u32 = 14;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {

@@ -7,6 +7,9 @@ use std::sync::atomic::{AtomicI32, AtomicU32, AtomicU64, AtomicU8};
 /// Number of faults that a net can hold at once.
 pub const FAULT_SLOTS: usize = 64;
 
+/// Number of operations on which faults can be set.
+pub const OPERATIONS: usize = 5;
+
 /// One fault. It is changed under the net's lock, and read and counted by every call that it may
 /// concern.
 #[repr(C)]
@@ -96,6 +99,9 @@ pub struct NetState {
     /// Ports whose datagrams drivers receive: the process id in the upper half, and twice the port
     /// and one below; 0 for a free place.
     pub received: [AtomicU64; RECEIVED],
+    /// For each `Operation`, in the order of their bits, a bit for each of the faults that may be
+    /// one on it.
+    pub fault_slots: [AtomicU64; OPERATIONS],
     /// The faults that are set.
     pub faults: [FaultSlot; FAULT_SLOTS],
     /// Hashes of the names that interfaces of this net have or had, 0 for a free place; see
@@ -111,6 +117,6 @@ pub const RECEIVED: usize = 8;
 
 /// Number of names that a net remembers. Beyond that, the name of an interface that is gone counts
 /// as the host's again.
-pub const KNOWN_NAMES: usize = 512;
+pub const KNOWN_NAMES: usize = 500;
 
 state!(NetState, Kind::Net, area 0, at least 1, first 0, |_| None);

@@ -11,6 +11,8 @@ use crate::wire::Writer;
 pub struct Shadow {
     state: State,
     lengths: [Vec<u32>; parts::COUNT],
+    /// A bit for each part that the last state was different in.
+    changed: u32,
 }
 
 impl Shadow {
@@ -21,11 +23,19 @@ impl Shadow {
         shadow
     }
 
+    /// Was the last state another one for whoever looks for the way of a packet? Neighbours, those
+    /// who listen, and what was answered say nothing about ways.
+    pub fn has_other_ways(&self) -> bool {
+        let nothing = 1 << parts::NEIGHBOURS | 1 << parts::LISTENERS | 1 << parts::ANSWERED;
+        self.changed & !nothing != 0
+    }
+
     /// Becomes the shadow of `state`. Returns what has to be changed for that in the messages.
     pub fn follow(&mut self, state: &State) -> Vec<Splice> {
         let mut to = Splices {
             lengths: &mut self.lengths,
             all: Vec::new(),
+            changed: 0,
         };
         // The last first, so that what stands in front of them is where it was.
         let at = parts::ANSWERED;
@@ -100,6 +110,7 @@ impl Shadow {
         );
         (self.state.view, self.state.ruled) = (state.view, state.ruled);
         self.state.last_object = state.last_object;
+        self.changed = to.changed;
         to.all
     }
 }
@@ -107,6 +118,7 @@ impl Shadow {
 struct Splices<'s> {
     lengths: &'s mut [Vec<u32>; parts::COUNT],
     all: Vec<Splice>,
+    changed: u32,
 }
 
 impl Splices<'_> {
@@ -162,6 +174,7 @@ impl Splices<'_> {
         if removed == 0 && bytes.is_empty() {
             return;
         }
+        self.changed |= 1 << part;
         let length = |lengths: &[u32]| lengths.iter().map(|n| u64::from(*n)).sum::<u64>();
         let before: u64 = self.lengths[..part].iter().map(|of| length(of)).sum();
         let here = &mut self.lengths[part];

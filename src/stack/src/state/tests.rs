@@ -4,7 +4,7 @@
 
 use super::super::{Answered, Hidden, Label, Listener, Shadow, State, Sysctl, View, LONGEST};
 use super::*;
-use crate::{Nexthop, Route};
+use crate::{Neighbour, Nexthop, Route};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 fn file_of(bytes: &[u8]) -> Fd {
@@ -235,4 +235,38 @@ fn what_a_shadow_says_makes_the_new_bytes_of_the_old_ones() {
         }
     }
     assert!(files > 20, "{files} files");
+}
+
+#[test]
+fn neighbours_and_listeners_make_no_other_ways() {
+    let mut state = State::default();
+    let mut shadow = Shadow::of(&state);
+    let mut random = Random(7);
+    let mut seen = [0; 2];
+    for round in 0..200 {
+        let before = state.clone();
+        match round % 3 {
+            0 => state.neighbours.push(Neighbour {
+                index: 1,
+                address: Ipv4Addr::from(round).into(),
+                lladdr: vec![2; 6],
+                state: 2,
+                flags: 0,
+                more_flags: 0,
+                kind: 1,
+                protocol: 0,
+                times: [0; 3],
+            }),
+            _ => disturb(&mut state, &mut random),
+        }
+        shadow.follow(&state);
+        let mut like_before = state.clone();
+        like_before.neighbours = before.neighbours.clone();
+        like_before.listeners = before.listeners.clone();
+        like_before.answered = before.answered.clone();
+        let other = like_before.to_bytes() != before.to_bytes();
+        assert_eq!(shadow.has_other_ways(), other);
+        seen[usize::from(other)] += 1;
+    }
+    assert!(seen.iter().all(|count| *count > 0), "{seen:?}");
 }

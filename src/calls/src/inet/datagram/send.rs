@@ -322,12 +322,17 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if from.out > LOOPBACK && !self.net.knows_index(from.out) {
             return wrong(libc::ENODEV);
         }
+        // An address of a link is one by the link that the packet leaves by.
+        let out = match (from.out, from.to) {
+            (0, SocketAddr::V6(to)) => to.scope_id(),
+            (out, _) => out,
+        };
         match from.source {
             Some(source) if source == Ipv6Addr::LOCALHOST => match from.out {
                 0 | LOOPBACK => Ok(true),
                 _ => Err(Errno(libc::EINVAL)),
             },
-            Some(source) if self.table.alias_of(source, from.out).is_none() => wrong(libc::EINVAL),
+            Some(source) if self.table.alias_of(source, out).is_none() => wrong(libc::EINVAL),
             _ => Ok(true),
         }
     }

@@ -7,11 +7,13 @@ use crate::driver::joined::Joined;
 use crate::packet::{self, Found};
 use crate::{Error, ErrorKind};
 use memtun_abi::error::Result;
+use memtun_kernel::busy;
 use memtun_kernel::net::Received;
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry, Record};
 use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -180,6 +182,13 @@ impl Subscriber {
     fn sleep(&self, next: u64, time: Duration) {
         let state = &self.state;
         let nothing_new = || state.log.next().number() <= next && !state.is_gone();
+        let most = time.as_nanos().min(u32::MAX.into()) as u32;
+        let peer = &state.written_on;
+        if let Some(time) = busy::RECEIVES.time(peer.load(Relaxed)) {
+            if busy::RECEIVES.wait(time.min(most), peer, || !nothing_new()) {
+                return;
+            }
+        }
         if state.log.sleep(time, nothing_new) {
             self.net.look_after(state);
         }

@@ -268,6 +268,8 @@ impl Sockets {
         }
         match question.flags & set::FREEBIND != 0 {
             true => Ok(Whose::Net),
+            // The machine has no addresses for such a net.
+            false if self.isolated => Err(missing),
             // Whether it is the machine's, its kernel says.
             false => Ok(Whose::Machine),
         }

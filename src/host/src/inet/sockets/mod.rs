@@ -61,6 +61,10 @@ pub struct Sockets {
     /// None before the first address.
     open: Option<Open>,
     active: bool,
+    /// Has a program asked about a socket?
+    wanted: bool,
+    /// Have the net's programs no other network?
+    isolated: bool,
     /// Has it been said why there is no table?
     said: bool,
     /// The net's own addresses on interfaces of its own.
@@ -107,13 +111,19 @@ fn own_addresses(state: &State) -> Vec<Address> {
 }
 
 impl Sockets {
+    /// Called with a question about a socket. Returns whether that is new.
+    pub fn want(&mut self) -> bool {
+        !std::mem::replace(&mut self.wanted, true)
+    }
+
     /// Follows the net's addresses: with the first one on an interface of the net the table becomes
-    /// active, with the last one it is so no more. An isolated net stays so: its programs must not
-    /// reach the machine's networks when their last interface goes away.
+    /// active, with the last one it is so no more. That of an isolated net is active from the first
+    /// question on, and stays so: its programs must never reach the machine's networks.
     pub fn follow(&mut self, service: &Service<'_>) {
         self.own = own_addresses(service.state());
         let isolated = service.state().view == View::Isolated;
-        let stays = isolated && (self.active || service.net().has_inet());
+        self.isolated = isolated;
+        let stays = isolated && (self.active || self.wanted || service.net().has_inet());
         let active = stays || self.own.iter().any(|own| own.index != LOOPBACK);
         if active && self.open.is_none() {
             match Open::new(service.net()) {

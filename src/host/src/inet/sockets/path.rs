@@ -54,6 +54,8 @@ impl Sockets {
         }
         let question = asker.question;
         let of_link = matches!(to, SocketAddr::V6(to) if to.ip().is_unicast_link_local());
+        let group_of_link =
+            matches!(to, SocketAddr::V6(to) if to.ip().segments()[0] & 0xff0f == 0xff02);
         let (entry, given) = self.own_end(asker);
         let from = question.source.map(|source| source.to_canonical());
         let from = from.filter(|source| !source.is_unspecified()).or(given);
@@ -75,7 +77,7 @@ impl Sockets {
             });
         }
         let query = query(question, to, same, asker.uid);
-        if connects && of_link && query.oif == 0 {
+        if connects && (of_link || group_of_link) && query.oif == 0 {
             return Err(Errno(libc::EINVAL));
         }
         let way = match out.find(&query) {

@@ -22,7 +22,7 @@ use memtun_stack::counters::{self, Counter};
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::Protocol;
 use memtun_tcp::{Connection, End, Segment, State};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 /// How long an answer to a SYN is waited for before the program hears. A connection that is there
@@ -317,7 +317,7 @@ impl Live {
         now: Duration,
     ) -> After {
         let fails = match self.connection.state() {
-            State::Open => match legs.open_door(sockets, self.alias) {
+            State::Open => match open_door(legs, sockets, self.alias) {
                 Ok(door) => {
                     self.learn(sockets);
                     reply.give(Ok(&SocketAnswer::Carried(None, door)));
@@ -536,4 +536,20 @@ impl Live {
         self.flow.mss = self.connection.maximum();
         sockets.set_flow(self.alias, &self.flow);
     }
+}
+
+/// Opens a door for the program of a flow. Returns where it connects to.
+///
+/// # Errors
+///
+/// EMFILE and others.
+fn open_door(legs: &Legs, sockets: &mut Sockets, alias: Ipv4Addr) -> Result<SocketAddr, Errno> {
+    let listener = legs.bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
+    listener.listen()?;
+    let name = listener.own_name().ok_or(Errno(libc::ENOTCONN))?;
+    legs.add_door(&listener)?;
+    // All come to the same address there: which flow it is, the port tells.
+    sockets.name_v6_leg(Protocol::Tcp, name.port(), Some(alias));
+    legs.doors.keep(listener, alias);
+    Ok(name)
 }

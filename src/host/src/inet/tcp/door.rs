@@ -3,11 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::leg::Leg;
-use super::legs::Legs;
-use crate::inet::sockets::Sockets;
-use memtun_abi::Errno;
-use memtun_stack::sockets::Protocol;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +22,11 @@ impl Doors {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps a listener for the program of a flow.
+    pub fn keep(&self, listener: Leg, alias: Ipv4Addr) {
+        self.all().push(Door { listener, alias });
+    }
+
     /// Closes that of a flow, if it is open.
     pub fn close(&self, alias: Ipv4Addr) {
         self.all().retain(|door| door.alias != alias);
@@ -39,27 +40,5 @@ impl Doors {
         let (at, (leg, other)) = all.iter().enumerate().find_map(come)?;
         let door = all.swap_remove(at);
         Some((leg, other, door.alias))
-    }
-}
-
-impl Legs {
-    /// Opens a door for the program of a flow. Returns where it connects to.
-    ///
-    /// # Errors
-    ///
-    /// EMFILE and others.
-    pub(super) fn open_door(
-        &self,
-        sockets: &mut Sockets,
-        alias: Ipv4Addr,
-    ) -> Result<SocketAddr, Errno> {
-        let listener = self.bound(&(Ipv6Addr::LOCALHOST, 0).into(), false)?;
-        listener.listen()?;
-        let name = listener.own_name().ok_or(Errno(libc::ENOTCONN))?;
-        self.add_door(&listener)?;
-        // All come to the same address there: which flow it is, the port tells.
-        sockets.name_v6_leg(Protocol::Tcp, name.port(), Some(alias));
-        self.doors.all().push(Door { listener, alias });
-        Ok(name)
     }
 }

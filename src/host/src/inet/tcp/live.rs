@@ -2,8 +2,8 @@
 #![forbid(unsafe_code)]
 
 use super::leg::Leg;
-use crate::inet::ground::Ground;
 use crate::inet::output::{Output, Way};
+use crate::inet::route;
 use crate::inet::sockets::connect::Opening;
 use crate::inet::sockets::manner::Manner;
 use crate::inet::sockets::target::Listener;
@@ -176,10 +176,10 @@ impl Live {
 }
 
 /// What a way depends on: routes and the like, and what is known of paths.
-pub(super) type Generation = (u64, u32);
+pub(super) type Generation = (route::Generation, u32);
 
 pub(super) fn generation(out: &Output<'_, '_>) -> Generation {
-    (out.service.generation(), out.stack.paths_generation())
+    (out.ways_generation(), out.stack.paths_generation())
 }
 
 /// Sends one packet. One that cannot be sent is lost, as on any wire.

@@ -14,6 +14,7 @@ pub use queue::Queue;
 pub use queues::{find_interface, Few, FewLinks, Queues};
 
 use super::Link;
+use crate::busy;
 use crate::net::{Local, NetDir};
 use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM, SNIFFED};
 use crate::shm::lock::Patience;
@@ -120,6 +121,15 @@ fn is_attached(queue: &Queue, interface: &InterfaceState) -> bool {
         && queue.tunnel.ifindex.load(Relaxed) == interface.ifindex.load(Relaxed)
 }
 
+/// Tells a program that has read all, and may look for the next packet awake, where that comes
+/// from.
+#[inline(always)]
+fn note_feeder(queue: &Queue, interface: &InterfaceState) {
+    if queue.tunnel.ring.queued() == 0 {
+        busy::note_here(&interface.fed_on);
+    }
+}
+
 impl<F: Find> Transmit<'_, F> {
     /// Puts a frame into the program's read queue. `ethertype` is in host byte order and by default
     /// the packet's; `wait` says how long a lock, or somebody who captures, is waited for. A full
@@ -189,6 +199,7 @@ impl<F: Find> Transmit<'_, F> {
         };
         let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
         let limit = state.txqueuelen.load(Relaxed);
+        note_feeder(queue, state);
         let sent = is_attached(queue, state)
             && !bell::will_ring(&queue.tunnel)
             && lock.queue().push_at_once(frame, ethertype, limit);
@@ -358,6 +369,7 @@ impl<F: Find> Transmit<'_, F> {
         ethertype: u16,
     ) -> Result<(), Errno> {
         let (limit, inbound) = (self.interface.txqueuelen.load(Relaxed), lock.queue());
+        note_feeder(queue, self.interface);
         if !bell::will_ring(&queue.tunnel) {
             return inbound.push(frame, ethertype, limit);
         }

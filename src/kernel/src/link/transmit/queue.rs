@@ -7,6 +7,8 @@ use crate::shm::Mapped;
 use crate::sys::{self, KeptFifo};
 use crate::tun::filter::KnownProgram;
 use crate::Errno;
+use std::sync::atomic::AtomicI32;
+use std::sync::atomic::Ordering::Relaxed;
 
 /// A tunnel that packets are sent into.
 pub struct Queue {
@@ -16,6 +18,8 @@ pub struct Queue {
     pub tunnel: Mapped<TunnelState>,
     /// Packet filter of the tunnel, as far as this process has read it.
     pub(super) program: KnownProgram,
+    /// The descriptor by which this process held the tunnel at the last look, or -1.
+    own: AtomicI32,
     /// A descriptor of the bell that this process keeps open.
     kept: KeptFifo,
 }
@@ -33,6 +37,7 @@ impl Queue {
             inode,
             tunnel,
             program: KnownProgram::default(),
+            own: AtomicI32::new(-1),
             kept: KeptFifo::none_yet(inode),
         })
     }
@@ -46,7 +51,13 @@ impl Queue {
     ///
     /// ENODEV: the bell is gone. EMFILE, ENFILE: it cannot be had for that.
     pub(super) fn bell(&self, net: &NetDir, local: &dyn Local) -> Result<i32, Errno> {
+        // All tunnels of the process are looked at once, and then that one alone.
+        let own = self.own.load(Relaxed);
+        if own >= 0 && local.is_descriptor(own, self.inode) {
+            return Ok(own);
+        }
         if let Some(own) = local.descriptor(self.inode) {
+            self.own.store(own, Relaxed);
             return Ok(own);
         }
         if let Some(kept) = self.kept.number() {

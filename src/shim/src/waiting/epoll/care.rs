@@ -8,9 +8,11 @@ use super::registrations::{
 };
 use super::{adopt, sharing};
 use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
-use crate::{errno, host};
+use crate::{errno, host, net};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
+use std::sync::atomic::AtomicU32;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 /// What a look at the registrations of one epoll instance has found for a thread that will wait.
 #[derive(Default)]
@@ -115,6 +117,36 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
         // so the kernel may keep it as it is.
         (State::Quiet(_), mark::PLAIN) if events & (EDGE | SHOT) != 0 => None,
         (State::Quiet(_), _) => Some(mark::QUIET),
+    }
+}
+
+/// Returns a number that changes with each registration, and with each link of the net. It is
+/// `None` where tunnels may need care without such a change: while somebody captures, and in a
+/// process with several nets.
+pub fn moment() -> Option<u64> {
+    static LINKS: AtomicU32 = AtomicU32::new(0);
+    let net = net::current().filter(|net| !net.is_captured() && net::is_only_one())?;
+    let links = net.changes.load(Acquire);
+    if links != LINKS.load(Relaxed) {
+        registrations::changed();
+        LINKS.store(links, Release);
+    }
+    Some(registrations::epoch() + 1)
+}
+
+/// Notes that no registration of an instance needs care, if that is so, when `look` has found
+/// nothing to wait for. `moment` is from before that look. As long as it stays the kernel's answer
+/// to epoll_wait(2) needs no look at all registrations: what becomes false without a change that is
+/// told is an event of the kernel's, which is looked at.
+pub fn note_plain(instance: u32, moment: u64) {
+    let is_plain = |r: &Registration| {
+        matches!(r.target(), Target::Tunnel(_))
+            && r.mark() == mark::PLAIN
+            && !r.is_listed()
+            && !r.is_fixed()
+    };
+    if registrations::of(instance).all(is_plain) {
+        registrations::is_plain(instance, moment);
     }
 }
 

@@ -227,10 +227,19 @@ pub fn concerns(epoll: c_int) -> bool {
 }
 
 fn concerns_instance(instance: u32, depth: usize) -> bool {
-    registrations::of(instance).any(|r| match r.target() {
-        Target::Tunnel(_) => true,
-        Target::Epoll(inner) => depth < DEEPEST && concerns_instance(inner, depth + 1),
-    })
+    registrations::any_tunnel_in(instance)
+        || depth < DEEPEST
+            && registrations::any_nested_in(instance)
+            && registrations::of(instance).any(|r| match r.target() {
+                Target::Tunnel(_) => true,
+                Target::Epoll(inner) => concerns_instance(inner, depth + 1),
+            })
+}
+
+/// Takes hold of the tunnels in which a packet is waited for in the instance of this descriptor, if
+/// there are no more than places. Returns whether there are.
+pub fn hold_few(epoll: c_int, places: &mut [Option<table::Held>]) -> bool {
+    registrations::hold_few(instances::of(epoll), places)
 }
 
 /// Notes that a write to this tunnel was refused because the process that captures is behind. A

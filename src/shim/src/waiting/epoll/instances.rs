@@ -55,7 +55,7 @@ pub fn is_known(fd: c_int) -> bool {
 }
 
 /// Has this process ever had an epoll descriptor that has an entry?
-#[inline]
+#[inline(always)]
 pub fn any() -> bool {
     BELOW.load(Relaxed) != 0
 }

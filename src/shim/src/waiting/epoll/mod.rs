@@ -23,6 +23,8 @@
 //! | module | subject |
 //! |---|---|
 //! | [`instances`] | which descriptors belong to the same instance |
+//! | [`zeroed`] | memory that is mapped when it is first needed |
+//! | [`index`] | where a registration stands, so that none is looked for among all |
 //! | [`registrations`] | what is registered in the instances, as far as this process knows |
 //! | [`adopt`] | how the registrations of other processes are read from /proc |
 //! | [`sharing`] | when they are read again, because another process has changed them |
@@ -33,16 +35,18 @@
 mod adopt;
 mod care;
 mod control;
+mod index;
 mod instances;
 mod registrations;
 mod sharing;
 mod wait;
+mod zeroed;
 
 pub use adopt::{adopt, datum_of};
 pub use care::look;
 pub use control::{
     before_exec, closed, closed_range, concerns, concerns_truly, control, created, duplicated,
-    is_any, is_instance, is_target, knows_some, knows_tunnels, refused,
+    hold_few, is_any, is_instance, is_target, knows_some, knows_tunnels, refused,
 };
 pub use instances::numbers_below;
 pub use registrations::{number_closed as tunnel_closed, tunnel_ended};

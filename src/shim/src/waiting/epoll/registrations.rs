@@ -1,8 +1,9 @@
 //! Keeps the registrations in epoll instances that this process knows: those of tunnels, and those
 //! of other epoll instances.
-#![forbid(unsafe_code)]
 
+use super::index::{self, Whose};
 use super::instances::DEEPEST;
+use super::zeroed::{Zeroed, Zeroes};
 use crate::concern;
 use crate::table::{self, OwnTunnels};
 use crate::waiting::state::State;
@@ -14,7 +15,7 @@ use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
 use memtun_sys::KeptFifo;
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed, Release};
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 
 /// The events that report that a tunnel is writable.
 pub const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM | libc::EPOLLWRBAND) as u32;
@@ -68,15 +69,15 @@ pub enum Target {
     Epoll(u32),
 }
 
-/// One registration in an epoll instance, or a free place in the table.
+/// One registration in an epoll instance, or a free place ([`index`]). Zeroes are a free place.
 pub struct Registration {
     /// 1 + (instance << 32 | registered number, with [`CLOSED`] as a flag), or 0 for a free place.
     key: AtomicU64,
     /// The tunnel's inode, or 0 when the target is an epoll instance.
     inode: AtomicU64,
-    /// A descriptor of the tunnel in this process, which may have been closed since. When the
-    /// target is an epoll instance, this is that instance.
-    own: AtomicI32,
+    /// 1 + a descriptor of the tunnel in this process, which may have been closed since. When the
+    /// target is an epoll instance, this is 1 + that instance.
+    own: AtomicU32,
     /// The events that the program asked.
     events: AtomicU32,
     /// What the kernel has been told ([`mark`]).
@@ -99,27 +100,6 @@ pub struct Registration {
 /// numbers meanwhile, and have opened something of its own under it.
 pub struct Lent(#[allow(dead_code)] KeptFifo);
 
-/// The greatest number of registrations that are kept.
-const PLACES: usize = 2048;
-/// All registrations, of all instances. A free place has the key 0.
-static TABLE: [Registration; PLACES] = [const {
-    Registration {
-        key: AtomicU64::new(0),
-        inode: AtomicU64::new(0),
-        own: AtomicI32::new(-1),
-        events: AtomicU32::new(0),
-        mark: AtomicU32::new(0),
-        listed: AtomicU32::new(0),
-        fixed: AtomicU32::new(0),
-        data: AtomicU64::new(0),
-        woken: AtomicU32::new(0),
-    }
-}; PLACES];
-/// The places of the table from this index on have never been used.
-static USED: AtomicUsize = AtomicUsize::new(0);
-/// The number of registrations of tunnels in the table.
-static TUNNELS: AtomicUsize = AtomicUsize::new(0);
-
 /// The flag of a registered number that is closed in this process, while the target lives. A lookup
 /// by descriptor number does not find such a registration.
 const CLOSED: u32 = 1 << 31;
@@ -129,11 +109,27 @@ fn key(instance: u32, number: u32) -> u64 {
     1 + ((instance as u64) << 32 | number as u64)
 }
 
+/// Returns the instance and the number of a key, or `None` for that of a free place.
+fn parts(key: u64) -> Option<(u32, u32)> {
+    let key = key.checked_sub(1)?;
+    Some(((key >> 32) as u32, key as u32))
+}
+
 impl Registration {
+    /// Returns the place in which this stands.
+    fn place(&self) -> Option<usize> {
+        let first = std::ptr::from_ref(&PLACES.get()?.0[0]).addr();
+        Some((std::ptr::from_ref(self).addr() - first) / size_of::<Registration>())
+    }
+    fn own(&self) -> u32 {
+        self.own.load(Relaxed).wrapping_sub(1)
+    }
+    fn set_own(&self, own: u32) {
+        self.own.store(own.wrapping_add(1), Relaxed);
+    }
     /// Returns the instance and the registered number with its flag, or `None` for a free place.
     fn parts(&self) -> Option<(u32, u32)> {
-        let key = self.key.load(Acquire).checked_sub(1)?;
-        Some(((key >> 32) as u32, key as u32))
+        parts(self.key.load(Acquire))
     }
     /// Is this a registration in that instance?
     fn is_of(&self, instance: u32) -> bool {
@@ -155,6 +151,7 @@ impl Registration {
     pub fn number_is_away(&self) {
         if let Some((instance, number)) = self.parts() {
             self.key.store(key(instance, number | CLOSED), Release);
+            index::changed();
         }
     }
     /// Makes the registered number, if it is free, a descriptor of the tunnel for the time of a
@@ -178,7 +175,7 @@ impl Registration {
     /// Returns what is registered.
     pub fn target(&self) -> Target {
         match self.inode.load(Relaxed) {
-            0 => Target::Epoll(self.own.load(Relaxed) as u32),
+            0 => Target::Epoll(self.own()),
             inode => Target::Tunnel(inode),
         }
     }
@@ -188,8 +185,13 @@ impl Registration {
     }
     /// Notes that the program asks these events now, with this datum.
     pub fn ask(&self, events: u32, data: u64) {
-        self.events.store(events, Relaxed);
-        self.data.store(data, Relaxed);
+        let before = (
+            self.events.swap(events, Relaxed),
+            self.data.swap(data, Relaxed),
+        );
+        if before != (events, data) {
+            index::changed();
+        }
     }
     /// Returns the datum that the program registered.
     pub fn data(&self) -> u64 {
@@ -201,7 +203,10 @@ impl Registration {
     }
     /// Notes what the kernel has been told ([`mark`]).
     pub fn set_mark(&self, mark: u32) {
-        self.mark.store(mark, Release);
+        if self.mark.load(Relaxed) != mark {
+            self.mark.store(mark, Release);
+            index::changed();
+        }
     }
     /// Is this process unable to change what the kernel has been told?
     pub fn is_fixed(&self) -> bool {
@@ -209,7 +214,12 @@ impl Registration {
     }
     /// Notes that this process cannot change what the kernel has been told.
     pub fn fix(&self) {
-        self.fixed.store(1, Relaxed);
+        self.set_fixed(1);
+    }
+    fn set_fixed(&self, fixed: u32) {
+        if self.fixed.swap(fixed, Relaxed) != fixed {
+            index::changed();
+        }
     }
     /// Does the kernel go on reporting this single shot, because it was not told that it is one?
     /// This process cannot tell it; only the process that made the registration can.
@@ -219,7 +229,7 @@ impl Registration {
     /// Notes that this process cannot change what the kernel has been told, and whether
     /// EPOLLONESHOT is left out of it.
     pub fn fix_with_shot_hidden(&self, hidden: bool) {
-        self.fixed.store(1 + hidden as u32, Relaxed);
+        self.set_fixed(1 + hidden as u32);
     }
     /// Does the registration stand on the ready list of what only this process can report?
     pub fn is_listed(&self) -> bool {
@@ -233,6 +243,7 @@ impl Registration {
     /// kernel's own keeps only the bits of EP_PRIVATE_BITS.
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
+        index::changed();
     }
     /// May this be a single shot of which the kernel was not told that it is one
     /// ([`told_to_others`])?
@@ -242,13 +253,16 @@ impl Registration {
     /// Puts the registration on the ready list of what only this process can report, or takes it
     /// off.
     pub fn set_listed(&self, listed: bool) {
-        self.listed.store(listed as u32, Relaxed);
+        if self.listed.swap(listed as u32, Relaxed) != listed as u32 {
+            index::changed();
+        }
     }
     /// Frees the place in the table. The kernel's registration is not changed.
     pub fn forget(&self) {
-        let is_tunnel = matches!(self.target(), Target::Tunnel(_));
-        if self.key.swap(0, AcqRel) != 0 && is_tunnel {
-            TUNNELS.fetch_sub(1, Relaxed);
+        let target = self.target();
+        let parts = parts(self.key.swap(0, AcqRel));
+        if let (Some((instance, number)), Some(at)) = (parts, self.place()) {
+            index::left(at, Whose::of(instance, number & !CLOSED, target));
         }
     }
 
@@ -258,12 +272,12 @@ impl Registration {
         let Target::Tunnel(inode) = self.target() else {
             return None;
         };
-        let own = self.own.load(Relaxed);
+        let own = self.own() as c_int;
         if table::hold(own).is_some_and(|t| t.inode() == inode) {
             return Some(own);
         }
         let other = OwnTunnels.descriptor(inode)?;
-        self.own.store(other, Relaxed);
+        self.set_own(other as u32);
         Some(other)
     }
 
@@ -332,11 +346,6 @@ impl Registration {
     }
 }
 
-/// Returns the places of the table that have ever been used.
-fn used() -> &'static [Registration] {
-    &TABLE[..USED.load(Acquire).min(PLACES)]
-}
-
 /// Returns the events that the kernel is told for a registration with this mark, of which the
 /// program asked `events`.
 pub fn told(events: u32, mark: u32) -> u32 {
@@ -361,10 +370,45 @@ pub fn told_to_others(events: u32) -> u32 {
     }
 }
 
-/// Does this process know any registration of a tunnel?
-#[inline]
-pub fn any() -> bool {
-    TUNNELS.load(Relaxed) != 0
+/// The places of all registrations.
+struct Places([Registration; index::PLACES]);
+
+// SAFETY: it is made of atomic numbers, and a registration of zeroes is a free place.
+unsafe impl Zeroes for Places {}
+
+static PLACES: Zeroed<Places> = Zeroed::new();
+
+impl Whose {
+    fn of(instance: u32, number: u32, target: Target) -> Whose {
+        let inode = match target {
+            Target::Tunnel(inode) => Some(inode),
+            Target::Epoll(_) => None,
+        };
+        Whose {
+            instance,
+            number,
+            inode,
+        }
+    }
+}
+
+/// Returns the places that have ever been used.
+fn used() -> &'static [Registration] {
+    PLACES
+        .get()
+        .map_or(&[], |places| &places.0[..index::used()])
+}
+
+/// Returns places among which are all registrations that were made with this number.
+fn with_number(number: u32) -> &'static [Registration] {
+    match index::with_number(number) {
+        index::Places::Nowhere => &[],
+        index::Places::At(at) => match used().get(at..=at) {
+            Some(place) if place[0].number() == number as c_int => place,
+            _ => used(),
+        },
+        index::Places::Anywhere => used(),
+    }
 }
 
 /// Returns all known registrations.
@@ -372,15 +416,23 @@ pub fn all() -> impl Iterator<Item = &'static Registration> {
     used().iter().filter(|r| r.parts().is_some())
 }
 
+pub use index::{any, any_nested_in, any_tunnel_in, changed, epoch, is_plain, is_still_plain};
+
 /// Returns the known registrations in an instance.
 pub fn of(instance: u32) -> impl Iterator<Item = &'static Registration> {
-    used().iter().filter(move |r| r.is_of(instance))
+    let used = match any_tunnel_in(instance) || any_nested_in(instance) {
+        true => used(),
+        false => &[],
+    };
+    used.iter().filter(move |r| r.is_of(instance))
 }
 
 /// Returns the known registrations, in all instances, that were made with this number, unless it
 /// was closed since.
 pub fn of_number(fd: c_int) -> impl Iterator<Item = &'static Registration> {
-    all().filter(move |r| r.parts().is_some_and(|(_, number)| number == fd as u32))
+    let with_number =
+        move |r: &&Registration| r.parts().is_some_and(|(_, number)| number == fd as u32);
+    self::with_number(fd as u32).iter().filter(with_number)
 }
 
 /// Returns the known registrations of a tunnel, in all instances and with any number.
@@ -391,21 +443,56 @@ pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static Registration> {
 /// Returns the registration of this number in this instance, if it is known.
 pub fn find(instance: u32, fd: c_int) -> Option<&'static Registration> {
     let key = key(instance, fd as u32);
-    used().iter().find(|r| r.key.load(Acquire) == key)
+    let candidates = with_number(fd as u32 & !CLOSED);
+    candidates.iter().find(|r| r.key.load(Acquire) == key)
+}
+
+/// Takes hold of the tunnels in which a packet is waited for in this instance, as far as `places`
+/// go. Returns false where there are more, or other instances in this one.
+pub fn hold_few(instance: u32, places: &mut [Option<table::Held>]) -> bool {
+    /// A look at so many places costs less than what it is for.
+    const LOOKS: usize = 64;
+    if index::used() > LOOKS || index::any_nested_in(instance) {
+        return false;
+    }
+    let mut places = places.iter_mut();
+    for registration in of(instance).filter(|r| r.events() & IN != 0) {
+        let Some(place) = places.next() else {
+            return false;
+        };
+        *place = registration.descriptor().and_then(table::hold);
+    }
+    true
+}
+
+/// Returns the registration with this datum in this instance, and whether no other one has it.
+pub fn with_datum(instance: u32, data: u64) -> Option<(&'static Registration, bool)> {
+    let has_it = |r: &&Registration| r.is_of(instance) && r.data() == data;
+    let known = index::alone_with(instance, data).and_then(|at| used().get(at));
+    if let Some(known) = known.filter(has_it) {
+        return Some((known, true));
+    }
+    let epoch = index::epoch();
+    let mut matching = of(instance).filter(has_it);
+    let first = matching.next()?;
+    let alone = matching.next().is_none();
+    if let Some(at) = first.place().filter(|_| alone) {
+        index::is_alone_with(at, instance, data, epoch);
+    }
+    Some((first, alone))
 }
 
 /// Enters a registration, or changes what is known of it. A registration of the same number with
-/// another target is forgotten. When the table is full, a warning is logged once.
+/// another target is forgotten. When there is no room, a warning is logged once.
 pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, mark: u32) {
     let own = match target {
-        Target::Tunnel(_) => fd,
-        Target::Epoll(instance) => instance as c_int,
+        Target::Tunnel(_) => fd as u32,
+        Target::Epoll(instance) => instance,
     };
     let fill = |r: &Registration| {
-        r.own.store(own, Relaxed);
-        r.events.store(event.events, Relaxed);
-        r.data.store(event.u64, Relaxed);
-        r.fixed.store(0, Relaxed);
+        r.set_own(own);
+        r.ask(event.events, event.u64);
+        r.set_fixed(0);
         r.is_told_of_no_room();
         let ready = mark >= mark::GONE && r.look() & (event.events | ERR) != 0;
         r.set_listed(ready);
@@ -417,40 +504,35 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
         }
         known.forget();
     }
-    for (i, place) in TABLE.iter().enumerate() {
-        let wanted = key(instance, fd as u32);
-        if place
-            .key
-            .compare_exchange(0, wanted, AcqRel, Relaxed)
-            .is_ok()
-        {
-            match target {
-                Target::Tunnel(inode) => {
-                    concern::note(concern::TUNNEL);
-                    place.inode.store(inode, Relaxed);
-                    TUNNELS.fetch_add(1, Relaxed);
-                }
-                Target::Epoll(_) => place.inode.store(0, Relaxed),
-            }
-            fill(place);
-            USED.fetch_max(i + 1, AcqRel);
-            return;
+    let wanted = key(instance, fd as u32);
+    concern::note(concern::TUNNEL);
+    let places = PLACES.make().map_or(&[][..], |places| &places.0);
+    let claims = |at: usize| {
+        let key = places.get(at).map(|place| &place.key);
+        key.is_some_and(|key| key.compare_exchange(0, wanted, AcqRel, Relaxed).is_ok())
+    };
+    let entered = index::enter(Whose::of(instance, fd as u32, target), claims);
+    let Some(place) = entered.and_then(|at| places.get(at)) else {
+        static SAID: AtomicBool = AtomicBool::new(false);
+        if !SAID.swap(true, Relaxed) {
+            log::warn!(
+                "too many epoll registrations of tunnels: link changes do not reach the rest"
+            );
         }
-    }
-    static SAID: AtomicBool = AtomicBool::new(false);
-    if !SAID.swap(true, Relaxed) {
-        log::warn!(
-            "more than {PLACES} epoll registrations of tunnels: link changes do not reach the rest"
-        );
-    }
+        return;
+    };
+    let inode = match target {
+        Target::Tunnel(inode) => inode,
+        Target::Epoll(_) => 0,
+    };
+    place.inode.store(inode, Relaxed);
+    fill(place);
+    index::changed();
 }
 
 /// Notes that a tunnel's descriptor is closed in this process. The registration stays known,
 /// because the kernel keeps its own as long as the tunnel has another descriptor, in any process.
 pub fn number_closed(fd: c_int) {
-    if !any() {
-        return;
-    }
     of_number(fd)
         .filter(|r| matches!(r.target(), Target::Tunnel(_)))
         .for_each(Registration::number_is_away);
@@ -462,13 +544,15 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
         known.key.store(key(instance, fd as u32), Release);
+        index::changed();
     }
 }
 
 /// Is this instance registered edge-triggered in another one, directly or through instances between
 /// them? Then it has to report each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
-    depth < DEEPEST
+    index::any_nested()
+        && depth < DEEPEST
         && all().any(|r| {
             r.target() == Target::Epoll(instance)
                 && (r.events() & EDGE != 0 || tells_edges(r.instance(), depth + 1))
@@ -503,7 +587,7 @@ pub fn ring_for_edges(instance: u32) {
 
 /// Forgets the registrations of a tunnel that has ended: the kernel's own ended with it.
 pub fn tunnel_ended(inode: u64) {
-    if any() {
+    if index::may_have(inode) {
         of_inode(inode).for_each(Registration::forget);
     }
 }

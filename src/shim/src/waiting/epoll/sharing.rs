@@ -32,9 +32,16 @@ fn is_shared(epoll: c_int, count: u64) -> bool {
 
 /// Has another process changed registrations since this one last read them? The answer is asked for
 /// before this process acts on what it knows.
-#[inline]
+///
+/// It is part of a hook's frame, which may have nothing to clean up and so no call that could
+/// unwind.
+#[inline(always)]
 pub fn is_behind() -> bool {
-    instances::any() && counter().is_some_and(|c| c.load(Acquire) != SEEN.load(Relaxed))
+    instances::any()
+        && match net::current() {
+            Some(net) => net.epoll_changes.load(Acquire) != SEEN.load(Relaxed),
+            None => false,
+        }
 }
 
 /// Calls `read` with a descriptor of each shared instance, so that it reads the registrations, and

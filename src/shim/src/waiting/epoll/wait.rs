@@ -6,7 +6,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::care::{look, look_at, modify};
+use super::care::{self, look, look_at, modify};
 use super::instances::{self, DEEPEST};
 use super::registrations::{
     self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
@@ -18,6 +18,7 @@ use crate::waiting::stale;
 use crate::waiting::state::{LinkBell, State};
 use crate::{errno, host};
 use libc::{c_int, epoll_event, pollfd, sigset_t};
+use memtun_calls::readiness::epoll_bits;
 
 /// The bits of events that are looked at, of those that say the same.
 const SEEN: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLERR) as u32;
@@ -178,10 +179,10 @@ fn take_listed(epoll: c_int) -> Vec<epoll_event> {
 }
 
 /// Returns those of the bits that are true, in an event that the kernel reports of a tunnel; 0 when
-/// none is. The registration is brought in line with what was reported.
-fn sift(epoll: c_int, registration: &Registration, bits: u32) -> u32 {
+/// none is. The registration is brought in line with what was reported. `state` is its tunnel's.
+fn sift(epoll: c_int, registration: &Registration, bits: u32, state: State) -> u32 {
     let events = registration.events();
-    let left = match registration.state() {
+    let left = match state {
         _ if registration.mark() == mark::DEAD => 0,
         // This process has reported the single shot itself, and could not tell the kernel.
         _ if events & SHOT != 0 && events & !(EDGE | SHOT | EXCLUSIVE) == 0 => 0,
@@ -274,21 +275,22 @@ fn sift_out(epoll: c_int, registration: &Registration, events: u32, left: u32) -
 /// Removes from the kernel's events what is not true, and moves the rest to the front. Returns how
 /// many events are left.
 pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
-    let mut kept = 0;
+    let (mut kept, instance) = (0, instances::of(epoll));
     for at in 0..events.len() {
         let mut event = events[at];
         let data = event.u64;
-        let mut matching = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
-        if let Some(registration) = matching.next() {
+        if let Some((registration, alone)) = registrations::with_datum(instance, data) {
             // The event is checked only if one registration has its datum: it does not say of
             // which of several registrations it is. Another descriptor than a tunnel's may have the
             // same, too, which the kernel says; it is asked only where the event is not the
             // tunnel's as it is now.
-            if matching.next().is_none()
-                && (is_told_truly(registration, event.events) || !is_shared(epoll, data))
-            {
+            let truly = is_told_truly(registration, event.events);
+            if alone && (truly.is_some() || !is_shared(epoll, data)) {
                 event.events = match registration.target() {
-                    Target::Tunnel(_) => sift(epoll, registration, event.events),
+                    Target::Tunnel(_) => {
+                        let state = truly.unwrap_or_else(|| registration.state());
+                        sift(epoll, registration, event.events, state)
+                    }
                     Target::Epoll(inner)
                         if is_instance_ready(inner, instances::number_of(inner)) =>
                     {
@@ -317,17 +319,21 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     kept
 }
 
-/// Are these bits what the target has now?
-fn is_told_truly(registration: &Registration, bits: u32) -> bool {
-    match registration.target() {
-        Target::Tunnel(_) if bits & SEEN & !registration.look() == 0 => true,
-        Target::Tunnel(_) => {
-            // A bell that rings for nothing falls silent, whatever becomes of the event.
-            is_told_falsely(registration, bits);
-            false
-        }
-        Target::Epoll(inner) => is_instance_ready(inner, instances::number_of(inner)),
+/// Returns the target's state if these bits are what it has now, and `None` if they are not.
+fn is_told_truly(registration: &Registration, bits: u32) -> Option<State> {
+    if let Target::Epoll(inner) = registration.target() {
+        let is_ready = is_instance_ready(inner, instances::number_of(inner));
+        return is_ready.then_some(State::Plain);
     }
+    let now = registration.readiness();
+    if bits & SEEN & !now.map_or(0, epoll_bits) == 0 {
+        return Some(now.map_or(State::Plain, State::of));
+    }
+    // A bell that rings for nothing falls silent, whatever becomes of the event. Whoever waits
+    // next looks at what the state is.
+    registrations::changed();
+    is_told_falsely(registration, bits);
+    None
 }
 
 /// Does the kernel know more than one descriptor with this datum in the instance?
@@ -449,6 +455,10 @@ fn step(
 ) -> Step {
     stale::settle();
     bed.links.clear();
+    let (instance, moment) = (instances::of(epoll), care::moment());
+    if moment.is_some_and(|moment| registrations::is_still_plain(instance, moment)) {
+        return Step::Wait(milliseconds(deadline.left()));
+    }
     let found = look(epoll);
     let listed = take_listed(epoll);
     let ours = listed.len().min(events.len());
@@ -457,6 +467,9 @@ fn step(
         return Step::Return(ours as c_int);
     }
     if ours == 0 && found.links.is_empty() && found.nap.is_none() {
+        if let Some(moment) = moment.filter(|_| !found.is_false) {
+            care::note_plain(instance, moment);
+        }
         return Step::Wait(milliseconds(deadline.left()));
     }
     // The kernel's events go to a buffer of this process first, because events that are not true
