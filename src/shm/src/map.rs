@@ -198,18 +198,14 @@ impl<S: State> Mapped<S> {
         repair: impl FnOnce(),
     ) -> Result<Locked<'_, S>, Errno> {
         let locked = S::lock(self).lock(peers, patience, repair);
-        locked.map(|guard| Locked {
-            state: self,
-            guard: guard,
-        })
+        locked.map(|guard| Locked { state: self, guard })
     }
 
     #[inline(always)]
     fn locked_at_once<P: Peers>(&self, peers: &P) -> Option<Locked<'_, S>> {
-        S::lock(self).lock_at_once(peers).map(|guard| Locked {
-            state: self,
-            guard: guard,
-        })
+        S::lock(self)
+            .lock_at_once(peers)
+            .map(|guard| Locked { state: self, guard })
     }
 
     /// Does the calling thread hold the lock of this file? See [`Lock::is_mine`].
