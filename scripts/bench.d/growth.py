@@ -30,7 +30,9 @@ def growth(plan: Plan) -> list:
     rows = []
     for what, kind, numbers, budget in WANTED:
         if plan.quick:
-            numbers = [n for n in numbers if n <= 100]
+            if budget is None:
+                continue
+            numbers = [numbers[0], max(n for n in numbers if n <= 100)]
         row = Growth(what, numbers, budget)
         rows.append(row)
         try:
