@@ -3,6 +3,9 @@
  *
  *   inject       N tunnels in the process: one packet into the last, one read
  *   nothing      N tunnels registered in one epoll instance: epoll_wait(2), nothing is ready
+ *   nothing-ready  the same, one tunnel has a packet
+ *   register     the same: one tunnel is taken out and put in again
+ *   poll         N tunnels in the process: poll(2) of one, which is not ready
  *   open         N tunnels in the process: one more is opened, attached and closed
  *   queues       one interface of N queues: one packet in, one read
  *   queues-out   the same: one packet written
@@ -57,6 +60,34 @@ static void nothing(void)
         die("epoll_wait");
 }
 
+static void ready(void)
+{
+    struct epoll_event found;
+    if (epoll_wait(b.epoll, &found, 1, 0) != 1)
+        die("epoll_wait");
+}
+
+static void enter(void)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    if (epoll_ctl(b.epoll, EPOLL_CTL_ADD, b.tun, &event))
+        die("epoll_ctl");
+}
+
+static void reenter(void)
+{
+    if (epoll_ctl(b.epoll, EPOLL_CTL_DEL, b.tun, NULL))
+        die("epoll_ctl");
+    enter();
+}
+
+static void poll_one(void)
+{
+    struct pollfd readable = {.fd = b.tun, .events = POLLIN};
+    if (poll(&readable, 1, 0) != 0)
+        die("poll");
+}
+
 static void open_one(void) { close(tunnel_open("onemore", 0)); }
 
 /* The function whose instructions are counted. */
@@ -91,7 +122,8 @@ int main(int argc, char **argv)
     const char *what = argv[1];
     int n = atoi(argv[2]);
     long count = atol(argv[3]);
-    int tunnels = starts(what, "inject") || starts(what, "nothing") || starts(what, "open") ? n : 1;
+    int registered = starts(what, "nothing") || starts(what, "register");
+    int tunnels = registered || starts(what, "inject") || starts(what, "poll") || starts(what, "open") ? n : 1;
     int out = strstr(what, "-out") != NULL || starts(what, "subscribers");
     struct rlimit files;
     getrlimit(RLIMIT_NOFILE, &files);
@@ -108,10 +140,9 @@ int main(int argc, char **argv)
             open_queue();
     } else
         for (int i = 0; i < tunnels; i++) {
-            struct epoll_event event = {.events = EPOLLIN};
             b.tun = open_numbered(i, O_NONBLOCK);
-            if (starts(what, "nothing") && epoll_ctl(b.epoll, EPOLL_CTL_ADD, b.tun, &event))
-                die("epoll_ctl");
+            if (registered)
+                enter();
         }
     char last[IFNAMSIZ];
     snprintf(last, sizeof last, "bench%hd", (short)(tunnels - 1));
@@ -130,10 +161,15 @@ int main(int argc, char **argv)
         write_one(); /* its flow is this queue's from now on */
 
     void (*step)(void) = out ? write_one
+        : strcmp(what, "nothing-ready") == 0 ? ready
         : starts(what, "nothing") ? nothing
+        : starts(what, "register") ? reenter
+        : starts(what, "poll") ? poll_one
         : starts(what, "open") ? open_one
         : starts(what, "queues") ? inject
         : inject_and_read;
+    if (step == ready)
+        driver_send(&b.driver, b.to_program, sizeof b.to_program);
     /* What is made at the first time is not what is asked. */
     for (int i = 0; i < 16; i++)
         step();

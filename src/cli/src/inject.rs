@@ -20,7 +20,8 @@ use std::time::{Duration, Instant};
 /// hexdump -C, od -tx1, tcpdump -x and tshark -x write them, in which offset 0 begins a packet.
 /// Ethernet, raw IP, Linux cooked and loopback captures fit both kinds of interface: a tun gets the
 /// IP packets in them, a tap gets an Ethernet header where there is none. Of a file that memtun
-/// captured, only what went to the program on that interface is injected.
+/// captured, only what went to the program on that interface is injected. The packets of a file go
+/// in 64 at a time, unless their spacing is kept; those of a pipe go in as they come.
 #[derive(Args)]
 pub struct InjectArgs {
     #[command(flatten)]
