@@ -289,7 +289,7 @@ hooks! {
         if is_datagrams(fd) {
             if let Some(answer) = deferred(|| receive_message(fd, message, flags)) { return answer; }
         }
-        let Ok(state) = before(fd) else { return -1 };
+        let Ok(state) = deferred(|| before(fd)) else { return -1 };
         let room = if state.is_some() { netlink::room_of(message) } else { 0 };
         inet_calls::look();
         let n = moving(fd, || real!(recvmsg(fd, message, flags)));
@@ -303,7 +303,7 @@ hooks! {
         if is_datagrams(fd) {
             if let Some(answer) = deferred(|| receive_messages(fd, messages, count, flags, timeout)) { return answer; }
         }
-        let Ok(state) = before(fd) else { return -1 };
+        let Ok(state) = deferred(|| before(fd)) else { return -1 };
         let room = if state.is_some() && count > 0 {
             // SAFETY: only the address is taken. The room of the first message stands for all.
             netlink::room_of(unsafe { &raw const (*messages).msg_hdr })

@@ -432,10 +432,10 @@ hooks! {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || real!(__read_chk(fd, buf, n, room)));
         if is_tunnel(fd) && n <= room {
             deferred(|| or_host(read_buffer(fd, buf, n), host))
-        } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
+        } else if is_netlink(fd) && deferred(|| netlink::before_receive(fd).is_err()) {
             -1
         } else if is_datagrams(fd) && (1..=room).contains(&n) {
-            other_read(fd, buf, n)
+            deferred(|| other_read(fd, buf, n))
         } else {
             host()
         }
@@ -460,7 +460,7 @@ hooks! {
         let host = || view_or(is_ours(fd), || view::read(fd, None), || moving(fd, || real!(readv(fd, array, count))));
         if is_tunnel(fd) {
             deferred(|| or_host(read_vector(fd, array, count), host))
-        } else if is_netlink(fd) && netlink::before_receive(fd).is_err() {
+        } else if is_netlink(fd) && deferred(|| netlink::before_receive(fd).is_err()) {
             -1
         } else if is_datagrams(fd) {
             deferred(|| receive::receive_vector(fd, array, count).unwrap_or_else(host))
@@ -511,7 +511,7 @@ hooks! {
         if is_tunnel(fd) {
             deferred(|| or_host(write_vector(fd, array, count), host))
         } else if is_netlink(fd) {
-            netlink::send_vector(fd, array, count).unwrap_or_else(host)
+            deferred(|| netlink::send_vector(fd, array, count).unwrap_or_else(host))
         } else if is_datagrams(fd) {
             let data = Data::Vector(array, count.max(0) as usize);
             deferred(|| send::send_datagram(fd, data, 0, &To::new(std::ptr::null(), 0)).unwrap_or_else(host))

@@ -202,7 +202,7 @@ hooks! {
         if gate::is_shut() || !is_netlink(fd) && !inet::may_concern() {
             real!(sendmmsg(fd, messages, count, flags))
         } else {
-            send_messages(fd, messages, count, flags)
+            deferred(|| send_messages(fd, messages, count, flags))
         }
     }
 }
