@@ -356,32 +356,3 @@ mod locked {
         });
     }
 }
-
-#[test]
-#[cfg(not(any(loom, miri)))]
-fn a_log_that_nobody_reads_goes_round_in_little_memory_and_keeps_all_once_somebody_does() {
-    use crate::log::UNREAD;
-    const LEN: usize = 1000;
-    const RECORD: usize = 32;
-    let per_packet = LEN.next_multiple_of(16) + RECORD;
-    let logged = Written::new((4 * UNREAD) / 16);
-    let write = |bytes: usize| {
-        for number in 0..bytes / per_packet {
-            logged.append(number as u8, LEN).expect("room");
-        }
-    };
-    let kept = || (logged.log.next().number() - logged.log.oldest().number()) as usize * per_packet;
-    write(3 * UNREAD);
-    assert!((UNREAD * 3 / 4..=UNREAD).contains(&kept()), "{}", kept());
-    // Who comes now finds the newest packets, whole and in order.
-    let mut cursor = logged.reader().cursor(false);
-    let (first, end) = (cursor.number(), logged.log.next().number());
-    let mut data = Vec::new();
-    for number in first..end {
-        let entry = logged.reader().read(&mut cursor, &mut data);
-        assert!(matches!(entry, Entry::Packet(_)), "{entry:?}");
-        assert!(data.iter().all(|byte| *byte == number as u8), "{number}");
-    }
-    write(3 * UNREAD);
-    assert!(kept() >= 3 * UNREAD - per_packet, "{}", kept());
-}

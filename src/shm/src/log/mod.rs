@@ -13,9 +13,6 @@
 //! of what is kept. Each record counts the packets before it, so that a reader knows exactly how
 //! many it has missed.
 //!
-//! Until somebody begins to read, only the newest packets are kept, as many as [`UNREAD`] bytes
-//! hold.
-//!
 //! The log begins with room for packets of up to 45,000 bytes, and grows while the file system
 //! has room for history (`NetDir` says how much). Where the file system has none, the log goes
 //! round in the room that it has: the history is shorter then, and no write fails. Only a packet
@@ -33,7 +30,7 @@ pub use writer::Writer;
 
 use crate::sync::{AtomicU32, AtomicU64};
 use crate::Errno;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, SeqCst};
+use std::sync::atomic::Ordering::{Acquire, SeqCst};
 use std::time::Duration;
 
 const UNIT: usize = 16;
@@ -90,10 +87,6 @@ impl Facts {
     }
 }
 
-/// Bytes that the log goes round in until somebody begins to read it: they stay in a processor's
-/// second-level cache, where all of the log does not.
-pub(crate) const UNREAD: usize = 256 << 10;
-
 /// Length of a record's words, in units.
 const RECORD: u64 = 2;
 const INBOUND: u16 = 1;
@@ -112,9 +105,6 @@ pub struct Log {
     event: AtomicU32,
     /// Number of sleepers on `event`, see [`NetState::waiters`](crate::layout::NetState::waiters).
     waiters: AtomicU32,
-    /// 1 once somebody has begun to read the log.
-    was_read: AtomicU32,
-    _pad: AtomicU32,
     /// Number of packets so far that the program wrote successfully.
     written: AtomicU64,
     /// Positions where a reader that was overtaken can go on: for each eighth of the log, the
@@ -230,13 +220,6 @@ impl Log {
     /// Returns the position of the packet that comes next.
     pub fn next(&self) -> Position {
         Position(self.tail.load(Acquire))
-    }
-
-    /// Notes that somebody reads the log, so that from now on all of its room is history.
-    fn begin_reading(&self) {
-        if self.was_read.load(Relaxed) == 0 {
-            self.was_read.store(1, SeqCst);
-        }
     }
 
     /// Notes that something has happened that sleepers want to know. [`Log::ring`] wakes them.

@@ -69,7 +69,6 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
     /// Makes a cursor at the oldest packet that is kept. It reads the packets that the program
     /// wrote, or everything.
     pub fn cursor(self, everything: bool) -> Cursor {
-        self.log().begin_reading();
         loop {
             // In this order the tail is never older than the head.
             let head = self.log().oldest();
@@ -96,7 +95,6 @@ impl<'m, L: Home<Words = Log>> Reader<'m, L> {
 
     /// Makes a cursor behind all that is kept, which reads everything.
     pub fn cursor_at_end(self) -> Cursor {
-        self.log().begin_reading();
         Cursor {
             at: self.log().next(),
             everything: true,

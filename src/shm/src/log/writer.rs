@@ -1,7 +1,7 @@
 //! Writing the log, with the interface's lock held.
 #![forbid(unsafe_code)]
 
-use super::{Facts, Log, Position, Reader, Sort, RECORD, UNIT, UNREAD};
+use super::{Facts, Log, Position, Reader, Sort, RECORD, UNIT};
 use crate::area::{Home, SharedBytes};
 use crate::below::now_ns;
 use crate::sync::fence;
@@ -37,7 +37,7 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
     #[inline]
     fn place(self, tail: Position, need: u64) -> Result<u64, Errno> {
         let area = self.0.area();
-        let kept = (self.log().reserved.load(Relaxed) as usize).min(self.most());
+        let kept = self.log().reserved.load(Relaxed) as usize;
         let start = tail.place();
         if (start + need) as usize <= kept.min(area.len()) / UNIT {
             return Ok(start);
@@ -45,15 +45,6 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         area.reserve(&self.log().reserved, need as usize * UNIT)
             .map_err(|_| Errno(libc::ENOBUFS))?;
         Ok(0)
-    }
-
-    /// Returns how many bytes of its area the log goes round in.
-    #[inline]
-    fn most(self) -> usize {
-        match self.log().was_read.load(Relaxed) {
-            0 => UNREAD,
-            _ => usize::MAX,
-        }
     }
 
     /// Returns how many bytes of memory the log should have before a packet of `len` bytes is
@@ -64,7 +55,7 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
         let tail = Position(self.log().tail.load(Relaxed));
         let upto = (tail.place() as usize + need) * UNIT;
         let kept = self.log().reserved.load(Relaxed) as usize;
-        let wants = upto > kept && upto <= self.0.area().len().min(self.most());
+        let wants = upto > kept && upto <= self.0.area().len();
         wants.then_some(upto)
     }
 
