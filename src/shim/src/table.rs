@@ -159,6 +159,8 @@ pub enum Whose {
     Tunnel(Found),
     /// It is a netlink socket or one of the view.
     Other,
+    /// Its word is not in the first piece, so that [`whose_above`] is to be asked.
+    Above,
     /// It is the program's.
     Program,
 }
@@ -170,10 +172,25 @@ pub struct Found {
     word: u32,
 }
 
-/// Says whose a descriptor is.
+/// Says whose a descriptor is. It makes no call, so a hook that hands its own call on needs no
+/// stack.
 #[inline(always)]
 pub fn whose(fd: i32) -> Whose {
-    let Some(place) = place(fd) else {
+    match fd as u32 as usize {
+        at if at < PIECE => whose_in(place_in(&WORDS[0], at)),
+        _ => Whose::Above,
+    }
+}
+
+/// Says whose a descriptor is, wherever its word stands.
+#[inline(always)]
+pub fn whose_above(fd: i32) -> Whose {
+    whose_in(place(fd))
+}
+
+#[inline(always)]
+fn whose_in(place: Option<&'static AtomicU32>) -> Whose {
+    let Some(place) = place else {
         return Whose::Program;
     };
     let word = place.load(Relaxed);
@@ -491,6 +508,16 @@ fn empty(slot: &'static Slot) {
 /// The tunnel behind a descriptor, held for a call.
 #[inline]
 pub fn hold(fd: i32) -> Option<Held> {
+    match whose(fd) {
+        Whose::Tunnel(found) => hold_at_once(found).or_else(|| hold_late(fd)),
+        _ => hold_late(fd),
+    }
+}
+
+/// Does the same where another thread is at the tunnel at this moment, or the number is large.
+#[cold]
+#[inline(never)]
+fn hold_late(fd: i32) -> Option<Held> {
     loop {
         let index = word(fd).checked_sub(1)?;
         let slot = slot(index)?;

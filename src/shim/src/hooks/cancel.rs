@@ -35,6 +35,13 @@ pub fn deferred<T>(call: impl FnOnce() -> T) -> T {
     answer
 }
 
+/// Has a thread of this process ever wanted to be cancelled at any moment? Where the answer is no,
+/// a call needs no [`deferred`].
+#[inline(always)]
+pub fn is_ever() -> bool {
+    EVER.load(Relaxed)
+}
+
 #[cold]
 #[inline(never)]
 extern "C" fn begin() -> c_int {

@@ -7,7 +7,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::cancel::deferred;
+use super::cancel::{deferred, is_ever};
 use super::{receive, send};
 use crate::concern;
 use crate::errno;
@@ -18,7 +18,9 @@ use crate::inet::parts::{Data, To};
 use crate::netlink;
 use crate::ops::{self, Attempt, Waited};
 use crate::real::{hooks, real};
-use crate::table::{is_datagrams, is_netlink, is_ours, is_tunnel, whose, Found, Whose};
+use crate::table::{
+    is_datagrams, is_netlink, is_ours, is_tunnel, whose, whose_above, Found, Whose,
+};
 use crate::uaccess::{GuardedMemory, OwnMemory};
 use crate::view;
 use libc::{c_int, c_void, iovec, off64_t, off_t, size_t, ssize_t};
@@ -291,11 +293,27 @@ const ASK_LATER: ssize_t = -2;
 // `read_at_once`, which has, is a function of its own.
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    deferred(|| match read_at_once(fd, buf, n, found) {
+    if is_ever() {
+        return deferred_read(fd, buf, n, found);
+    }
+    read_or_wait(fd, buf, n, found)
+}
+
+/// The same read where a thread may want to be cancelled at any moment. It stands apart, so that
+/// the other one keeps nothing for this.
+#[cold]
+#[inline(never)]
+extern "C" fn deferred_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    deferred(move || read_or_wait(fd, buf, n, found))
+}
+
+#[inline(always)]
+extern "C" fn read_or_wait(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
+    match read_at_once(fd, buf, n, found) {
         ASK_LATER => late_read(fd, buf, n),
         -1 => refused_read(fd, buf, n),
         n => n,
-    })
+    }
 }
 
 /// A read of a packet that lies there; -1 where it has failed.
@@ -322,7 +340,31 @@ extern "C" fn late_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
 
 #[inline(never)]
 extern "C" fn tunnel_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    deferred(|| or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n))))
+    deferred(move || or_host(write_buffer(fd, buf, n), || real!(write(fd, buf, n))))
+}
+
+/// A read from a descriptor that the hook itself does not know what to do with.
+#[cold]
+#[inline(never)]
+extern "C" fn odd_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
+    match whose_above(fd) {
+        Whose::Program if is_active() => read_of_net(fd, buf, n),
+        Whose::Program => real!(read(fd, buf, n)),
+        Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
+        Whose::Other | Whose::Above => deferred(move || other_read(fd, buf, n)),
+    }
+}
+
+/// A write to such a descriptor.
+#[cold]
+#[inline(never)]
+extern "C" fn odd_write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
+    match whose_above(fd) {
+        Whose::Program if is_active() => write_of_net(fd, buf, n),
+        Whose::Program => real!(write(fd, buf, n)),
+        Whose::Tunnel(_) => tunnel_write(fd, buf, n),
+        Whose::Other | Whose::Above => deferred(move || other_write(fd, buf, n)),
+    }
 }
 
 /// A read from a descriptor that is known and no tunnel.
@@ -401,7 +443,7 @@ fn view_write_vector(
 /// keeps nothing for later.
 #[inline(never)]
 extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    deferred(|| {
+    deferred(move || {
         look();
         moved(fd, real!(read(fd, buf, n)))
     })
@@ -409,7 +451,7 @@ extern "C" fn read_of_net(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
 
 #[inline(never)]
 extern "C" fn write_of_net(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t {
-    deferred(|| {
+    deferred(move || {
         look();
         sent(fd, moved(fd, real!(write(fd, buf, n))))
     })
@@ -424,7 +466,7 @@ hooks! {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(read(fd, buf, n)),
             Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
-            Whose::Other => deferred(|| other_read(fd, buf, n)),
+            Whose::Other | Whose::Above => odd_read(fd, buf, n),
         }
     }
     fn __read_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t) -> ssize_t => my_read_chk {
@@ -495,7 +537,7 @@ hooks! {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(write(fd, buf, n)),
             Whose::Tunnel(_) => tunnel_write(fd, buf, n),
-            Whose::Other => deferred(|| other_write(fd, buf, n)),
+            Whose::Other | Whose::Above => odd_write(fd, buf, n),
         }
     }
     fn pwrite(fd: c_int, buf: *const c_void, n: size_t, offset: off_t) -> ssize_t => my_pwrite {
@@ -543,7 +585,7 @@ hooks! {
             Whose::Program if is_active() => read_of_net(fd, buf, n),
             Whose::Program => real!(__read(fd, buf, n)),
             Whose::Tunnel(found) => tunnel_read(fd, buf, n, found),
-            Whose::Other => deferred(|| other_read(fd, buf, n)),
+            Whose::Other | Whose::Above => odd_read(fd, buf, n),
         }
     }
     fn __write(fd: c_int, buf: *const c_void, n: size_t) -> ssize_t => my_write_alias {
@@ -551,7 +593,7 @@ hooks! {
             Whose::Program if is_active() => write_of_net(fd, buf, n),
             Whose::Program => real!(__write(fd, buf, n)),
             Whose::Tunnel(_) => tunnel_write(fd, buf, n),
-            Whose::Other => deferred(|| other_write(fd, buf, n)),
+            Whose::Other | Whose::Above => odd_write(fd, buf, n),
         }
     }
     fn __pread64(fd: c_int, buf: *mut c_void, n: size_t, offset: off64_t) -> ssize_t => my_pread64_alias {

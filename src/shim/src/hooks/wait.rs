@@ -551,7 +551,7 @@ unsafe extern "C" fn selected(
 
 #[inline(never)]
 extern "C" fn poll_looking(fds: *mut pollfd, n: nfds_t, timeout: c_int) -> c_int {
-    deferred(|| {
+    deferred(move || {
         if !concern::is_only(concern::EPOLL | concern::TUNNEL) {
             return poll_among_all(fds, n, timeout);
         }
@@ -578,7 +578,7 @@ extern "C" fn ppoll_looking(
     time: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    deferred(|| {
+    deferred(move || {
         let host = || real!(ppoll(fds, n, time, mask));
         polling(fds, n, mask, true, || after(time), host)
     })
@@ -592,7 +592,7 @@ extern "C" fn select_looking(
     x: *mut fd_set,
     time: *mut timeval,
 ) -> c_int {
-    deferred(|| {
+    deferred(move || {
         if any_marked() || inet::errors::are_any() {
             if let Some(answer) = select_news(n, r, w, x) {
                 return answer;
@@ -611,7 +611,7 @@ extern "C" fn pselect_looking(
     time: *const timespec,
     mask: *const sigset_t,
 ) -> c_int {
-    deferred(|| {
+    deferred(move || {
         if any_marked() || inet::errors::are_any() {
             if let Some(answer) = select_news(n, r, w, x) {
                 return answer;
