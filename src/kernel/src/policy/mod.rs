@@ -294,12 +294,17 @@ impl Policy for NetState {
         Ok(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn fault_check(&self, operation: Operation, request: u32) -> Result<(), Errno> {
         if self.faulty.load(Acquire) & operation as u32 == 0 {
             return Ok(());
         }
-        match count_call(self, operation, request) {
+        match count_call(
+            self,
+            operation.slots(self).load(Acquire),
+            operation,
+            request,
+        ) {
             0 => Ok(()),
             errno => Err(Errno(errno)),
         }
@@ -379,12 +384,16 @@ impl Policy for NetState {
     }
 }
 
-/// Counts a call with each of the faults that it may concern. Returns the errno of the first one
-/// that strikes, 0 for none.
+/// Counts a call with each of the faults that it may concern, of which `slots` has a bit each.
+/// Returns the errno of the first one that strikes, 0 for none.
 #[inline(never)]
-extern "C" fn count_call(net: &NetState, operation: Operation, request: u32) -> i32 {
+extern "C" fn count_call(
+    net: &NetState,
+    mut slots: u64,
+    operation: Operation,
+    request: u32,
+) -> i32 {
     let mut answer = 0;
-    let mut slots = operation.slots(net).load(Acquire);
     while slots != 0 {
         let slot = &net.faults[slots.trailing_zeros() as usize];
         slots &= slots - 1;
@@ -393,7 +402,11 @@ extern "C" fn count_call(net: &NetState, operation: Operation, request: u32) -> 
             continue;
         }
         let call = slot.seen.fetch_add(1, Relaxed).saturating_add(1);
-        if (slot.first.load(Relaxed)..=slot.last.load(Relaxed)).contains(&call) && answer == 0 {
+        // Most calls come before a fault's first, or behind its last.
+        if call < slot.first.load(Relaxed) || call > slot.last.load(Relaxed) {
+            continue;
+        }
+        if answer == 0 {
             answer = slot.errno.load(Relaxed);
         }
     }
