@@ -8,48 +8,69 @@ use crate::uapi::{ETH_HLEN, ETH_P_IP, ETH_P_IPV6};
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
-/// Bytes up to the end of the ports behind a header of IPv6, in whole words.
-const HEADERS: usize = 48;
+/// Bytes up to the end of the ports behind a header of IPv6.
+const HEADERS: usize = 44;
 
 /// What tells a flow of TCP or UDP over IP from others: equal for two packets only if they are of
 /// one flow and go the same way.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 struct Brief([u64; 5]);
 
 impl Brief {
     /// Returns None for fragments, and where there are options or extension headers.
-    #[inline]
+    #[inline(always)]
     fn of(packet: SharedBytes<'_>, ethernet: bool) -> Option<Brief> {
         let network = if ethernet { ETH_HLEN } else { 0 };
-        let mut headers = [0; HEADERS];
-        let copied = packet
-            .part(network..network + HEADERS)
-            .copy_to(&mut headers);
         let ethertype = match ethernet {
             true => Some(u16::from_be_bytes([packet.get(12)?, packet.get(13)?])),
             false => None,
         };
-        let (words, _) = headers.as_chunks::<8>();
-        let word = |at: usize| u64::from_ne_bytes(words[at]);
-        let carries_ports =
-            |protocol| [libc::IPPROTO_TCP, libc::IPPROTO_UDP].contains(&i32::from(protocol));
-        match headers[0] {
-            0x45 if copied >= 24 && ethertype.is_none_or(|it| it == ETH_P_IP) => {
+        let packet = packet.part(network..network + HEADERS);
+        match packet.get(0)? {
+            0x45 if ethertype.is_none_or(|it| it == ETH_P_IP) => {
+                let headers: [u8; 24] = beginning(packet)?;
                 let is_whole = headers[6] & 0x3f == 0 && headers[7] == 0;
                 // Time to live and checksum differ from packet to packet.
                 let unlike = u64::from_ne_bytes([0xff, 0, 0xff, 0xff, 0, 0, 0, 0]);
                 (is_whole && carries_ports(headers[9]))
-                    .then(|| Brief([word(1) & !unlike, word(2), 0, 0, 0]))
+                    .then(|| Brief([word(&headers, 1) & !unlike, word(&headers, 2), 0, 0, 0]))
             }
-            0x60..=0x6f if copied >= 44 && ethertype.is_none_or(|it| it == ETH_P_IPV6) => {
-                let ports = word(5) & u64::from_ne_bytes([0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0]);
-                let kind = u64::from_ne_bytes([0, 0, 0, 0, 0, 0, headers[6], 6]);
-                carries_ports(headers[6])
-                    .then(|| Brief([ports | kind, word(1), word(2), word(3), word(4)]))
+            0x60..=0x6f if ethertype.is_none_or(|it| it == ETH_P_IPV6) => {
+                let headers: [u8; 44] = beginning(packet)?;
+                let ports =
+                    u32::from_ne_bytes([headers[40], headers[41], headers[42], headers[43]]);
+                let kind = u64::from(headers[6]) << 32 | 6 << 40;
+                let [a, b, c, d] = [1, 2, 3, 4].map(|at| word(&headers, at));
+                carries_ports(headers[6]).then(|| Brief([u64::from(ports) | kind, a, b, c, d]))
             }
             _ => None,
         }
     }
+    /// Do these cells say the same?
+    #[inline(always)]
+    fn is_in(&self, cells: &[AtomicU64; 5]) -> bool {
+        let unlike = |(word, cell): (&u64, &AtomicU64)| word ^ cell.load(Relaxed);
+        let all = self.0.iter().zip(cells).map(unlike);
+        all.fold(0, |some, more| some | more) == 0
+    }
+}
+
+/// The first bytes of a packet that has so many.
+#[inline(always)]
+fn beginning<const N: usize>(packet: SharedBytes<'_>) -> Option<[u8; N]> {
+    let mut bytes = [0; N];
+    (packet.first(N).copy_to(&mut bytes) == N).then_some(bytes)
+}
+
+/// A word of eight bytes of a header.
+#[inline(always)]
+fn word(header: &[u8], at: usize) -> u64 {
+    let (words, _) = header.as_chunks::<8>();
+    u64::from_ne_bytes(words[at])
+}
+
+fn carries_ports(protocol: u8) -> bool {
+    [libc::IPPROTO_TCP, libc::IPPROTO_UDP].contains(&i32::from(protocol))
 }
 
 /// What a tunnel has last taught its interface. It is used under the interface's lock.
@@ -72,8 +93,8 @@ impl Taught {
             place: self.place.load(Relaxed) as usize,
             word: self.word.load(Relaxed),
         };
-        let last = Brief(std::array::from_fn(|at| self.flow[at].load(Relaxed)));
-        if brief == Some(last) && interface.knows(lesson, inode) {
+        let is_last = brief.as_ref().is_some_and(|brief| brief.is_in(&self.flow));
+        if is_last && interface.knows(lesson, inode) {
             return;
         }
         self.teach_anew(interface, inode, packet, brief);
