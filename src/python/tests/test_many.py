@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import errno
 import os
 import threading
@@ -10,6 +11,7 @@ import pytest
 from tunnels import attach, ipv4
 
 import memtun as m
+from memtun import _library, _receive
 
 pytestmark = pytest.mark.memtun_shim
 
@@ -154,6 +156,7 @@ def test_a_closed_handle_refuses_each_call(memtun: m.Net) -> None:
         lambda: tun.send_udp(b"x", ("10.0.0.1", 7)),
         lambda: tun.inject_many([ipv4()]),
         receiver.recv,
+        receiver.recvfrom,
         receiver.recv_many,
         subscriber.recv,
         lambda: subscriber.recv(timeout=0),
@@ -184,3 +187,55 @@ def test_a_handle_that_is_closed_meanwhile_stays_for_who_waits(memtun: m.Net) ->
         os.write(fd, ipv4())
         waiting.join(20)
         assert got in ([ipv4()], [errno.EBADF])
+
+
+def test_each_call_has_memory_of_its_own(memtun: m.Net) -> None:
+    """A signal's handler may receive in the middle of a call of the same thread."""
+    rooms = [_receive._room(), _receive._room()]
+    assert rooms[0] is not rooms[1]
+    _receive._rooms.extend(rooms)
+
+
+def test_arguments_are_ready_and_as_wide_as_declared(memtun: m.Net, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing checks an argument of a prepared function: of an int, half would be passed."""
+    seen: set[str] = set()
+    wrong: list[str] = []
+    wanted = {ctypes.c_size_t: "L", ctypes.c_uint16: "H", ctypes.c_int: "i"}
+    prepared = _library.prepared
+
+    def watched(name: str):
+        function, types = prepared(name), _library._FUNCTIONS[name][1]
+
+        def call(*arguments: object) -> int:
+            seen.add(name)
+            right = len(arguments) == len(types)
+            for argument, declared in zip(arguments, types):
+                if declared in wanted:
+                    ready = f"<cparam '{wanted[declared]}' "
+                    right &= isinstance(argument, declared) or repr(argument).startswith(ready)
+                else:
+                    right &= not isinstance(argument, (int, str))
+            if not right:
+                wrong.append(f"{name}{arguments}")
+            return function(*arguments)
+
+        return call
+
+    monkeypatch.setattr(_library, "prepared", watched)
+    fd = attach()
+    tun = memtun.interface("tun0", timeout=0)
+    receiver, to = tun.receive_udp(port=7), ("10.0.0.1", 7)
+    for source in (None, ("10.0.0.9", 5)):
+        tun.send_udp(b"x", to, source=source)
+        tun.send_udp(b"x" * 1400, ("10.0.0.1", 7), source=source, timeout=0)
+        tun.send_udp_many([b"x"], to, source=source)
+    tun.inject(ipv4())
+    tun.inject(ipv4(), ethertype=0x0800, timeout=0)
+    tun.inject_many([ipv4()])
+    tun.deliver(ipv4())
+    packets = everything(fd)
+    assert len(packets) == 10
+    for receive in (receiver.recv, receiver.recvfrom, receiver.recv_many, tun.recv, tun.recv_many):
+        with pytest.raises(m.TimeoutError):
+            receive(timeout=0.01)
+    assert not wrong and len(seen) == 11, (wrong, seen)

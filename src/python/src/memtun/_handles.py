@@ -6,7 +6,7 @@ import ctypes
 import errno
 import os
 from collections.abc import Callable
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from . import _library
 from ._errors import Error
@@ -28,7 +28,8 @@ class Handle:
     A forked child leaves the handle to its parent, because both share what it stands for."""
 
     def __init__(self, pointer: int, free: str, what: str) -> None:
-        self.value: Optional[ctypes.c_void_p] = ctypes.c_void_p(pointer)
+        # It is ready to be passed.
+        self.value: Optional[Any] = ctypes.c_void_p.from_param(pointer)
         self.users: list[None] = []
         self._pointer = pointer
         self._free = getattr(_library.library(), free)

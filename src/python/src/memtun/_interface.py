@@ -47,9 +47,9 @@ each packet."""
 History = deque[Injected]
 """The last packets that this process has injected."""
 
-Way = tuple[Address, Optional[c_char_p], c_uint16, c_char_p, c_uint16, Address]
-"""From where to where a datagram goes: its source, both as the library takes them, and its
-destination."""
+Way = tuple[object, object, Address, Any, Any, Any, Any, Address]
+"""From where to where a datagram goes: the address and the source that the caller gave, its source,
+both as the library takes them, and its destination."""
 
 
 class Interface:
@@ -65,6 +65,8 @@ class Interface:
         self._hopeless = hopeless
         self._addresses = Addresses(handle)
         self._ways: dict[object, Way] = {}
+        # No caller gives this way's address.
+        self._last: Way = (object(), None, ("", 0), None, None, None, None, ("", 0))
         self._functions = {name: _library.prepared(f"memtun_interface_{name}") for name in _FUNCTIONS}
         self._offer, self._offer_udp = self._functions["offer"], self._functions["offer_udp"]
         info = self.info()
@@ -206,10 +208,12 @@ class Interface:
         :raises Error: the kind is LINK_DOWN, TOO_LARGE (the packet is larger than the MTU) or
             NOT_ATTACHED (no program is)
         """
-        data = data_of(frame)
-        kind = 0 if ethertype is None else _library.number(ethertype, "ethertype", 1, 0xFFFF)
-        begun = time_ns()
-        length, kind_of = _size(len(data)), _kind(kind)
+        data = frame if type(frame) is bytes else data_of(frame)
+        kind, kind_of = 0, _NO_KIND
+        if ethertype is not None:
+            kind = _library.number(ethertype, "ethertype", 1, 0xFFFF)
+            kind_of = _kind(kind)
+        begun, length = time_ns(), _size(len(data))
         first: Optional[int] = None
         if timeout is DEFAULT_TIMEOUT or may_wait(timeout):
             handle = self._handle
@@ -295,23 +299,22 @@ class Interface:
         10.1.2.3 or fd00:1:2::3, port 21345; port 0 stands for that port, too). Returns the
         source address. In everything else this is as :meth:`inject`."""
         payload = data if type(data) is bytes else data_of(data)
-        try:
-            way = self._ways[address, source]
-        except (KeyError, TypeError):
-            way = self._way(address, source)
-        sender, from_host, from_port, to_host, to_port, to = way
+        known, given, sender, from_host, from_port, to_host, to_port, to = self._last
+        if known is not address or given is not source:
+            _, _, sender, from_host, from_port, to_host, to_port, to = self._way(address, source)
         length = len(payload)
-        begun, size = time_ns(), _size(length)
+        begun, size = time_ns(), _SIZES[length] if length < _READY else _size(length)
         first: Optional[int] = None
         if timeout is DEFAULT_TIMEOUT or may_wait(timeout):
             handle = self._handle
-            handle.users.append(None)
+            users = handle.users
+            users.append(None)
             try:
                 first = self._offer_udp(
                     handle.value, from_host, from_port, to_host, to_port, payload, size, MOMENT
                 )
             finally:
-                handle.users.pop()
+                users.pop()
                 if handle.value is None:
                     handle.free_unused()
         if first != 0:
@@ -331,7 +334,7 @@ class Interface:
         """Sends datagrams to one address, each as :meth:`send_udp` does. When one of them is too
         long, none is sent. In everything else this is as :meth:`inject_many`."""
         batch = Batch(datagrams)
-        sender, *names, to = self._way(address, source)
+        _, _, sender, *names, to = self._way(address, source)
         begun = time_ns()
         try:
             self._go(batch, "send_udp_many", "offer_udp_many", tuple(names), (), timeout)
@@ -341,13 +344,23 @@ class Interface:
         return sender
 
     def _way(self, address: tuple[Host, int], source: Optional[tuple[Host, int]]) -> Way:
-        """The way of a datagram, which is remembered for the next one."""
+        """The way of a datagram, which is remembered for the next one: the very tuple of the last
+        call is known without a look at what is in it."""
+        try:
+            way = self._ways[address, source]
+        except (KeyError, TypeError):
+            way = self._new_way(address, source)
+        self._last = way
+        return way
+
+    def _new_way(self, address: tuple[Host, int], source: Optional[tuple[Host, int]]) -> Way:
         host, port = pair(address, "address")
         sender = source_for(source, host)
         # The library knows its default without reading a text.
-        from_host = None if source is None else c_char_p(host_text(sender[0]))
-        from_port = c_uint16(0 if source is None else sender[1])
-        way = (sender, from_host, from_port, c_char_p(host), c_uint16(port), (host.decode(), port))
+        from_host = None if source is None else c_char_p.from_param(host_text(sender[0]))
+        from_port = c_uint16.from_param(0 if source is None else sender[1])
+        to_host, to_port = c_char_p.from_param(host), c_uint16.from_param(port)
+        way = (address, source, sender, from_host, from_port, to_host, to_port, (host.decode(), port))
         if len(self._ways) >= _WAYS:
             self._ways.clear()
         self._ways[address, source] = way
@@ -407,8 +420,10 @@ def _datagram(source: Address, destination: Address, length: int) -> str:
     return f"{shown(source)} > {shown(destination)} UDP {length} bytes"
 
 
-_size = _library.size
-_kind = functools.lru_cache(maxsize=64)(c_uint16)
+_size, _SIZES = _library.size, _library.SIZES
+_READY = len(_SIZES)
+_kind = functools.lru_cache(maxsize=64)(c_uint16.from_param)
+_NO_KIND = _kind(0)
 
 
 class Link:

@@ -220,17 +220,32 @@ def library() -> ctypes.CDLL:
 
 
 @functools.cache
+def _bare() -> ctypes.CDLL:
+    """The library once more, for functions that report their errors by what they return: errno is
+    not put aside around each call."""
+    loaded = library()
+    return ctypes.CDLL(loaded._name, handle=loaded._handle)
+
+
+@functools.cache
 def prepared(name: str) -> Callable[..., int]:
-    """A function that returns a number, for a caller that has its arguments as values of ctypes, of
-    the types that are declared: nothing is converted then, which would cost as much as the call.
-    Bytes and None are passed as they are."""
-    function = library()[name]
-    function.restype = _FUNCTIONS[name][0]
+    """A function that returns a number, for a caller that has its arguments ready, of the types that
+    are declared: what ``from_param`` of the type has made, which is passed quickest, or a value of
+    ctypes. Nothing is converted or looked at then, which would cost as much as the call. Bytes and
+    None are passed as they are; an int never is, because half of it would be passed."""
+    result, _ = _FUNCTIONS[name]
+    function = _bare()[name]
+    function.restype = result
     return function
 
 
-size = functools.lru_cache(maxsize=4096)(c_size_t)
-"""A length as a value of ctypes."""
+# Lengths that are ready to be passed: most packets are no longer.
+SIZES = tuple(c_size_t.from_param(length) for length in range(2048))
+
+
+def size(length: int) -> Any:
+    """A length that is ready to be passed."""
+    return SIZES[length] if length < len(SIZES) else c_size_t.from_param(length)
 
 
 def version() -> str:

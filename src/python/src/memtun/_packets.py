@@ -25,8 +25,9 @@ class Packet(bytes):
     """Is it an Ethernet frame? Otherwise it is an IP packet."""
 
     def __new__(cls, data: bytes, ethertype: int = 0, time_ns: int = 0, tap: bool = False) -> Packet:
-        self = super().__new__(cls, data)
-        self.__dict__.update(ethertype=ethertype, time_ns=time_ns, tap=tap)
+        self = bytes.__new__(cls, data)
+        own = self.__dict__
+        own["ethertype"], own["time_ns"], own["tap"] = ethertype, time_ns, tap
         return self
 
     def __setattr__(self, name: str, value: object) -> None:

@@ -12,8 +12,9 @@ import sys
 import threading
 import time
 import weakref
+from collections import deque
 from collections.abc import Callable
-from typing import Optional, Union
+from typing import Any, Optional, Union
 
 from . import _library
 from ._addresses import Address, Buffer
@@ -37,34 +38,35 @@ _DATAGRAM = struct.Struct("@NNH64s0N")
 
 
 class _Room:
-    """A thread's memory for what is received: the bytes, and what is said about them, as values that
-    need no conversion."""
+    """Memory for what is received: the bytes, and what is said about them, with the arguments of
+    calls that are ready to be passed."""
 
     def __init__(self) -> None:
-        memory = bytearray(_ROOM)
-        self.view = memoryview(memory)
-        self.at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
-        self.length = ctypes.c_size_t(_ROOM)
+        # A part of either is bytes.
+        self.memory: Any = ctypes.create_string_buffer(_ROOM)
+        self.records: Any = ctypes.create_string_buffer(_MANY * max(_PACKET.size, _DATAGRAM.size))
         self.ethertype, self.time_ns = ctypes.c_uint16(), ctypes.c_uint64()
-        self.ethertype_at, self.time_at = ctypes.byref(self.ethertype), ctypes.byref(self.time_ns)
-        records = bytearray(_MANY * max(_PACKET.size, _DATAGRAM.size))
-        self.records = memoryview(records)
-        self.records_at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(records)))
-        # The objects that lend their memory live as long as this.
-        self._kept = (memory, records)
-
-    def bytes(self, length: int) -> bytes:
-        """What was received, of which so many bytes are asked for."""
-        return bytes(self.view[:length])
-
-
-class _Local(threading.local):
-    def __init__(self) -> None:
-        self.room = _Room()
+        self.source = Buffer()
+        where = (ctypes.byref(self.memory), _library.size(_ROOM))
+        self.for_packet = (*where, ctypes.byref(self.ethertype), ctypes.byref(self.time_ns))
+        self.for_payload = (*where, None, _library.size(0), None)
+        source = self.source
+        self.for_datagram = (
+            *(*where, ctypes.byref(source.host), _library.size(source.room), source.port_reference),
+        )
+        self.for_many = (*where, ctypes.byref(self.records))
 
 
-_local = _Local()
-_NO_TEXT = ctypes.c_size_t(0)
+# Rooms that nobody uses. A call takes one out for itself: a signal's handler may receive as well, in
+# the middle of a call of the same thread. More than a few are not kept.
+_rooms: deque[_Room] = deque(maxlen=8)
+
+
+def _room() -> _Room:
+    try:
+        return _rooms.pop()
+    except IndexError:
+        return _Room()
 
 
 class Subscriber:
@@ -91,12 +93,12 @@ class Subscriber:
         :raises GoneError: the interface is gone and all that the program wrote to it has been
             received
         """
-        room = _local.room
-        length = _received(
-            *(self._handle, self._recv, timeout, self._hopeless),
-            *(room.at, room.length, room.ethertype_at, room.time_at),
-        )
-        return Packet(room.bytes(length), room.ethertype.value, room.time_ns.value, self._tap)
+        room = _room()
+        try:
+            length = _received(self._handle, self._recv, timeout, self._hopeless, room.for_packet)
+            return Packet(room.memory[:length], room.ethertype.value, room.time_ns.value, self._tap)
+        finally:
+            _rooms.append(room)
 
     def recv_many(self, most: int = 64, *, timeout: Seconds = DEFAULT_TIMEOUT) -> list[Packet]:
         """Waits for the next packet, and returns it with those behind it that are there already: up
@@ -104,16 +106,17 @@ class Subscriber:
         everything else this is as :meth:`recv`; an error behind packets is that of the next call.
         """
         most = _library.number(most, "most", 0, sys.maxsize)
-        room = _local.room
-        count = _received(
-            *(self._handle, self._recv_many, timeout, self._hopeless),
-            *(room.at, room.length, room.records_at, _library.size(min(most, _MANY))),
-        )
-        view, tap = room.view, self._tap
-        return [
-            Packet(bytes(view[at : at + length]), ethertype, time_ns, tap)
-            for at, length, time_ns, ethertype in _PACKET.iter_unpack(room.records[: count * _PACKET.size])
-        ]
+        room = _room()
+        try:
+            arguments = (*room.for_many, _library.size(min(most, _MANY)))
+            count = _received(self._handle, self._recv_many, timeout, self._hopeless, arguments)
+            memory, tap = room.memory, self._tap
+            return [
+                Packet(memory[at : at + length], ethertype, time_ns, tap)
+                for at, length, time_ns, ethertype in _PACKET.iter_unpack(room.records[: count * _PACKET.size])
+            ]
+        finally:
+            _rooms.append(room)
 
     def close(self) -> None:
         """Closes the subscriber."""
@@ -131,9 +134,19 @@ def _received(
     function: Callable[..., int],
     timeout: Seconds,
     hopeless: Optional[Hopeless],
-    *arguments: object,
+    arguments: tuple[object, ...],
 ) -> int:
     """What a function answers that receives. A first turn that finds something costs little else."""
+    first = _first(handle, function, timeout, arguments)
+    if first is not None and first >= 0:
+        return first
+    return _in_turns(handle, function, timeout, hopeless, first or 0, arguments)
+
+
+def _first(
+    handle: Handle, function: Callable[..., int], timeout: Seconds, arguments: tuple[object, ...]
+) -> Optional[int]:
+    """What a function answers in its first turn; None when the time is too short for one."""
     first: Optional[int] = None
     if timeout is DEFAULT_TIMEOUT or may_wait(timeout):
         handle.users.append(None)
@@ -143,9 +156,7 @@ def _received(
             handle.users.pop()
             if handle.value is None:
                 handle.free_unused()
-        if first >= 0:
-            return first
-    return _in_turns(handle, function, timeout, hopeless, first or 0, *arguments)
+    return first
 
 
 def _in_turns(
@@ -154,7 +165,7 @@ def _in_turns(
     timeout: Seconds,
     hopeless: Optional[Hopeless],
     first: int,
-    *arguments: object,
+    arguments: tuple[object, ...],
 ) -> int:
     if handle.closed:
         handle.refuse()
@@ -179,15 +190,17 @@ class _Cursor:
             made = _library.pointer("memtun_receiver_open", pointer, host, port)
         self.handle = Handle(made, "memtun_receiver_close", "the receiver")
         self.function = _library.prepared("memtun_receiver_recv")
+        self.function_many = _library.prepared("memtun_receiver_recv_many")
 
     def recv(self, ms: int) -> Datagram:
-        source, room = Buffer(), _local.room
-        with self.handle as pointer:
-            length = _library.call(
-                "memtun_receiver_recv",
-                *(pointer, room.at, _ROOM, source.host, source.room, source.port_reference, ms),
-            )
-        return room.bytes(length), source.address()
+        room = _room()
+        try:
+            length = self.handle.call(self.function, *room.for_datagram, ctypes.c_int(ms))
+            if length < 0:
+                _library.fail(-length)
+            return room.memory[:length], room.source.address()
+        finally:
+            _rooms.append(room)
 
 
 class _Readiness:
@@ -300,7 +313,19 @@ class Receiver:
         if bufsize < 0:
             invalid(f"bufsize {bufsize}: give 0 or more bytes")
         time = self._timeout if isinstance(timeout, Own) else timeout
-        payload, source = in_turns(self._attempt, time, hopeless=self._hopeless)
+        first: Optional[int] = None
+        if self._readiness is None:
+            cursor, room = self._cursor, _room()
+            try:
+                first = _first(cursor.handle, cursor.function, time, room.for_datagram)
+                if first is not None and first >= 0:
+                    return room.memory[: min(first, bufsize)], room.source.address()
+            finally:
+                _rooms.append(room)
+            if cursor.handle.closed:
+                cursor.handle.refuse()
+        # Somebody may ask for the descriptor during the wait.
+        payload, source = in_turns(self._attempt, time, hopeless=self._hopeless, first=first or 0)
         return payload[:bufsize], source
 
     def _attempt(self, ms: int) -> Datagram:
@@ -325,13 +350,14 @@ class Receiver:
         """The payload of the next datagram. In everything else this is as :meth:`recvfrom`."""
         if self._readiness is not None or bufsize < 0:
             return self.recvfrom(bufsize, timeout=timeout)[0]
-        time = self._timeout if isinstance(timeout, Own) else timeout
-        cursor, room = self._cursor, _local.room
-        length = _received(
-            *(cursor.handle, cursor.function, time, self._hopeless),
-            *(room.at, room.length, None, _NO_TEXT, None),
-        )
-        return room.bytes(min(length, bufsize))
+        time = self._timeout if timeout is OWN else timeout
+        cursor, room = self._cursor, _room()
+        try:
+            length = _received(cursor.handle, cursor.function, time, self._hopeless, room.for_payload)
+            payload: bytes = room.memory[: length if length < bufsize else bufsize]
+            return payload
+        finally:
+            _rooms.append(room)
 
     def recv_many(self, most: int = 64, *, timeout: Union[Seconds, Own] = OWN) -> list[Datagram]:
         """Waits for the next datagram, and returns it with those behind it that are there already,
@@ -342,16 +368,17 @@ class Receiver:
         if self._readiness is not None:
             return [self.recvfrom(timeout=timeout)] if most else []
         time = self._timeout if isinstance(timeout, Own) else timeout
-        handle, room = self._cursor.handle, _local.room
-        count = _received(
-            *(handle, _library.prepared("memtun_receiver_recv_many"), time, self._hopeless),
-            *(room.at, room.length, room.records_at, _library.size(min(most, _MANY))),
-        )
-        view = room.view
-        return [
-            (bytes(view[at : at + length]), (host[: host.index(0)].decode(), port))
-            for at, length, port, host in _DATAGRAM.iter_unpack(room.records[: count * _DATAGRAM.size])
-        ]
+        cursor, room = self._cursor, _room()
+        try:
+            arguments = (*room.for_many, _library.size(min(most, _MANY)))
+            count = _received(cursor.handle, cursor.function_many, time, self._hopeless, arguments)
+            memory = room.memory
+            return [
+                (memory[at : at + length], (host[: host.index(0)].decode(), port))
+                for at, length, port, host in _DATAGRAM.iter_unpack(room.records[: count * _DATAGRAM.size])
+            ]
+        finally:
+            _rooms.append(room)
 
     def settimeout(self, timeout: Seconds) -> None:
         """Sets how long in seconds calls wait that name no timeout; it is 5 at first. None means

@@ -42,7 +42,7 @@ OWN = Own.OWN
 
 _TURN = 0.1
 
-MOMENT = ctypes.c_int(1)
+MOMENT = ctypes.c_int.from_param(1)
 """Milliseconds that a first turn lasts, for calls whose time is not shorter (see :func:`may_wait`)."""
 
 
