@@ -236,5 +236,5 @@ impl InterfaceState {
 const LOG_AREA: usize = 8 << 20;
 
 // On a full file system an interface goes on in the room that it has from the beginning, which is
-// enough for any packet that a link carries whose MTU nobody has set to more than 45,000 bytes.
-state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 11 * PAGE, |s| Some(&s.log.reserved));
+// enough for any packet that a network carries.
+state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));

@@ -13,7 +13,7 @@
 //! of what is kept. Each record counts the packets before it, so that a reader knows exactly how
 //! many it has missed.
 //!
-//! The log begins with room for packets of up to 45,000 bytes, and grows while the file system
+//! The log begins with room for any packet that a network carries, and grows while the file system
 //! has room for history (`NetDir` says how much). Where the file system has none, the log goes
 //! round in the room that it has: the history is shorter then, and no write fails. Only a packet
 //! that is larger than that room needs more at once. Where the file system is full it gets ENOBUFS,
