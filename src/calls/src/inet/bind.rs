@@ -50,13 +50,30 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             let own = self.table.alias_of(name.ip().to_canonical(), scope(&name));
             return own.map_or(Ok(Step::Machine), |_| Err(Errno(libc::EINVAL)));
         }
-        match self.ask(What::Bind, &question)? {
+        let answer = match self.ask(What::Bind, &question) {
+            Err(_) if self.is_of_no_link(&name) => return Ok(Step::Machine),
+            answer => answer?,
+        };
+        match answer {
             SocketAnswer::Bind(to) => {
                 self.hears_ipv4(kind, &to);
                 Ok(Step::To(to))
             }
             _ => Ok(Step::Machine),
         }
+    }
+
+    /// Is it an address of a link that neither the net nor the machine can have? The machine's
+    /// kernel refuses that, and remembers the link that was named (`__inet6_bind`).
+    fn is_of_no_link(&self, name: &SocketAddr) -> bool {
+        /// Indexes that a kernel gives are counted up from 1, so it has none beyond.
+        const BEYOND: u32 = 1 << 20;
+        let SocketAddr::V6(v6) = name else {
+            return false;
+        };
+        let link = v6.scope_id();
+        let is_nobodys = link == 0 || link > BEYOND && !self.net.knows_index(link);
+        v6.ip().is_unicast_link_local() && is_nobodys
     }
 
     /// May it be bound to an address that is nobody's?

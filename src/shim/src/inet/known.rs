@@ -142,11 +142,9 @@ pub fn side() -> Side {
 }
 
 /// Says whose a call about this name is. The table of an isolated net is made with the first call
-/// that would leave the machine's loopback: until then the machine carries what stays there. It
-/// says also which links there are not: a bound address of a link sends nothing yet.
+/// that would leave the machine's loopback: until then the machine carries what stays there.
 pub fn side_of(name: &SocketAddr, how: How) -> Side {
-    let is_of_link = matches!(name, SocketAddr::V6(v6) if v6.ip().is_unicast_link_local());
-    match stays(name, how) || how == How::Binds && is_of_link {
+    match stays(name, how) {
         true => side(),
         false => side_that_leaves(),
     }
