@@ -10,6 +10,7 @@ use shim_tests::not_run::not_run;
 use shim_tests::sides::TempDir;
 use shim_tests::watchdog;
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -183,6 +184,23 @@ said(lambda: tcp.connect(far))
 said(lambda: server.bind(('0.0.0.0', 0)) or server.listen())
 ";
 
+/// Runs [`USES_SOCKETS`] isolated in a net. Returns what it printed, and what the library said.
+fn tried_isolated(stage: &Stage, net: &Path) -> (String, String) {
+    let mut command = stage.shimmed(net, "env");
+    command.args([
+        "MEMTUN_HOST=isolated",
+        "/usr/bin/python3",
+        "-c",
+        USES_SOCKETS,
+    ]);
+    let heard = stage.path().join("heard");
+    command.stdout(fs::File::create(&heard).expect("a file"));
+    let status = Process::start(&mut command).ended(Duration::from_secs(20));
+    let (heard, said) = (fs::read_to_string(heard).expect("read"), stage.said());
+    assert_eq!(status.code(), Some(0), "{said}");
+    (heard, said)
+}
+
 #[test]
 fn an_isolated_program_whose_net_cannot_be_made_has_no_network() {
     let stage = Stage::new("leaks-unmade");
@@ -190,18 +208,7 @@ fn an_isolated_program_whose_net_cannot_be_made_has_no_network() {
     fs::write(&file, "").expect("a file");
     let nets = ["/proc/none", "/none/net", file.to_str().expect("a path")];
     for net in nets {
-        let mut command = stage.shimmed(net.as_ref(), "env");
-        command.args([
-            "MEMTUN_HOST=isolated",
-            "/usr/bin/python3",
-            "-c",
-            USES_SOCKETS,
-        ]);
-        let heard = stage.path().join("heard");
-        command.stdout(fs::File::create(&heard).expect("a file"));
-        let status = Process::start(&mut command).ended(Duration::from_secs(20));
-        let (heard, said) = (fs::read_to_string(heard).expect("read"), stage.said());
-        assert_eq!(status.code(), Some(0), "{said}");
+        let (heard, said) = tried_isolated(&stage, net.as_ref());
         assert_eq!(
             heard, "ENETUNREACH\nENETUNREACH\nEADDRNOTAVAIL\n",
             "{net}: {said}"
@@ -217,18 +224,7 @@ fn an_isolated_program_has_no_network_before_its_net_has_an_address() {
     let stage = Stage::new("leaks-early");
     // The net is made by the program, and is there already.
     for _ in 0..2 {
-        let mut command = stage.shimmed(&stage.path().join("net"), "env");
-        command.args([
-            "MEMTUN_HOST=isolated",
-            "/usr/bin/python3",
-            "-c",
-            USES_SOCKETS,
-        ]);
-        let heard = stage.path().join("heard");
-        command.stdout(fs::File::create(&heard).expect("a file"));
-        let status = Process::start(&mut command).ended(Duration::from_secs(20));
-        let (heard, said) = (fs::read_to_string(heard).expect("read"), stage.said());
-        assert_eq!(status.code(), Some(0), "{said}");
+        let (heard, said) = tried_isolated(&stage, &stage.path().join("net"));
         assert_eq!(heard, "ENETUNREACH\nENETUNREACH\ndone\n", "{said}");
     }
 }
