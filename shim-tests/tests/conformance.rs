@@ -196,6 +196,8 @@ programs! {
     udp_sources6
     udp_told
     udp_told6
+    udp_waits
+    udp_waits6
     unprivileged
     unseen
     variadic

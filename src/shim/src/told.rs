@@ -1,7 +1,8 @@
 //! Elements of error queues, as programs receive them.
 
+use crate::errno;
 use crate::uaccess::{self, OwnMemory};
-use libc::{c_uint, iovec, msghdr};
+use libc::{c_uint, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::ancillary::append;
 use memtun_calls::Memory;
@@ -19,6 +20,30 @@ pub struct Told<'t> {
     pub payload: &'t [u8],
     /// Is the socket one of AF_INET6?
     pub is_v6: bool,
+}
+
+/// recvfrom(2) by a call of recvmsg(2).
+pub fn in_bytes(
+    (buf, n): (*mut c_void, usize),
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+    receive: impl FnOnce(*mut msghdr) -> Option<ssize_t>,
+) -> Option<ssize_t> {
+    let mut buffer = iovec {
+        iov_base: buf,
+        iov_len: n,
+    };
+    // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
+    let mut message: msghdr = unsafe { std::mem::zeroed() };
+    message.msg_iov = &raw mut buffer;
+    message.msg_iovlen = 1;
+    message.msg_name = name.cast();
+    message.msg_namelen = crate::netlink::room(length) as socklen_t;
+    let received = receive(&raw mut message);
+    if received.is_some_and(|n| n >= 0) && !name.is_null() {
+        errno::keep(|| uaccess::write(length, &message.msg_namelen).ok());
+    }
+    received
 }
 
 impl Told<'_> {

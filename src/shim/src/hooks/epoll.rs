@@ -25,6 +25,26 @@ extern "C" fn errors_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) 
     inet::errors::in_epoll(epoll, events, n);
 }
 
+/// Corrects what registrations that ask for nothing to read have found. Returns how many events are
+/// left.
+#[cold]
+#[inline(never)]
+extern "C" fn deaf_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) -> c_int {
+    // SAFETY: the kernel filled `n` elements of the caller's array.
+    let told = unsafe { std::slice::from_raw_parts_mut(events, n as usize) };
+    crate::errno::keep(|| inet::deaf::show(epoll, told)) as c_int
+}
+
+#[cold]
+#[inline(never)]
+extern "C" fn told_for(epoll: c_int, fd: c_int, event: &mut epoll_event) -> bool {
+    let told = crate::errno::keep(|| inet::deaf::told(epoll, fd, *event));
+    told.is_some_and(|told| {
+        *event = told;
+        true
+    })
+}
+
 #[inline(never)]
 extern "C" fn awake_in_epoll(epoll: c_int, deadline: &Deadline) -> bool {
     is_interrupted(awaiting::wait_in_epoll(epoll, deadline))
@@ -113,7 +133,7 @@ fn epolled(
     }
     deferred(|| {
         let answer = epoll_after(epoll, events, n, mask, answer, || time.deadline());
-        epoll_shown(epoll, events, answer)
+        epoll_heard(epoll, events, n, mask, answer, || time.deadline())
     })
 }
 
@@ -127,8 +147,48 @@ fn epolling(
     time: Time,
     host: impl FnOnce() -> c_int,
 ) -> c_int {
+    if inet::deaf::is_any() {
+        let deadline = time.deadline();
+        let answer = epoll_tunnels(epoll, events, n, mask, time, host);
+        return epoll_heard(epoll, events, n, mask, answer, || deadline);
+    }
     let answer = epoll_tunnels(epoll, events, n, mask, time, host);
+    epoll_heard(epoll, events, n, mask, answer, || time.deadline())
+}
+
+/// Goes on waiting where all that the kernel has answered is something to read that nobody has
+/// asked for.
+#[inline(always)]
+fn epoll_heard(
+    epoll: c_int,
+    events: *mut epoll_event,
+    n: c_int,
+    mask: *const sigset_t,
+    answer: c_int,
+    deadline: impl FnOnce() -> Deadline,
+) -> c_int {
+    let mut answer = answer;
+    if answer > 0 && inet::deaf::is_any() {
+        answer = deaf_in_epoll(epoll, events, answer);
+        if answer == 0 {
+            let deadline = deadline();
+            while answer == 0 && !is_late(&deadline) {
+                answer = epoll_waited(epoll, events, n, deadline, mask);
+                if answer == 0 {
+                    break;
+                }
+                if answer > 0 {
+                    answer = deaf_in_epoll(epoll, events, answer);
+                }
+            }
+        }
+    }
     epoll_shown(epoll, events, answer)
+}
+
+#[inline(never)]
+extern "C" fn is_late(deadline: &Deadline) -> bool {
+    deadline.over()
 }
 
 #[inline(always)]
@@ -211,6 +271,14 @@ fn controlling(
     host: impl Fn(*mut epoll_event) -> c_int,
 ) -> c_int {
     if !epoll::is_target(fd) || is_tunnel(fd) && !foreign::is_tunnel(fd) {
+        if operation != libc::EPOLL_CTL_DEL && inet::is_active() {
+            // SAFETY: the pointer is NULL or the caller's event, which is plain numbers.
+            if let Ok(mut given) = unsafe { crate::uaccess::read(event) } {
+                if told_for(epoll, fd, &mut given) {
+                    return host(&raw mut given);
+                }
+            }
+        }
         return host(event);
     }
     // SAFETY: the pointer is NULL or the caller's event, which is plain numbers.

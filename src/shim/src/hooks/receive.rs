@@ -106,8 +106,10 @@ pub extern "C" fn receive_bytes(
         return None;
     }
     if flags & libc::MSG_ERRQUEUE != 0 {
-        let is_ours = is_packets(fd) && packets::is_still(fd);
-        return is_ours.then(|| packets::receive_error_bytes(fd, buf, n, name, length));
+        if is_packets(fd) && packets::is_still(fd) {
+            return Some(packets::receive_error_bytes(fd, buf, n, name, length));
+        }
+        return inet::errors::receive_bytes(fd, (buf, n), name, length);
     }
     if is_packets(fd) {
         let room = netlink::room(length);

@@ -73,7 +73,10 @@ fn poll_datagrams(
             errors_shown(fds, n)
         };
     }
-    let mut answer = poll_files(fds, n, mask, true, || deadline, host);
+    let mut answer = match are_deaf(fds, n) {
+        true => polled(fds, n, deadline, mask),
+        false => poll_files(fds, n, mask, true, || deadline, host),
+    };
     while answer > 0 {
         let ready = errors_shown(fds, n);
         if ready > 0 || is_over(&deadline) {
@@ -298,6 +301,12 @@ extern "C" fn lost_in_poll(fds: *mut pollfd, n: nfds_t) {
 #[inline(never)]
 extern "C" fn errors_there(fds: *mut pollfd, n: nfds_t) -> bool {
     inet::errors::are_there(fds, n as usize)
+}
+
+#[inline(never)]
+extern "C" fn are_deaf(fds: *mut pollfd, n: nfds_t) -> bool {
+    let array = readable(fds, n).unwrap_or(&[]);
+    array.iter().any(inet::errors::is_deaf)
 }
 
 #[inline(never)]

@@ -11,10 +11,10 @@ use super::calls::{call, Descriptor};
 use super::known::{self, Known};
 use crate::errno::{self, fence};
 use crate::table;
-use crate::told::Told;
+use crate::told::{self, Told};
 use crate::uaccess::OwnMemory;
 use crate::waiting::epoll;
-use libc::{c_int, epoll_event, msghdr, pollfd, ssize_t};
+use libc::{c_int, c_void, epoll_event, msghdr, pollfd, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::ancillary::append;
 use memtun_calls::inet::datagram::receive::Heard;
@@ -30,6 +30,8 @@ use std::sync::atomic::Ordering::Relaxed;
 /// Number of errors that wait in the queues of all sockets of this process. Of more, the oldest are
 /// lost, as where a socket has no room.
 const MOST: usize = 16;
+/// A socket has no more reports than its receive buffer holds.
+const ALL: usize = 4096;
 /// The events of something to read.
 const IN: i16 = libc::POLLIN | libc::POLLRDNORM;
 /// The events of room to send, which there nearly always is.
@@ -108,26 +110,72 @@ pub fn waiting(known: &Known, cookie: u64) -> Option<Errno> {
     known.table.error(cookie, true)
 }
 
+/// What stands in a socket's native queue.
+enum Next {
+    Nothing,
+    Report(Report, Flow),
+    Data,
+}
+
+/// Runs something that looks at the socket's queue. The program may have said where it looks, which
+/// a look moves on.
+fn looking<T>(fd: c_int, look: impl FnOnce() -> T) -> T {
+    let at = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).unwrap_or(-1);
+    if at >= 0 {
+        look_at(fd, 0);
+    }
+    let answer = look();
+    look_at(fd, at);
+    answer
+}
+
+fn look_at(fd: c_int, at: c_int) {
+    let _ = sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, at);
+}
+
+/// Looks at what is next, and returns how long it is.
+fn next(known: &Known, fd: c_int) -> (Next, usize) {
+    let mut head = [0; report::HEAD];
+    let found = sys::inet::receive_datagram(borrowed(fd), &mut head, libc::MSG_PEEK);
+    let Ok(found) = found else {
+        return (Next::Nothing, 0);
+    };
+    let length = found.length.min(report::HEAD);
+    let heard = |from| call(known, &Descriptor(fd)).heard(&from, &head[..length]);
+    let next = match found.from.map(heard) {
+        Some(Heard::Report(report, flow)) => Next::Report(report, flow),
+        _ => Next::Data,
+    };
+    (next, found.length)
+}
+
 /// Returns the report that is next in the socket's queue.
 fn next_report(known: &Known, fd: c_int) -> Option<(Report, Flow)> {
-    let mut head = [0; report::HEAD];
-    // The program may have said where it looks, which a look moves on.
-    let at = sys::int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF).unwrap_or(-1);
-    let look_at = |at: c_int| {
-        if at >= 0 {
-            let _ = sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, at);
-        }
-    };
-    look_at(at.min(0));
-    let found = sys::inet::receive_datagram(borrowed(fd), &mut head, libc::MSG_PEEK);
-    look_at(at);
-    let found = found.ok()?;
-    let length = found.length.min(report::HEAD);
-    let heard = call(known, &Descriptor(fd)).heard(&found.from?, &head[..length]);
-    match heard {
-        Heard::Report(report, flow) => Some((report, flow)),
+    match looking(fd, || next(known, fd).0) {
+        Next::Report(report, flow) => Some((report, flow)),
         _ => None,
     }
+}
+
+/// Is there anything in the socket's queue that is no report? An empty datagram behind one is not
+/// seen, because a look that begins behind something passes it over.
+fn has_data(known: &Known, fd: c_int) -> bool {
+    looking(fd, || {
+        let mut behind = match next(known, fd) {
+            (Next::Nothing, _) => return false,
+            (Next::Data, _) => return true,
+            (Next::Report(..), length) => length as c_int,
+        };
+        for _ in 0..ALL {
+            look_at(fd, behind);
+            match next(known, fd) {
+                (Next::Nothing, _) => return false,
+                (Next::Data, _) => return true,
+                (Next::Report(..), length) => behind += length as c_int,
+            }
+        }
+        true
+    })
 }
 
 fn borrowed<'f>(fd: c_int) -> BorrowedFd<'f> {
@@ -135,11 +183,10 @@ fn borrowed<'f>(fd: c_int) -> BorrowedFd<'f> {
     unsafe { BorrowedFd::borrow_raw(fd) }
 }
 
-/// Takes the reports out that are next in the socket's queue.
-fn settle(known: &Known, fd: c_int, cookie: u64) {
+/// Takes the reports out that are next in the socket's queue, so many at most.
+fn settle(known: &Known, fd: c_int, cookie: u64, most: usize) {
     let mut room = [0; report::HEAD + LONGEST];
-    // A socket has no more than its receive buffer holds.
-    for _ in 0..4096 {
+    for _ in 0..most {
         let Some((report, flow)) = next_report(known, fd) else {
             return;
         };
@@ -152,12 +199,12 @@ fn settle(known: &Known, fd: c_int, cookie: u64) {
 }
 
 /// Called when the error that waited was given to the program: what told of it must not wake
-/// anybody any more.
+/// anybody any more, unless it stands in the queue of errors now.
 pub fn given(fd: c_int) {
     let _ = errno::keep(|| {
         fence(|| {
-            if let Some(errors) = Errors::of(fd) {
-                settle(errors.known, fd, errors.cookie);
+            if let Some(errors) = Errors::of(fd).filter(|errors| !errors.has_queue()) {
+                settle(errors.known, fd, errors.cookie, ALL);
             }
             Ok(())
         })
@@ -168,7 +215,7 @@ pub fn given(fd: c_int) {
 /// had already must not wake anybody.
 pub fn passed(known: &Known, fd: c_int, cookie: u64) {
     if known.table.had_error(cookie) && known.table.error(cookie, false).is_none() {
-        settle(known, fd, cookie);
+        settle(known, fd, cookie, ALL);
     }
 }
 
@@ -226,6 +273,7 @@ extern "C" fn show_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int, ra
 /// What poll(2) has to say besides the kernel.
 struct Errors {
     known: &'static Known,
+    fd: c_int,
     cookie: u64,
 }
 
@@ -236,11 +284,25 @@ impl Errors {
         }
         let known = known::get()?;
         let cookie = Descriptor(fd).cookie().ok()?;
-        Some(Errors { known, cookie })
+        Some(Errors { known, fd, cookie })
     }
 
     fn are_there(&self) -> bool {
-        self.known.table.error(self.cookie, false).is_some() || oldest(self.cookie).is_some()
+        self.known.table.error(self.cookie, false).is_some()
+            || oldest(self.cookie).is_some()
+            || self.are_queued()
+    }
+
+    /// Does the socket have a queue of errors, which shows as long as something is in it?
+    fn has_queue(&self) -> bool {
+        let entry = self.known.table.socket(self.cookie);
+        entry.is_some_and(|entry| entry.flags & flag::RECEIVES_ERRORS != 0)
+    }
+
+    fn are_queued(&self) -> bool {
+        self.known.table.had_error(self.cookie)
+            && self.has_queue()
+            && next_report(self.known, self.fd).is_some()
     }
 }
 
@@ -262,6 +324,11 @@ pub fn are_any() -> bool {
 pub fn is_there(fd: c_int) -> bool {
     let is_there = || Ok(Errors::of(fd).is_some_and(|errors| errors.are_there()));
     table::is_datagrams(fd) && errno::keep(|| fence(is_there)).unwrap_or(false)
+}
+
+/// Does poll(2) ask a socket of UDP for nothing that an error would be natively?
+pub fn is_deaf(p: &pollfd) -> bool {
+    p.events & (IN | OUT) == 0 && table::is_datagrams(p.fd)
 }
 
 /// Are there sockets of UDP among the descriptors of poll(2), whose array is readable?
@@ -298,16 +365,15 @@ pub extern "C" fn show(fds: *mut pollfd, n: usize) -> c_int {
 }
 
 fn show_one(p: &mut pollfd) {
+    if !are_any() {
+        return;
+    }
     let Some(errors) = Errors::of(p.fd) else {
         return;
     };
-    if p.revents & IN != 0 {
-        settle(errors.known, p.fd, errors.cookie);
-        let mut again = [pollfd { revents: 0, ..*p }];
-        let now = std::time::Duration::ZERO;
-        if sys::poll(&mut again, Some(now)).is_ok() {
-            p.revents = again[0].revents;
-        }
+    // What told of an error stays where it is: who waits by epoll_wait(2) is shown it as well.
+    if p.revents & IN != 0 && !has_data(errors.known, p.fd) {
+        p.revents &= !IN;
     }
     if errors.are_there() {
         p.revents |= libc::POLLERR;
@@ -326,11 +392,25 @@ pub extern "C" fn receive(fd: c_int, message: *mut msghdr) -> Option<ssize_t> {
     }
 }
 
+/// recvfrom(2) from the error queue. `None` leaves the call to the kernel.
+#[cold]
+#[inline(never)]
+pub extern "C" fn receive_bytes(
+    fd: c_int,
+    (buf, n): (*mut c_void, usize),
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> Option<ssize_t> {
+    told::in_bytes((buf, n), name, length, |message| receive(fd, message))
+}
+
 fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> {
     let Some(errors) = Errors::of(fd) else {
         return Ok(None);
     };
-    settle(errors.known, fd, errors.cookie);
+    if oldest(errors.cookie).is_none() {
+        settle(errors.known, fd, errors.cookie, 1);
+    }
     let Some(key) = oldest(errors.cookie) else {
         return Ok(None);
     };
@@ -338,7 +418,7 @@ fn try_receive(fd: c_int, message: *mut msghdr) -> Result<Option<usize>, Errno> 
         return Ok(None);
     };
     QUEUED.forget(key);
-    if oldest(errors.cookie).is_none() {
+    if oldest(errors.cookie).is_none() && !errors.are_queued() {
         // The error that waits is that of the queue's next element.
         errors.known.table.error(errors.cookie, true);
     }

@@ -5,6 +5,7 @@
 //! so the hook's frame has nothing to clean up when a thread is cancelled in the kernel's call.
 
 pub mod calls;
+pub mod deaf;
 pub mod errors;
 pub mod known;
 pub mod membership;

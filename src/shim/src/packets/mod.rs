@@ -9,14 +9,14 @@ mod receiving;
 
 pub use receiving::{Next, Receiving};
 
-use crate::told::Told;
+use crate::told::{self, Told};
 
 use crate::asking::{self, OwnHost};
 use crate::errno::{self, fence};
 use crate::inet::parts::{Data, To};
 use crate::table::{self, OwnTunnels};
 use crate::uaccess::{self, OwnMemory, UsedMemory};
-use libc::{c_int, c_ulong, c_void, iovec, msghdr, sockaddr, socklen_t, ssize_t};
+use libc::{c_int, c_ulong, c_void, msghdr, sockaddr, socklen_t, ssize_t};
 use memtun_abi::Errno;
 use memtun_calls::buffer::{Buffer, Vector};
 use memtun_calls::host::Host as _;
@@ -554,21 +554,8 @@ pub extern "C" fn receive_error_bytes(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
-    let mut buffer = iovec {
-        iov_base: buf,
-        iov_len: n,
-    };
-    // SAFETY: a msghdr consists of numbers and pointers, for which zero is valid.
-    let mut message: msghdr = unsafe { std::mem::zeroed() };
-    message.msg_iov = &raw mut buffer;
-    message.msg_iovlen = 1;
-    message.msg_name = name.cast();
-    message.msg_namelen = crate::netlink::room(length) as socklen_t;
-    let received = receive_error(fd, &raw mut message);
-    if received >= 0 && !name.is_null() {
-        errno::keep(|| uaccess::write(length, &message.msg_namelen).ok());
-    }
-    received
+    let receive = |message| Some(receive_error(fd, message));
+    told::in_bytes((buf, n), name, length, receive).unwrap_or(-1)
 }
 
 /// The queues of the net's interfaces.

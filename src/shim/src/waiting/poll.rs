@@ -13,9 +13,11 @@ use super::deadline::{Deadline, Question, NOW};
 use super::epoll;
 use super::stale;
 use super::state::{link_bell, state, LinkBell, State, Why, GLANCE, MOMENT};
+use crate::inet::errors;
 use crate::{foreign, table};
 use libc::{c_int, pollfd, sigset_t};
 use memtun_calls::readiness::{IN, OUT};
+use memtun_sys as sys;
 
 /// What a call of poll(2) needs beside the kernel's answer.
 pub enum Needs {
@@ -217,6 +219,11 @@ fn asked(bed: &mut Bed, fds: &mut [pollfd], deadline: &Deadline, mask: *const si
             nap = Some(GLANCE);
         }
         match state.question(p.events) {
+            Some(_) if errors::is_deaf(p) => match is_readable(p.fd) {
+                // What lies there hides what comes.
+                true => nap = Some(GLANCE),
+                false => question.events |= libc::POLLIN,
+            },
             Some(events) => question.events = events,
             None => {
                 p.revents = libc::POLLERR;
@@ -260,6 +267,16 @@ fn asked(bed: &mut Bed, fds: &mut [pollfd], deadline: &Deadline, mask: *const si
     }
 }
 
+/// Has the kernel something to read there?
+fn is_readable(fd: c_int) -> bool {
+    let mut asked = [pollfd {
+        fd,
+        events: libc::POLLIN,
+        revents: 0,
+    }];
+    sys::poll(&mut asked, Some(std::time::Duration::ZERO)).is_ok() && asked[0].revents & IN != 0
+}
+
 /// What the wait returns after the kernel's answer `n`, if it is over.
 #[inline(never)]
 extern "C" fn answer(
@@ -273,14 +290,19 @@ extern "C" fn answer(
         bed::leave(number);
         return Some(n);
     }
+    let mut hears = false;
     bed::with(number, |bed| {
         for (p, answer) in fds.iter_mut().zip(&bed.asked) {
-            if answer.fd == p.fd {
+            if errors::is_deaf(p) {
+                hears |= answer.revents & IN != 0 || errors::is_there(p.fd);
+                p.revents |= answer.revents & !IN;
+            } else if answer.fd == p.fd {
                 p.revents |= answer.revents;
             }
         }
     });
-    let ready = correct(fds);
+    // Whoever has called looks what has come.
+    let ready = correct(fds) + usize::from(hears);
     let is_over = ready > 0 || n == 0 && !turn.naps || deadline.over();
     if is_over {
         bed::leave(number);

@@ -307,6 +307,18 @@ pub fn datum_of(epoll: c_int, number: c_int) -> Option<u64> {
     datum
 }
 
+/// Calls `each` with the descriptors that the kernel has registered with this datum, and the events
+/// that it was told for them.
+pub fn each_of(epoll: c_int, datum: u64, mut each: impl FnMut(c_int, u32)) {
+    if may(Extra::Files) {
+        let _ = each_line(epoll, |line| {
+            if line.data == datum {
+                each(line.number, line.told());
+            }
+        });
+    }
+}
+
 /// Is this the inode of a tunnel of this process's net, whichever process holds the tunnel?
 fn is_of_net(inode: u64) -> bool {
     net::existing().is_some_and(|net| net.tunnel(inode).is_ok())

@@ -42,7 +42,7 @@ mod sharing;
 mod wait;
 mod zeroed;
 
-pub use adopt::{adopt, datum_of};
+pub use adopt::{adopt, datum_of, each_of};
 pub use care::look;
 pub use control::{
     before_exec, closed, closed_range, concerns, concerns_truly, control, created, duplicated,
