@@ -55,6 +55,7 @@ pairs! {
     softether
     ssh
     ssh_tun
+    strongswan
     tap
     tinc
     transfers
