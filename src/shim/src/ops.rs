@@ -225,6 +225,14 @@ pub fn nothing(fd: c_int, forbidden: c_int) -> isize {
     }))
 }
 
+/// The flags of open(2) of a descriptor, a tunnel's or another one; `None` where none is open.
+pub fn open_flags(fd: c_int) -> Option<c_int> {
+    errno::keep(|| match table::is_tunnel(fd) {
+        true => table::hold(fd).map(|tunnel| tunnel.open_flags()),
+        false => memtun_sys::status_flags(fd).ok(),
+    })
+}
+
 /// ioctl(2). `generic` makes the call on the descriptor itself.
 pub fn ioctl(
     fd: c_int,

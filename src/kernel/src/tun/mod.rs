@@ -107,7 +107,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         net.permit_check(Permission::Open)?;
         net.fault_check(Operation::Open, 0)?;
         if flags & libc::O_PATH == 0 {
-            if flags & libc::O_TMPFILE == libc::O_TMPFILE || flags & libc::O_DIRECTORY != 0 {
+            // What open(2) refuses whatever the file is.
+            let temporary = flags & libc::O_TMPFILE == libc::O_TMPFILE;
+            let unwritten = temporary && flags & libc::O_ACCMODE == libc::O_RDONLY;
+            let made = flags & libc::O_DIRECTORY != 0 && flags & libc::O_CREAT != 0;
+            if unwritten || made {
+                return Err(Errno(libc::EINVAL));
+            }
+            if temporary || flags & libc::O_DIRECTORY != 0 {
                 return Err(Errno(libc::ENOTDIR));
             }
             if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL {
@@ -515,7 +522,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Readiness {
             error: false,
             readable: self.state.ring.queued() > 0,
-            writable: (detached || interface.is_writable()) && !capturer_behind,
+            writable: match detached {
+                true => interface.is_up(),
+                false => interface.is_writable() && !capturer_behind,
+            },
             link_down: !interface.is_up(),
             capturer_behind,
         }

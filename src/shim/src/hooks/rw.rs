@@ -160,8 +160,18 @@ extern "C" fn bad_offset(offset: off64_t) -> Option<ssize_t> {
     refused(control::check_offset(offset))
 }
 
-extern "C" fn bad_offset_or_flags(offset: off64_t, flags: c_int) -> Option<ssize_t> {
-    refused(control::check_offset_and_flags(offset, flags))
+extern "C" fn bad_offset_of_two(offset: off64_t) -> Option<ssize_t> {
+    refused(control::check_offset_or_own(offset))
+}
+
+/// The answer where these flags are refused, which the kernel finds only behind the access mode.
+extern "C" fn bad_flags(fd: c_int, forbidden: c_int, flags: c_int) -> Option<ssize_t> {
+    let flags = control::check_flags(flags).err()?;
+    let by_mode = ops::nothing(fd, forbidden);
+    Some(match by_mode {
+        0 => errno::give::<isize>(Err(flags)),
+        refused => refused,
+    })
 }
 
 fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
@@ -197,11 +207,16 @@ extern "C" fn read_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_offset_or_flags(offset, flags) {
+    if let Some(refused) = bad_offset_of_two(offset) {
+        return refused;
+    }
+    match total(array, count) {
+        None | Some(0) => return read_vector(fd, array, count),
+        Some(_) => {}
+    }
+    match bad_flags(fd, libc::O_WRONLY, flags) {
         Some(refused) => refused,
-        None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => {
-            read_now(fd, array, count)
-        }
+        None if flags & libc::RWF_NOWAIT != 0 => read_now(fd, array, count),
         None => read_vector(fd, array, count),
     }
 }
@@ -214,7 +229,14 @@ extern "C" fn write_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_offset_or_flags(offset, flags) {
+    if let Some(refused) = bad_offset_of_two(offset) {
+        return refused;
+    }
+    match total(array, count) {
+        None | Some(0) => return write_vector(fd, array, count),
+        Some(_) => {}
+    }
+    match bad_flags(fd, libc::O_RDONLY, flags) {
         Some(refused) => refused,
         None => write_vector(fd, array, count),
     }
