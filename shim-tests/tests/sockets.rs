@@ -39,6 +39,7 @@ pairs! {
     counters
     echoes
     fastd
+    gvpe
     icmptx
     listed
     lossy
