@@ -65,6 +65,7 @@ mod net;
 mod netlink;
 mod ops;
 mod packets;
+mod plain;
 mod process;
 pub mod real;
 mod route;

@@ -74,35 +74,33 @@ pub struct Waiting {
     pause: Pause,
 }
 
-/// Takes a packet if that needs no more ado. None says nothing but that [`try_read`] is to be
-/// asked.
+/// Takes a packet if that needs no more ado, where the process is [`crate::plain`]. None says
+/// nothing but that [`try_read`] is to be asked.
 #[inline(always)]
 pub fn read_at_once(fd: c_int, found: table::Found, mut sink: impl Sink) -> Option<isize> {
-    if process::is_leaving() {
-        return None;
-    }
     let mut take = || {
         let tunnel = table::hold_at_once(found)?;
         if !calls::is_read_write(tunnel.open_flags()) || !tunnel.is_not_due() {
             return None;
         }
         match tunnel.read_at_once(&mut sink)? {
-            Ok((n, is_stale)) => Some((n as isize, is_stale)),
-            Err(e) => Some((failed(fd, &tunnel, e.0), false)),
+            Ok((n, was_last)) => {
+                if was_last && tunnel.is_bell_stale() {
+                    stale::note(fd);
+                }
+                Some(n as isize)
+            }
+            Err(e) => Some(failed(fd, tunnel, e.0)),
         }
     };
-    let (answer, is_stale) = fence(|| Ok(take())).unwrap_or(None)?;
-    if is_stale {
-        stale::note(fd);
-    }
-    Some(answer)
+    fence(|| Ok(take())).unwrap_or(None)
 }
 
 /// The answer of a call that has failed, unless the descriptor is no tunnel any more.
 #[cold]
 #[inline(never)]
-extern "C" fn failed(fd: c_int, tunnel: &Held, errno: i32) -> isize {
-    errno::give::<usize>(foreign::check(fd, tunnel).and(Err(Errno(errno))))
+fn failed(fd: c_int, tunnel: Held, errno: i32) -> isize {
+    errno::give::<usize>(foreign::check(fd, &tunnel).and(Err(Errno(errno))))
 }
 
 /// Takes a packet if there is one. `waits` says that a read which finds none waits, if the

@@ -460,6 +460,20 @@ impl Drop for Held {
 
 #[inline(always)]
 fn release(slot: &'static Slot) {
+    let users = slot.users.load(Relaxed);
+    let one_less = |users| {
+        slot.users
+            .compare_exchange(users, users - 1, AcqRel, Relaxed)
+    };
+    if users <= 1 || one_less(users).is_err() {
+        release_late(slot);
+    }
+}
+
+/// Does what [`release`] does where this user may be the last one.
+#[cold]
+#[inline(never)]
+fn release_late(slot: &'static Slot) {
     // The last user claims the slot in the same step, because a slot must never be free and filled
     // at once.
     let leave = |users| Some(if users == 1 { CLAIMED } else { users - 1 });

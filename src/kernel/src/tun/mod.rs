@@ -22,7 +22,7 @@ use crate::busy;
 use crate::link::{Link, Taught};
 use crate::net::{NetDir, Refused};
 use crate::policy::Policy;
-use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
+use crate::shm::layout::{Attachment, InterfaceState, NetState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{load_name, Mapped, TunnelGuard};
@@ -242,30 +242,29 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Does what [`Tunnel::read`] does for a packet that lies there, where nothing but the packet
-    /// itself is to be given and nobody is to be waited for. Returns also whether the bell rings
-    /// on, see [`Tunnel::is_bell_stale`]. None says nothing but that [`Tunnel::read`] is to be
-    /// asked.
+    /// itself is to be given and nobody is to be waited for. Returns also whether the packet was
+    /// the last one, so that the bell may ring on, see [`Tunnel::is_bell_stale`]. None says nothing
+    /// but that [`Tunnel::read`] is to be asked.
     ///
     /// # Errors
     ///
     /// The errno of a fault on read.
     #[inline(always)]
     pub fn read_at_once(&self, sink: &mut impl Sink) -> Option<Result<(usize, bool), Errno>> {
-        let (state, net) = (&self.state, &*self.net);
-        if self.attachment() == Attachment::None {
-            return None;
-        }
+        let (state, net): (&TunnelState, &NetState) = (&self.state, &self.net);
+        // A tunnel that is not attached has no interface that is current.
         let interface = self.known_interface()?;
         let interface: &InterfaceState = &interface;
         if !frame::is_bare(interface) || sink.is_empty() {
             return None;
         }
-        let lock = net.lock_tunnel_at_once(state)?;
+        let lock = self.net.lock_tunnel_at_once(&self.state)?;
         if bell::is_exact(state) || net.exact_bell.load(Relaxed) != 0 {
             lock.release();
             return None;
         }
-        let Some(front) = lock.queue().front() else {
+        let queue = lock.queue();
+        let Some(front) = queue.front() else {
             lock.release();
             return None;
         };
@@ -277,11 +276,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let data = front.packet.data;
         let given = frame::give_bytes(data, sink, 0);
         count_read(interface, state, given, data.len());
-        let last = lock.queue().remove(front);
-        let rings_on = last && state.bell.load(Relaxed) != 0;
+        let was_last = queue.remove(front);
         lock.release();
         tell_of_room(state);
-        Some(Ok((given, rings_on)))
+        Some(Ok((given, was_last)))
     }
 
     /// Gives the program the packet at the head of the queue, and counts it; None when there is
