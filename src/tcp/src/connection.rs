@@ -409,6 +409,8 @@ impl Connection {
         self.progress = now;
         self.unacknowledged = first;
         self.wire.syn = Vec::new();
+        // Challenges of the handshake are counted by themselves.
+        self.challenged = None;
     }
 
     /// Open with what has come in the SYN (tcp_fastopen_create_child).
@@ -472,6 +474,10 @@ impl Connection {
             State::Connecting => self.wire.silent = true,
             State::Accepting | State::Open => {}
         }
+        if self.sacks {
+            let most = self.most_blocks();
+            self.answers.option(most, &mut self.wire.blocks);
+        }
         self.engine.socket_mut().abort();
         self.end(End::Aborted);
     }
@@ -480,6 +486,10 @@ impl Connection {
     /// connection: without an acknowledgement.
     pub fn refuse(&mut self) {
         self.wire.bare_reset = Some(self.sender.oldest());
+        if self.state == State::Ended(End::Closed) {
+            // The end came with data that nobody takes.
+            self.state = State::Open;
+        }
         self.abort();
     }
 

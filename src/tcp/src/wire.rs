@@ -33,6 +33,8 @@ pub(crate) struct Wire {
     pub(crate) ecn: Ecn,
     /// The number of a RST that acknowledges nothing.
     pub(crate) bare_reset: Option<u32>,
+    /// The option of the blocks beyond a gap that stands in the RST by which this side gives up.
+    pub(crate) blocks: Vec<u8>,
     /// No RST leaves: the other end knows of no connection.
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
@@ -72,6 +74,7 @@ impl Wire {
             ecn: Ecn::asking(says.asks_ecn),
             silent: false,
             bare_reset: None,
+            blocks: Vec::new(),
             hop_limit: 64,
             service: 0,
             cookie: None,
@@ -109,10 +112,11 @@ impl Wire {
                     packet[at + 8..at + 12].fill(0);
                     packet[at + 13] = RST;
                     packet[at + 14..at + 16].fill(0);
-                } else if self.stamps.agreed {
+                } else {
                     packet.truncate(at + HEADER);
                     self.stamps.option(now, packet);
-                    packet[at + 12] = ((HEADER + stamps::LENGTH) as u8 / 4) << 4;
+                    packet.extend_from_slice(&self.blocks);
+                    packet[at + 12] = ((packet.len() - at) as u8 / 4) << 4;
                     set_length(packet, at);
                 }
             }
@@ -171,6 +175,11 @@ impl Wire {
         let told = if (told as i32) < 0 { 0 } else { told };
         let said = u32::from(self.window_at(expected)) << self.shift;
         said > 0 && said / 2 >= told
+    }
+
+    /// The window that the SYN has said, as a segment says it that is none (tcp_reqsk_send_ack).
+    pub(crate) fn window_of_syn(&self) -> u16 {
+        self.window >> self.shift
     }
 
     /// The window that is said with this acknowledgement.
