@@ -118,8 +118,8 @@ impl Answers {
         self.owe(now);
     }
 
-    /// Data comes of which parts may be here already, beyond a gap: the first part is said, and what
-    /// touches it (tcp_dsack_extend).
+    /// Data comes of which parts may be here already, beyond a gap: the first part is said, and
+    /// what touches it (tcp_dsack_extend).
     pub(crate) fn overlap(&mut self, from: u32, to: u32) {
         let parts = self.ahead.iter().map(|&(start, end)| {
             let start = if before(start, from) { from } else { start };

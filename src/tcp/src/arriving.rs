@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp::State as Engines;
 
+use crate::buffers;
 use crate::connection::{Connection, End, State};
 use crate::ecn::{mark, Haste};
 use crate::segment::{before, head, without_odd_options, Plain};
@@ -72,13 +73,12 @@ impl Connection {
     /// the list for a kernel, and the whole segment for the engine.
     pub(crate) fn give(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         let packet = &*without_odd_options(packet);
-        let Connection {
-            engine,
-            wire,
-            scratch,
-            ..
-        } = self;
-        engine.input(packet, scratch, &mut |packet| wire.leave(packet, now, emit));
+        let Connection { engine, wire, .. } = self;
+        let mut scratch = buffers::take();
+        engine.input(packet, &mut scratch, &mut |packet| {
+            wire.leave(packet, now, emit);
+        });
+        buffers::put(scratch);
     }
 
     /// Tells the engine that data, or a flag, came in that place: in a packet as short as can be,
@@ -91,7 +91,7 @@ impl Connection {
         emit: &mut Emit<'_>,
     ) {
         let first = self.wire.first.unwrap_or_default();
-        let mut packet = std::mem::take(&mut self.spare);
+        let mut packet = buffers::take();
         let plain = Plain {
             source: self.remote,
             destination: self.local,
@@ -104,7 +104,7 @@ impl Connection {
         head(&plain, data.len(), &mut packet);
         packet.extend_from_slice(data);
         self.give(&packet, now, emit);
-        self.spare = packet;
+        buffers::put(packet);
     }
 
     /// What answers our SYN.
@@ -117,7 +117,7 @@ impl Connection {
         match answers && segment.len() > 1 {
             true => {
                 // What comes with it is not heard (tcp_rcv_synsent_state_process).
-                let mut alone = std::mem::take(&mut self.spare);
+                let mut alone = buffers::take();
                 let plain = Plain {
                     source: self.remote,
                     destination: self.local,
@@ -129,7 +129,7 @@ impl Connection {
                 };
                 head(&plain, 0, &mut alone);
                 self.give(&alone, now, emit);
-                self.spare = alone;
+                buffers::put(alone);
             }
             false => self.give(packet, now, emit),
         }
@@ -269,6 +269,7 @@ impl Connection {
                 }
             }
             self.hear_urgent(segment);
+            self.wire.came(segment.payload.len());
             self.data(segment, now, emit);
             self.wire.ahead = self.answers.ahead();
             // Who has closed its end may have nobody for it, and says that.

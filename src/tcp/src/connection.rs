@@ -129,8 +129,6 @@ pub struct Connection {
     clamp: u16,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) patience: Option<Duration>,
-    pub(super) scratch: Vec<u8>,
-    pub(super) spare: Vec<u8>,
     pub(super) options: Vec<u8>,
 }
 
@@ -218,8 +216,6 @@ impl Connection {
             clamp: maximum,
             keepalive: None,
             patience: None,
-            scratch: Vec::new(),
-            spare: Vec::new(),
             options: Vec::new(),
         })
     }
@@ -379,7 +375,7 @@ impl Connection {
             Ok(result) => result,
             Err(_) => {
                 self.end(End::Reset);
-                let mut packet = std::mem::take(&mut self.spare);
+                let mut packet = Vec::new();
                 let plain = Plain {
                     source: self.local,
                     destination: self.remote,

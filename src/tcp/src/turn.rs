@@ -10,7 +10,7 @@ use crate::connection::{Connection, End, State};
 use crate::keepalive::Turn;
 use crate::segment::{Plain, ACK, RST};
 use crate::sender::Piece;
-use crate::{cookies, Emit};
+use crate::{buffers, cookies, Emit};
 
 /// How long each try of a SYN waits for an answer: tcp_syn_linear_timeouts times a second, and
 /// then tcp_syn_retries times twice as long.
@@ -215,13 +215,10 @@ impl Connection {
 
     /// Lets the engine say what it has to.
     pub(super) fn engines_turn(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        let Connection {
-            engine,
-            wire,
-            scratch,
-            ..
-        } = self;
-        engine.output(scratch, &mut |packet| wire.leave(packet, now, emit));
+        let Connection { engine, wire, .. } = self;
+        let mut scratch = buffers::take();
+        engine.output(&mut scratch, &mut |packet| wire.leave(packet, now, emit));
+        buffers::put(scratch);
     }
 
     /// The options of a segment that leaves now. They are put back afterwards.

@@ -1,6 +1,7 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
+use crate::buffers;
 use crate::ecn::{Ecn, CWR, ECE};
 use crate::engine::WAITING;
 use crate::fastopen::Place;
@@ -56,7 +57,6 @@ pub(crate) struct Wire {
     /// Bytes that came beyond a gap.
     pub(crate) ahead: u32,
     identification: u16,
-    packet: Vec<u8>,
 }
 
 impl Wire {
@@ -87,7 +87,6 @@ impl Wire {
             limit_from: 0,
             ahead: 0,
             identification: (seed >> 32) as u16,
-            packet: Vec::new(),
         }
     }
 
@@ -195,6 +194,15 @@ impl Wire {
         u16::try_from(limit.min(room >> self.shift)).unwrap_or(u16::MAX)
     }
 
+    /// So much data has come in one piece: the window is no longer that of the beginning
+    /// (tcp_grow_window).
+    pub(crate) fn came(&mut self, size: usize) {
+        const LEAST: usize = 128;
+        if size >= LEAST {
+            self.limit = self.limit.max(self.says.window);
+        }
+    }
+
     /// The program has read up to here; what it has is no burden any more. A window that grows has
     /// become larger by what has come.
     pub(crate) fn read(&mut self, read: u32) {
@@ -211,7 +219,7 @@ impl Wire {
     /// A packet of an open connection leaves, with data or without.
     pub(crate) fn send(&mut self, plain: &Plain<'_>, piece: &Piece<'_>, emit: &mut Emit<'_>) {
         let data = piece.data;
-        let mut packet = std::mem::take(&mut self.packet);
+        let mut packet = buffers::take();
         head(plain, data.0.len() + data.1.len(), &mut packet);
         packet.extend_from_slice(data.0);
         packet.extend_from_slice(data.1);
@@ -233,7 +241,7 @@ impl Wire {
         seal(&mut packet, at);
         self.count += 1;
         emit(&packet);
-        self.packet = packet;
+        buffers::put(packet);
     }
 
     /// The fields of IP that are ours.
@@ -290,6 +298,7 @@ impl Wire {
         };
         let window = says.first_window(u32::from(self.maximum).saturating_sub(stamps));
         self.window = u16::try_from(window).unwrap_or(u16::MAX);
+        self.limit = self.says.window.min(window);
         packet[at + 14..at + 16].copy_from_slice(&self.window.to_be_bytes());
         set_length(packet, at);
     }

@@ -222,3 +222,22 @@ fn data_that_was_expected_is_taken_whatever_it_acknowledges() {
     given(&mut connection, &data, now);
     assert_eq!(connection.available(), 8);
 }
+
+#[test]
+fn the_window_is_that_of_the_beginning_until_much_has_come_at_once() {
+    let (mut connection, next, now) = opened();
+    let mut window_after = |sequence: u32, data: &[u8]| {
+        given(
+            &mut connection,
+            &packet((sequence, next), ACK | PSH, 1000, data),
+            now,
+        );
+        let mut read = [0; 500];
+        connection.read(&mut read);
+        let answers = polled(&mut connection, now);
+        let last = Segment::parse(&answers[0]).expect("an answer");
+        (u32::from(last.window) << 7) + 127
+    };
+    assert!(window_after(5001, b"little") < 65160 + 128 + 127);
+    assert!(window_after(5007, &[1; 400]) >= 65536);
+}
