@@ -1,7 +1,7 @@
-//! Registrations of sockets of UDP in epoll(7) that ask for nothing to read. What wakes for an error
-//! is something to read natively, so the kernel is told that as well, as an edge and by the name
-//! EPOLLRDNORM, which hardly any program uses: so an event that has it without EPOLLIN is one of
-//! these. What the program asked stands in signs beside it, which the kernel keeps and does not
+//! Registrations of sockets of UDP in epoll(7) that ask for nothing to read. What wakes for an
+//! error is something to read natively, so the kernel is told that as well, as an edge and by the
+//! name EPOLLRDNORM, which hardly any program uses: so an event that has it without EPOLLIN is one
+//! of these. What the program asked stands in signs beside it, which the kernel keeps and does not
 //! look at, so that a process that got the instance from another one needs nothing.
 //!
 //! Where the program asks for room without an edge, and once with room, an event comes at once in
