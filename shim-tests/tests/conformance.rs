@@ -77,6 +77,7 @@ programs! {
     ip_groups
     ip_hostile
     ip_input
+    ip_odd
     ip_options
     lifetime_exec
     lifetime_fork

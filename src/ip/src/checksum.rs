@@ -17,7 +17,13 @@ pub fn of(bytes: &[u8]) -> u16 {
 /// one family; 0 if the bytes contain their own, right one. Of addresses of two families it is the
 /// checksum of something that nobody sends.
 pub fn with_pseudo_header(source: IpAddr, destination: IpAddr, protocol: u8, bytes: &[u8]) -> u16 {
-    let length = (bytes.len() as u32).to_be_bytes();
+    of_covered((source, destination, protocol), bytes, bytes.len())
+}
+
+/// The same where the checksum covers these bytes of a message of that length.
+pub(crate) fn of_covered(pseudo: (IpAddr, IpAddr, u8), bytes: &[u8], length: usize) -> u16 {
+    let (source, destination, protocol) = pseudo;
+    let length = (length as u32).to_be_bytes();
     let mut sum = add_address(add_address(Sum16BitWords::new(), source), destination);
     sum = sum.add_4bytes(length).add_2bytes([0, protocol]);
     sum.add_slice(bytes).ones_complement().to_be()

@@ -6,7 +6,6 @@ use crate::protocol;
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
-const AUTHENTICATION: u8 = 51;
 const DESTINATION: u8 = 60;
 
 /// Which piece of a packet this one is.
@@ -44,6 +43,32 @@ pub(crate) struct Upper {
     pub problem: Option<Problem>,
     /// The packet is dropped without a word.
     pub dropped: bool,
+    /// Is one of these because of options that whoever gets the packet looks at, whomever it is
+    /// for?
+    pub early: bool,
+    /// Is there a routing header?
+    pub has_routing: bool,
+}
+
+/// Returns what a packet carries, right or wrong, for whoever has to know what it may be answered
+/// with (`ipv6_skip_exthdr`). None where that cannot be found out.
+pub(crate) fn carried(packet: &[u8]) -> Option<(u8, &[u8])> {
+    const AUTHENTICATION: u8 = 51;
+    let (mut next, mut rest) = (*packet.get(6)?, packet.get(40..)?);
+    loop {
+        let length = match next {
+            protocol::NONE => return None,
+            FRAGMENT if u16::from_be_bytes([*rest.get(2)?, *rest.get(3)?]) & !7 != 0 => {
+                return Some((next, rest));
+            }
+            FRAGMENT => 8,
+            AUTHENTICATION => (usize::from(*rest.get(1)?) + 2) * 4,
+            HOP_BY_HOP | ROUTING | DESTINATION => (usize::from(*rest.get(1)?) + 1) * 8,
+            _ => return Some((next, rest)),
+        };
+        next = *rest.first()?;
+        rest = rest.get(length..).unwrap_or(&[]);
+    }
 }
 
 /// Walks over the headers of a whole packet, as `ip6_input_finish` does.
@@ -56,27 +81,30 @@ pub(crate) fn walk(packet: &[u8]) -> Upper {
         router_alert: false,
         problem: None,
         dropped: false,
+        early: false,
+        has_routing: false,
     };
     let mut first = true;
     loop {
         let next = upper.protocol;
-        if !matches!(
-            next,
-            HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION | AUTHENTICATION
-        ) {
+        if !matches!(next, HOP_BY_HOP | ROUTING | FRAGMENT | DESTINATION) {
             return upper;
         }
         if next == HOP_BY_HOP && !first {
             return problem(upper, 1, upper.named_at, false);
         }
         first = false;
+        upper.early = next == HOP_BY_HOP;
+        upper.has_routing |= next == ROUTING;
         let Some(header) = packet.get(upper.at..upper.at + 8) else {
+            if next == FRAGMENT {
+                return problem(upper, 0, upper.at, false);
+            }
             upper.dropped = true;
             return upper;
         };
         let length = match next {
             FRAGMENT => 8,
-            AUTHENTICATION => (usize::from(header[1]) + 2) * 4,
             _ => (usize::from(header[1]) + 1) * 8,
         };
         let Some(whole) = packet.get(upper.at..upper.at + length) else {
@@ -84,6 +112,10 @@ pub(crate) fn walk(packet: &[u8]) -> Upper {
             return upper;
         };
         match next {
+            // What was put together, or came in one piece, is no piece again.
+            FRAGMENT if upper.fragment.is_some() => {
+                return problem(upper, 0, upper.at, false);
+            }
             FRAGMENT => {
                 let word = u16::from_be_bytes([header[2], header[3]]);
                 upper.fragment = Some(Fragment {
@@ -92,31 +124,29 @@ pub(crate) fn walk(packet: &[u8]) -> Upper {
                     more: word & 1 != 0,
                 });
             }
-            // A routing header that has been followed to its end is skipped; every other one is
-            // refused, because forwarding by it is off by default.
-            ROUTING if header[3] != 0 => {
-                return match header[2] {
-                    // Type 0 is dropped by ipv6_rthdr_rcv with a parameter problem; types 2, 3 and
-                    // 4 are dropped without a word while the kernel does not follow them.
-                    2..=4 => {
-                        upper.dropped = true;
-                        upper
-                    }
-                    _ => problem(upper, 0, upper.at + 2, false),
-                };
+            // Segments of types 3 and 4 are off by default, and no routing header is for a group.
+            ROUTING if matches!(header[2], 3 | 4) || packet[24] == 0xff => {
+                upper.dropped = true;
+                return upper;
             }
-            HOP_BY_HOP | DESTINATION => match options(whole, upper.at) {
+            // One that has been followed to its end is skipped; every other one is refused, because
+            // forwarding by it is off by default.
+            ROUTING if header[3] != 0 => return problem(upper, 0, upper.at + 2, false),
+            HOP_BY_HOP | DESTINATION => match options(whole, upper.at, packet) {
                 Options::Fine { router_alert } => upper.router_alert |= router_alert,
                 Options::Dropped => {
                     upper.dropped = true;
                     return upper;
                 }
-                Options::Problem { pointer, always } => {
-                    return problem(upper, 2, pointer, always);
-                }
+                Options::Problem {
+                    code,
+                    pointer,
+                    always,
+                } => return problem(upper, code, pointer, always),
             },
             _ => {}
         }
+        upper.early = false;
         upper.named_at = upper.at;
         upper.protocol = header[0];
         upper.at += length;
@@ -140,18 +170,26 @@ fn problem(mut upper: Upper, code: u8, pointer: usize, even_for_groups: bool) ->
 }
 
 enum Options {
-    Fine { router_alert: bool },
+    Fine {
+        router_alert: bool,
+    },
     Dropped,
-    Problem { pointer: usize, always: bool },
+    Problem {
+        code: u8,
+        pointer: usize,
+        always: bool,
+    },
 }
 
 /// Looks at the options of a header that begins `at` bytes from the start of the packet, as
-/// `ip6_parse_tlv` does.
-fn options(header: &[u8], at: usize) -> Options {
+/// `ip6_parse_tlv` does. Some options stand in hop-by-hop headers only, of which there is one,
+/// behind the header of the packet.
+fn options(header: &[u8], at: usize, packet: &[u8]) -> Options {
+    let by_hops = at == 40 && packet[6] == HOP_BY_HOP;
     const PAD1: u8 = 0;
     const PADN: u8 = 1;
     const ROUTER_ALERT: u8 = 5;
-    const TUNNEL_LIMIT: u8 = 4;
+    const JUMBO: u8 = 194;
     let (mut offset, mut padding, mut alert) = (2, 0, false);
     while let Some(&kind) = header.get(offset) {
         if kind == PAD1 {
@@ -176,13 +214,15 @@ fn options(header: &[u8], at: usize) -> Options {
                     return Options::Dropped;
                 }
             }
-            ROUTER_ALERT if length == 4 => (alert, padding) = (true, 0),
-            TUNNEL_LIMIT => padding = 0,
+            ROUTER_ALERT if by_hops && length != 4 => return Options::Dropped,
+            ROUTER_ALERT if by_hops => (alert, padding) = (true, 0),
+            JUMBO if by_hops => return jumbo(option, at + offset, packet),
             _ => match kind >> 6 {
                 0 => padding = 0,
                 1 => return Options::Dropped,
                 action => {
                     return Options::Problem {
+                        code: 2,
                         pointer: at + offset,
                         always: action == 2,
                     }
@@ -193,5 +233,24 @@ fn options(header: &[u8], at: usize) -> Options {
     }
     Options::Fine {
         router_alert: alert,
+    }
+}
+
+/// Looks at the length of a packet that says it in an option at `at` (`ipv6_hop_jumbo`). None is so
+/// long that it may.
+fn jumbo(option: &[u8], at: usize, packet: &[u8]) -> Options {
+    let &[_, 4, a, b, c, d] = option else {
+        return Options::Dropped;
+    };
+    let problem = |pointer| Options::Problem {
+        code: 0,
+        pointer,
+        always: false,
+    };
+    match u32::from_be_bytes([a, b, c, d]) {
+        _ if at % 4 != 2 => Options::Dropped,
+        ..=0xffff => problem(at + 2),
+        _ if packet[4..6] != [0, 0] => problem(at),
+        _ => Options::Dropped,
     }
 }

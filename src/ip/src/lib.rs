@@ -57,4 +57,6 @@ pub mod protocol {
     pub const ICMP6: u8 = 58;
     /// No next header.
     pub const NONE: u8 = 59;
+    /// UDP-Lite.
+    pub const UDP_LITE: u8 = 136;
 }

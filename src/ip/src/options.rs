@@ -400,11 +400,11 @@ impl Options {
         self.put(at + pointer - 1, [0; 4]);
     }
 
-    /// Puts them into a packet in place of as many bytes of options.
+    /// Puts them into a packet in place of as many bytes of options. The checksum of its header
+    /// stays what it was, as where the kernel fills them in.
     pub fn replace(&self, packet: &mut [u8]) {
         if let Some(there) = packet.get_mut(HEADER..HEADER + self.length) {
             there.copy_from_slice(self.bytes());
-            refresh_checksum(packet);
         }
     }
 

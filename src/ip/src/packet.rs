@@ -46,6 +46,10 @@ pub struct Packet<'p> {
     pub problem: Option<Problem>,
     /// Must its receiver drop it without a word?
     pub dropped: bool,
+    /// Is one of these because of options that whoever gets it looks at, whomever it is for?
+    pub early: bool,
+    /// Is there a routing header?
+    pub has_routing: bool,
     /// Where the number stands that names the protocol, from the start of the packet.
     pub protocol_at: usize,
 }
@@ -98,6 +102,8 @@ impl<'p> Packet<'p> {
             router_alert: header.options().starts_with(&[0x94, 4, 0, 0]),
             problem: None,
             dropped: false,
+            early: false,
+            has_routing: false,
             protocol_at: 9,
         })
     }
@@ -125,6 +131,8 @@ impl<'p> Packet<'p> {
             router_alert: upper.router_alert,
             problem: upper.problem,
             dropped: upper.dropped,
+            early: upper.early,
+            has_routing: upper.has_routing,
             protocol_at: upper.named_at,
         })
     }
@@ -142,6 +150,21 @@ impl<'p> Packet<'p> {
     /// Returns the length of all headers in front of the payload.
     pub fn header_length(&self) -> usize {
         self.payload
+    }
+
+    /// Returns the packet with other bytes, which differ from its own in options of IPv4 only. The
+    /// checksum of its header is what it was.
+    pub fn changed<'c>(&self, bytes: &'c [u8]) -> Packet<'c> {
+        Packet { bytes, ..*self }
+    }
+
+    /// Returns the packet without what stands behind so many bytes of its payload.
+    pub fn cut(&self, length: usize) -> Packet<'p> {
+        let end = (self.payload + length).min(self.bytes.len());
+        Packet {
+            bytes: &self.bytes[..end],
+            ..*self
+        }
     }
 
     /// Returns the options of IPv4.

@@ -57,6 +57,21 @@ pub struct Datagram<'p> {
     pub payload: &'p [u8],
 }
 
+/// Is this a datagram of UDP-Lite, of which the checksum covers as much as its length says?
+pub fn is_lite(packet: &Packet<'_>) -> bool {
+    let bytes = packet.payload();
+    let Some(header) = bytes.get(..HEADER) else {
+        return false;
+    };
+    let covered = match u16::from_be_bytes([header[4], header[5]]) {
+        0 => bytes.len(),
+        length => length.into(),
+    };
+    let pseudo = (packet.source, packet.destination, protocol::UDP_LITE);
+    let sum = |covered: &[u8]| checksum::of_covered(pseudo, covered, bytes.len());
+    covered >= HEADER && header[6..8] != [0, 0] && bytes.get(..covered).map(sum) == Some(0)
+}
+
 impl<'p> Datagram<'p> {
     /// Reads the datagram of a packet, and looks at its checksum, as `__udp4_lib_rcv` and
     /// `__udp6_lib_rcv` do. Without a checksum only IPv4 takes it.

@@ -210,6 +210,7 @@ fn an_echo_is_read_and_answered() {
         let (mut room, data) = ([0; 100], b"abcdefgh");
         let request = Echo {
             reply: false,
+            code: 0,
             id: 77,
             sequence: 3,
             data,

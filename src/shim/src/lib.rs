@@ -43,6 +43,7 @@ mod adopt;
 mod asking;
 mod buffers;
 mod capi;
+mod cells;
 mod chardev;
 mod closing;
 mod concern;
@@ -83,6 +84,7 @@ mod valgrind;
 mod view;
 mod waiting;
 mod watch;
+mod zeroed;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has
 /// threads.

@@ -29,7 +29,8 @@ pub(super) fn forward(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>
         };
         return answer(out, meta, packet, error, false);
     }
-    if let IpAddr::V6(source) = packet.source {
+    let beyond = meta.ifindex != way.ifindex;
+    if let (IpAddr::V6(source), true) = (packet.source, beyond) {
         if source.is_unspecified() || source.is_loopback() {
             return;
         }

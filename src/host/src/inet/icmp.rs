@@ -8,8 +8,8 @@ use super::route::Way;
 use super::stack::{clock, Output};
 use crate::engine::route::lookup::{Flow, LOOPBACK};
 use memtun_ip::icmp::echo::Echo;
-use memtun_ip::icmp::{self, v6};
-use memtun_ip::{protocol, Embedded, Head, IcmpError, Options, Packet};
+use memtun_ip::icmp::{self, v4, v6};
+use memtun_ip::{options, protocol, Embedded, Head, IcmpError, Options, Packet};
 use memtun_stack::counters::{self, Counter};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -47,10 +47,21 @@ pub(super) fn receive(
         return out.queried(meta.ifindex, packet);
     }
     if let Some(echo) = Echo::parse(packet) {
-        return match echo.reply {
-            true => local.echo_reply(out, meta, packet),
-            false => reply(out, meta, packet, echo),
-        };
+        if echo.reply {
+            return local.echo_reply(out, meta, packet);
+        }
+        if out.view().settings.ignores_echo[usize::from(v6)] {
+            return;
+        }
+        let mut message = packet.payload().to_vec();
+        message[0] = if v6 { v6::ECHO_REPLY } else { v4::ECHO_REPLY };
+        return reply(out, meta, packet, &message);
+    }
+    if !v6 && kind == v4::TIMESTAMP {
+        if let Some(message) = timestamps(packet.payload()) {
+            reply(out, meta, packet, &message);
+        }
+        return;
     }
     if let Some((error, quoted)) = IcmpError::parse(packet) {
         if meta.cast == Cast::Unicast {
@@ -112,18 +123,29 @@ pub(super) fn show(
     }
 }
 
-/// Answers an echo request (`icmp_echo`, `icmpv6_echo_reply`).
-fn reply(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, echo: Echo<'_>) {
+/// Returns the answer to a request for the time (`icmp_timestamp`): when it was asked, when that
+/// came, and when this is sent.
+fn timestamps(request: &[u8]) -> Option<[u8; 20]> {
+    let asked = request.get(..12)?;
+    let now = options::time_of_day(memtun_sys::now_ns(libc::CLOCK_REALTIME)).to_be_bytes();
+    let mut message = [0; 20];
+    message[..12].copy_from_slice(asked);
+    message[..2].copy_from_slice(&[v4::TIMESTAMP_REPLY, 0]);
+    message[12..16].copy_from_slice(&now);
+    message[16..].copy_from_slice(&now);
+    Some(message)
+}
+
+/// Answers a request (`icmp_reply`, `icmpv6_echo_reply`) with a message whose checksum is still to
+/// come.
+fn reply(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, message: &[u8]) {
     let settings = out.view().settings.clone();
     let v6 = packet.is_v6();
-    if settings.ignores_echo[usize::from(v6)] {
-        return;
-    }
-    let group = meta.cast != Cast::Unicast;
+    let group = matches!(meta.cast, Cast::Broadcast | Cast::Multicast);
     if group && (!v6 && settings.ignores_broadcast_echo || v6 && settings.ignores_multicast_echo) {
         return;
     }
-    let from = match group {
+    let from = match group || meta.cast == Cast::Anycast {
         true => match packet.destination {
             IpAddr::V4(_) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
             IpAddr::V6(_) => IpAddr::V6(std::net::Ipv6Addr::UNSPECIFIED),
@@ -137,12 +159,9 @@ fn reply(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, echo: Echo<
     let mut head = Head::new(way.source, packet.source, protocol);
     (head.hop_limit, head.traffic_class) = (way.hops, packet.traffic_class);
     (head.dont_fragment, head.id) = (false, out.next_id() as u16);
-    let reply = Echo {
-        reply: true,
-        ..echo
-    };
-    let mut room = vec![0; head.length() + icmp::HEADER + echo.data.len()];
-    if let Ok(length) = reply.write(&mut room, &head) {
+    let mut room = vec![0; head.length()];
+    room.extend_from_slice(message);
+    if let Ok(length) = icmp::finish(&mut room, &head, message.len()) {
         if let Some(options) = options_of_answer(out, meta) {
             let _ = out.send_with(&room[..length], options, packet.source, &way);
         }
@@ -199,7 +218,7 @@ pub(super) fn answer(
         return;
     }
     let view = out.view();
-    let own = view.owns(packet.destination, meta.ifindex);
+    let own = meta.cast == Cast::Anycast || view.owns(packet.destination, meta.ifindex);
     let from = match (own, packet.destination) {
         (true, own) => own,
         (false, IpAddr::V4(_)) => IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED),
@@ -208,7 +227,7 @@ pub(super) fn answer(
     let Ok(way) = back(out, meta, packet, from) else {
         return;
     };
-    if !may_send(out, packet.source, &error, &way) {
+    if is_anycast(packet.source, &way) || !may_send(out, packet.source, &error, &way) {
         return;
     }
     let mut head = error.head(packet, way.source);
@@ -226,6 +245,16 @@ pub(super) fn answer(
     if let Ok(length) = error.write(&mut room, &head, quoted) {
         let _ = out.send_with(&room[..length], options, packet.source, &way);
     }
+}
+
+/// Does the address stand for the routers of the network that the way leads to
+/// (`ipv6_anycast_destination`)?
+fn is_anycast(address: IpAddr, way: &Way) -> bool {
+    let IpAddr::V6(address) = address else {
+        return false;
+    };
+    let behind = u128::MAX.checked_shr(way.prefix.into()).unwrap_or(0);
+    way.kind == libc::RTN_ANYCAST || way.prefix < 127 && address.to_bits() & behind == 0
 }
 
 /// Are there not too many errors (`icmpv4_xrlim_allow`, `icmpv6_xrlim_allow`)?

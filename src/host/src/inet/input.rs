@@ -6,12 +6,12 @@ use super::local::Local;
 use super::meta::{Cast, Meta, Taken};
 use super::neighbour::{self, arp};
 use super::route::Verdict;
-use super::stack::{Output, Waiting};
+use super::stack::{clock, Output, Waiting};
 use super::{forward, fragment};
 use crate::engine::route::lookup::Flow;
 use memtun_ip::ethernet::{self, Frame};
 use memtun_ip::icmp::{v4, v6};
-use memtun_ip::udp::Datagram;
+use memtun_ip::udp::{self, Datagram};
 use memtun_ip::{group, offload, options, protocol, tcp, IcmpError, Options, Packet};
 use memtun_stack::counters::{self, Counter};
 use std::net::{IpAddr, Ipv4Addr};
@@ -116,6 +116,18 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     if !is_plausible(&packet) || packet.is_v6() && !has_v6 {
         return;
     }
+    if packet.early && (packet.dropped || packet.problem.is_some()) {
+        out.count(true, Counter::InHdrErrors, Counter::V6InHdrErrors);
+        let cast = match packet.destination.is_multicast() {
+            true => Cast::Multicast,
+            false => Cast::Unicast,
+        };
+        let meta = Meta {
+            group_frame: group,
+            ..Meta::new(index, cast)
+        };
+        return wrong(out, &meta, &packet);
+    }
     let cast = |cast: Cast| Meta {
         group_frame: group,
         hops: [packet.hop_limit, packet.traffic_class],
@@ -150,10 +162,12 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
     });
     let kind = match verdict {
         Verdict::Broadcast => Cast::Broadcast,
+        Verdict::Anycast => Cast::Anycast,
         _ => Cast::Unicast,
     };
     let goes_on = match verdict {
-        Verdict::Refused(_) => Some((cast(kind), packet)),
+        // Addresses that no packet has are looked at first.
+        Verdict::Refused(libc::EINVAL | libc::EXDEV) => Some((cast(kind), packet)),
         _ => with_options(out, cast(kind), packet, &mut room),
     };
     let Some((meta, packet)) = goes_on else {
@@ -167,7 +181,7 @@ fn packet(out: &mut Output<'_, '_>, local: &mut dyn Local, index: u32, bytes: &[
             let v6 = packet.is_v6();
             out.count(v6, Counter::InAddrErrors, Counter::V6InAddrErrors);
         }
-        Verdict::Broadcast => for_us(out, local, &meta, &packet),
+        Verdict::Broadcast | Verdict::Anycast => for_us(out, local, &meta, &packet),
         Verdict::Forward(_) if group => {}
         Verdict::Forward(way) => forward::forward(out, &meta, &packet, &way),
         Verdict::Refused(errno) => refuse(out, &meta, &packet, errno),
@@ -198,11 +212,13 @@ fn with_options<'p>(
             out.count(false, Counter::InHdrErrors, Counter::InHdrErrors);
             let pointer = (packet.header_length() - packet.options().len() + at) as u32;
             let error = IcmpError::v4(v4::PARAMETER_PROBLEM, 0, pointer << 24);
+            room.extend_from_slice(packet.bytes());
+            before.replace(room);
             let meta = Meta {
                 options: Some(before),
                 ..meta
             };
-            answer(out, &meta, &packet, error, false);
+            answer(out, &meta, &packet.changed(room), error, false);
             None
         }
         // Nobody takes these (accept_source_route).
@@ -214,7 +230,7 @@ fn with_options<'p>(
                 options: Some(options),
                 ..meta
             };
-            Packet::parse(room).ok().map(|packet| (meta, packet))
+            Some((meta, packet.changed(room)))
         }
     }
 }
@@ -226,13 +242,7 @@ fn is_plausible(packet: &Packet<'_>) -> bool {
         (IpAddr::V6(source), IpAddr::V6(destination)) => {
             let octets = destination.octets();
             let narrow = destination.is_multicast() && octets[1] & 15 < 2;
-            !source.is_multicast()
-                && !source.is_loopback()
-                && !destination.is_loopback()
-                && !destination.is_unspecified()
-                && !narrow
-                && source.to_ipv4_mapped().is_none()
-                && destination.to_ipv4_mapped().is_none()
+            !source.is_multicast() && !source.is_loopback() && !destination.is_loopback() && !narrow
         }
         _ => false,
     }
@@ -252,6 +262,9 @@ fn refuse(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, errno: i32
                 libc::EACCES => 13,
                 _ => return,
             };
+            if !out.stack.limit.allows_unreachable(packet.source, clock()) {
+                return;
+            }
             IcmpError::v4(v4::UNREACHABLE, code, 0)
         }
         (true, libc::EACCES) => IcmpError::v6(v6::UNREACHABLE, v6::PROHIBITED, 0),
@@ -263,6 +276,10 @@ fn refuse(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>, errno: i32
 
 /// Takes a packet that is for this host, whole or in pieces.
 fn for_us(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet: &Packet<'_>) {
+    // A socket would take such a sender for one of IPv4.
+    if matches!(packet.source, IpAddr::V6(source) if source.to_ipv4_mapped().is_some()) {
+        return;
+    }
     if packet.fragment.is_none() {
         return deliver(out, local, meta, packet);
     }
@@ -276,14 +293,19 @@ fn for_us(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet: 
     }
 }
 
+/// Takes a packet whose headers are wrong, of which its sender may hear.
+fn wrong(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) {
+    if let Some(problem) = packet.problem.filter(|_| !packet.dropped) {
+        let error = IcmpError::v6(v6::PARAMETER_PROBLEM, problem.code, problem.pointer);
+        answer(out, meta, packet, error, problem.even_for_groups);
+    }
+}
+
 /// Gives a whole packet to its protocol (`ip_local_deliver_finish`, `ip6_protocol_deliver_rcu`).
 fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet: &Packet<'_>) {
-    if let Some(problem) = packet.problem {
-        let error = IcmpError::v6(v6::PARAMETER_PROBLEM, problem.code, problem.pointer);
-        return answer(out, meta, packet, error, problem.even_for_groups);
-    }
-    if packet.dropped {
-        return;
+    let misled = packet.has_routing && meta.group_frame;
+    if misled || packet.dropped || packet.problem.is_some() {
+        return wrong(out, meta, packet);
     }
     let v6 = packet.is_v6();
     out.count(v6, Counter::InDelivers, Counter::V6InDelivers);
@@ -303,20 +325,21 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
         protocol::ICMP if !v6 => icmp::receive(out, local, meta, packet),
         protocol::IGMP if !v6 => out.queried(meta.ifindex, packet),
         protocol::UDP => {
-            if Datagram::parse(packet).is_none() {
+            let Some(datagram) = Datagram::parse(packet) else {
                 out.count(v6, Counter::UdpInErrors, Counter::Udp6InErrors);
-                out.count(v6, Counter::UdpInCsumErrors, Counter::Udp6InCsumErrors);
-            } else if local.udp(out, meta, packet) == Taken::Yes {
+                return out.count(v6, Counter::UdpInCsumErrors, Counter::Udp6InCsumErrors);
+            };
+            if local.udp(out, meta, packet) == Taken::Yes {
                 out.count(v6, Counter::UdpIn, Counter::Udp6In);
             } else {
                 out.count(v6, Counter::UdpNoPorts, Counter::Udp6NoPorts);
-                let error = match v6 {
-                    false => IcmpError::v4(v4::UNREACHABLE, v4::PORT, 0),
-                    true => IcmpError::v6(v6::UNREACHABLE, v6::PORT, 0),
-                };
-                answer(out, meta, packet, error, false);
+                // What stands behind the datagram is no part of it.
+                let whole = packet.cut(udp::HEADER + datagram.payload.len());
+                no_port(out, meta, &whole);
             }
         }
+        protocol::UDP_LITE if udp::is_lite(packet) => no_port(out, meta, packet),
+        protocol::UDP_LITE => {}
         protocol::TCP => {
             let for_us = meta.cast == Cast::Unicast && !meta.group_frame;
             out.count(v6, Counter::TcpInSegs, Counter::TcpInSegs);
@@ -342,6 +365,15 @@ fn deliver(out: &mut Output<'_, '_>, local: &mut dyn Local, meta: &Meta, packet:
     if is_error {
         local.raw(out, meta, packet);
     }
+}
+
+/// Answers a datagram for a port that nobody has.
+fn no_port(out: &mut Output<'_, '_>, meta: &Meta, packet: &Packet<'_>) {
+    let error = match packet.is_v6() {
+        false => IcmpError::v4(v4::UNREACHABLE, v4::PORT, 0),
+        true => IcmpError::v6(v6::UNREACHABLE, v6::PORT, 0),
+    };
+    answer(out, meta, packet, error, false);
 }
 
 /// Does what is due: neighbours that do not answer, packets that are not whole in time.

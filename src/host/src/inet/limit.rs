@@ -39,8 +39,19 @@ impl Limit {
         take(bucket, each, full, now)
     }
 
+    /// May this host hear now that no way leads on (`ip_error`)?
+    pub fn allows_unreachable(&mut self, host: IpAddr, now: Duration) -> bool {
+        /// ip_rt_error_cost, and how many of them ip_rt_error_burst is.
+        const COST: (Duration, u64) = (Duration::from_secs(1), 5);
+        self.takes(host, COST.0, COST.1, now)
+    }
+
     /// May this host get an error now? `time` is the time for each.
     pub fn allows_for(&mut self, host: IpAddr, time: Duration, now: Duration) -> bool {
+        self.takes(host, time, BURST, now)
+    }
+
+    fn takes(&mut self, host: IpAddr, time: Duration, burst: u64, now: Duration) -> bool {
         if time.is_zero() {
             return true;
         }
@@ -53,7 +64,7 @@ impl Limit {
             }
         }
         let each = time.as_nanos() as u64;
-        let full = each.saturating_mul(BURST);
+        let full = each.saturating_mul(burst);
         // One that is new has all tokens, as the kernel's has, whose last time is long ago.
         let bucket = self.hosts.entry(host).or_insert(Bucket {
             tokens: full,

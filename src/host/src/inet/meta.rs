@@ -60,6 +60,8 @@ pub enum Cast {
     Broadcast,
     /// A group.
     Multicast,
+    /// An address that several hosts may have.
+    Anycast,
 }
 
 /// Has somebody taken a packet?

@@ -87,6 +87,8 @@ pub enum Verdict {
     Local,
     /// It is for everybody on the link.
     Broadcast,
+    /// It is for an address of this host that others may have, too.
+    Anycast,
     /// It is for somebody else, whom this way leads to.
     Forward(Way),
     /// No way leads there; an errno.
@@ -355,6 +357,7 @@ fn input(world: &World<'_>, flow: &Flow) -> Verdict {
     let way = way(world, flow, &found);
     match way.kind {
         libc::RTN_BROADCAST => Verdict::Broadcast,
+        libc::RTN_ANYCAST => Verdict::Anycast,
         _ if way.is_local() || way.ifindex == LOOPBACK => Verdict::Local,
         _ => Verdict::Forward(way),
     }

@@ -80,7 +80,7 @@ impl Udp {
             parts: [datagram.payload, &[]],
         };
         match meta.cast {
-            Cast::Unicast => match self.give_one(sockets, &delivery) {
+            Cast::Unicast | Cast::Anycast => match self.give_one(sockets, &delivery) {
                 // A driver that receives the port is a socket, too.
                 Taken::No if out.service.net().is_received(datagram.destination) => Taken::Yes,
                 taken => taken,

@@ -9,6 +9,8 @@ use crate::{protocol, Head, NoRoom, Packet};
 pub struct Echo<'p> {
     /// Is it a reply?
     pub reply: bool,
+    /// Code, which a reply has from the request.
+    pub code: u8,
     /// Identifier: which socket has asked.
     pub id: u16,
     /// Sequence number.
@@ -29,6 +31,7 @@ impl<'p> Echo<'p> {
         };
         Some(Echo {
             reply,
+            code: header[1],
             id: u16::from_be_bytes([header[4], header[5]]),
             sequence: u16::from_be_bytes([header[6], header[7]]),
             data: &bytes[HEADER..],
@@ -51,7 +54,7 @@ impl<'p> Echo<'p> {
         let length = HEADER + self.data.len();
         let at = head.length();
         let message = room.get_mut(at..at + length).ok_or(NoRoom)?;
-        message[..4].copy_from_slice(&[kind, 0, 0, 0]);
+        message[..4].copy_from_slice(&[kind, self.code, 0, 0]);
         message[4..6].copy_from_slice(&self.id.to_be_bytes());
         message[6..8].copy_from_slice(&self.sequence.to_be_bytes());
         message[HEADER..].copy_from_slice(self.data);

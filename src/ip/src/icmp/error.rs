@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::{finish, v4, v6, HEADER};
-use crate::{protocol, Head, NoRoom, Packet};
+use crate::{extension, protocol, Head, NoRoom, Packet};
 use std::net::IpAddr;
 
 /// Longest error of IPv4, with its header.
@@ -157,13 +157,17 @@ impl IcmpError {
             {
                 false
             }
-            // An error is not answered with an error; nor is a message that nobody knows.
+            // An error is not answered with an error; nor is a message that nobody knows or of a
+            // type that nobody uses.
             (protocol::ICMP, ..) if v4::is_error(self.kind) => {
-                kind.is_none_or(|kind| kind <= v4::LAST && !v4::is_error(kind))
+                kind.is_some_and(|kind| !v4::is_unanswered(kind))
             }
-            (protocol::ICMP6, ..) if !later => match kind {
-                Some(kind) => !v6::is_error(kind),
-                None => packet.fragment.is_some(),
+            (_, IpAddr::V6(_), _) => match extension::carried(packet.bytes()) {
+                Some((protocol::ICMP6, message)) => match message.first() {
+                    Some(kind) => !v6::is_error(*kind),
+                    None => packet.fragment.is_some(),
+                },
+                _ => true,
             },
             _ => true,
         }

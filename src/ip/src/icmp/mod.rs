@@ -45,6 +45,14 @@ pub mod v4 {
     /// Code of [`UNREACHABLE`]: fragments are needed and forbidden.
     pub const FRAGMENTS_NEEDED: u8 = 4;
 
+    /// Timestamp reply.
+    pub const TIMESTAMP_REPLY: u8 = 14;
+
+    /// Is a message of this type never answered with an error (`icmp_pointers`)?
+    pub fn is_unanswered(kind: u8) -> bool {
+        !matches!(kind, ECHO_REPLY | ECHO | TIMESTAMP..=LAST)
+    }
+
     /// Is a message of this type an error?
     pub fn is_error(kind: u8) -> bool {
         matches!(

@@ -117,6 +117,16 @@ impl Open {
         false
     }
 
+    /// Does the table have a socket that a port is taken by, alive or not?
+    fn is_port_known(&self, name: &Name, port: u16, cookie: u64) -> bool {
+        let rows = self.writer.of_port(name.protocol, port).iter();
+        let mut known = rows.filter_map(|row| self.writer.at(*row));
+        known.any(|known| {
+            known.entry.cookie != cookie
+                && says(name, &Name::of(&known.entry), true) != Says::Nothing
+        })
+    }
+
     /// Chooses a port of the net.
     ///
     /// # Errors
@@ -135,6 +145,12 @@ impl Open {
             reuse_port: false,
             ..*name
         };
+        // Whether a socket of TCP that has a name only is alive says a list of all, so while there
+        // are ports that nobody has had nobody is asked.
+        let mut all = range.candidates(connects);
+        if let Some(port) = all.find(|port| !self.is_port_known(&alone, *port, cookie)) {
+            return Ok(port);
+        }
         for port in range.candidates(connects) {
             if !self.is_port_taken(&alone, port, cookie, true) {
                 return Ok(port);
