@@ -88,10 +88,14 @@ int main(int argc, char **argv)
     if (history(net, 0) < 1000)
         fail("the first keeps little", history(net, 0));
 
-    int late = attach(INTERFACES + 1);
+    int late = attach(INTERFACES + 1), once = attach(INTERFACES + 2);
+    if (write(once, packet, SIZE) != SIZE)
+        fail("the first write", once);
     int filler = fill(argv[1]);
     for (int i = 0; i <= INTERFACES; i++)
         write_all(fds[i], i, i % 2 ? SIZE : LARGEST);
+    /* One packet has got it room for any. */
+    write_all(once, INTERFACES + 2, LARGEST);
     write_all(late, INTERFACES + 1, SIZE);
     int kept = history(net, INTERFACES + 1);
     if (kept < 20)

@@ -26,6 +26,7 @@
 //! | `starter` | how a host process is started |
 //! | `config`, `net`, `process` | settings; the nets of this process; whose memory this is |
 //! | `signals`, `watch` | SIGBUS, which a file that is cut under a mapping means, and SIGSEGV, which a bad pointer means; from when on this library handles them |
+//! | `handlers` | may a signal handler of the program's run? |
 //! | `sandbox` | which of our own system calls the program has forbidden |
 //! | `unwind` | what libgcc asks a newer glibc for |
 //! | `capi` | the driver's side for C, `memtun.h` |
@@ -54,6 +55,7 @@ mod fdinfo;
 mod foreign;
 mod fork;
 mod gate;
+mod handlers;
 mod hooks;
 mod host;
 mod inet;

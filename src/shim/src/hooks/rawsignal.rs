@@ -2,7 +2,7 @@
 //! SIGBUS is concerned.
 
 use super::signal;
-use crate::{errno, signals, uaccess};
+use crate::{errno, handlers, signals, uaccess};
 use libc::{c_int, sigaction as Action, sigset_t};
 use memtun_abi::Errno;
 
@@ -44,6 +44,10 @@ pub fn action(
     old: *mut KernelAction,
     size: usize,
 ) -> Option<c_int> {
+    // SAFETY: only plain numbers are read. An address that cannot be is the kernel's to refuse.
+    if let Some(Ok(given)) = (!new.is_null()).then(|| unsafe { uaccess::read(new) }) {
+        handlers::note(given.handler);
+    }
     if number != libc::SIGBUS || !signals::watching() || size != size_of::<Set>() {
         return None;
     }

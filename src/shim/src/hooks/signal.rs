@@ -2,7 +2,7 @@
 
 use crate::real::{hooks, real};
 use crate::watch::set;
-use crate::{errno, signals, uaccess};
+use crate::{errno, handlers, signals, uaccess};
 use libc::{c_int, sigaction as Action, sigset_t};
 use memtun_abi::Errno;
 
@@ -20,6 +20,10 @@ fn set_action(
     old: *mut Action,
     host: impl FnOnce(*const Action, *mut Action) -> c_int,
 ) -> c_int {
+    // SAFETY: an action is plain data. An address that cannot be read is refused below.
+    if let Some(Ok(given)) = (!action.is_null()).then(|| unsafe { uaccess::read(action) }) {
+        handlers::note(given.sa_sigaction);
+    }
     if !signals::watching() {
         return host(action, old);
     }
@@ -92,6 +96,7 @@ fn set_mask(
 
 /// signal(3) and its relatives.
 fn handler(number: c_int, new: Handler, flags: c_int, host: impl FnOnce() -> Handler) -> Handler {
+    handlers::note(new as usize);
     let Some(kept) = signals::watched(number).filter(|_| crate::process::owns_memory()) else {
         return host();
     };

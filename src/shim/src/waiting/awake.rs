@@ -2,14 +2,16 @@
 //! next one comes in a program that talks with a peer on another processor. How long, and whether
 //! at all, says `memtun_kernel::busy`.
 //!
-//! Signals are held back meanwhile. A handler whose signal comes in that time ends the wait as if
-//! the thread slept in it.
+//! Where the program has handlers, signals are held back meanwhile. A handler whose signal comes in
+//! that time ends the wait as if the thread slept in it. A signal of the process would go to
+//! another thread that does not block it, and nobody would end this one's wait; so who has handlers
+//! and threads sleeps at once.
 #![forbid(unsafe_code)]
 
 use super::deadline::{Deadline, Question, NOW};
 use super::{epoll, stale};
 use crate::table::{self, Held};
-use crate::{errno, host};
+use crate::{errno, handlers, host};
 use libc::{c_int, pollfd};
 use memtun_abi::Errno;
 use memtun_kernel::busy::{Spinner, READS, WAITS};
@@ -51,6 +53,9 @@ impl<'t> Source<'t> {
         if tunnel.state().ring.queued() > 0 || !may(Extra::Awake) {
             return None;
         }
+        if handlers::are_any() && !handlers::is_only_thread() {
+            return None;
+        }
         let interface = tunnel.interface().ok()?;
         let time = spinner.time(&interface.fed_on)?;
         Some((Source { tunnel, interface }, time))
@@ -80,9 +85,9 @@ fn read_awake(tunnel: &Held) -> Result<(), Errno> {
     let Some((source, time)) = Source::of(tunnel, &READS) else {
         return Ok(());
     };
-    let signals = sys::hold_signals();
+    let signals = handlers::are_any().then(sys::hold_signals);
     let found = READS.wait(time, &source.interface.fed_on, || source.has_packet());
-    match !found && signals.would_interrupt(true) {
+    match !found && signals.is_some_and(|held| held.would_interrupt(true)) {
         true => Err(Errno(libc::EINTR)),
         false => Ok(()),
     }
@@ -161,7 +166,7 @@ fn wait_for(tunnels: &[Option<Held>; FEW], others: &mut [pollfd], deadline: &Dea
     if time == 0 {
         return Awake::Over;
     }
-    let signals = sys::hold_signals();
+    let signals = handlers::are_any().then(sys::hold_signals);
     let mut next = TURN;
     let begin = sys::now_ns(libc::CLOCK_MONOTONIC);
     let mut looks = 0u32;
@@ -180,7 +185,7 @@ fn wait_for(tunnels: &[Option<Held>; FEW], others: &mut [pollfd], deadline: &Dea
         }
         is_other
     });
-    match !found && signals.would_interrupt(false) {
+    match !found && signals.is_some_and(|held| held.would_interrupt(false)) {
         true => Awake::Interrupted,
         false => Awake::Over,
     }

@@ -236,6 +236,8 @@ impl InterfaceState {
 /// accept (4.7 MB).
 const LOG_AREA: usize = 8 << 20;
 
-// On a full file system an interface goes on in the room that it has from the beginning, which is
-// enough for any packet that a network carries.
-state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 18 * PAGE, |s| Some(&s.log.reserved));
+// An interface that nothing was written to is small. Its first packet gets it the room that any
+// packet needs (`log::FULL`); until then a full file system leaves it room for packets of 45,000
+// bytes. A log that could hold the largest, of 65,575 bytes and a record's words, from the
+// beginning would take 17 pages for that alone.
+state!(InterfaceState, Kind::Interface, area LOG_AREA, at least super::SMALLEST, first 11 * PAGE, |s| Some(&s.log.reserved));

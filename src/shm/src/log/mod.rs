@@ -13,11 +13,12 @@
 //! of what is kept. Each record counts the packets before it, so that a reader knows exactly how
 //! many it has missed.
 //!
-//! The log begins with room for any packet that a network carries, and grows while the file system
-//! has room for history (`NetDir` says how much). Where the file system has none, the log goes
-//! round in the room that it has: the history is shorter then, and no write fails. Only a packet
-//! that is larger than that room needs more at once. Where the file system is full it gets ENOBUFS,
-//! which the kernel answers when it finds no memory for a packet.
+//! The log begins small. With its first packet it gets room for any packet that a network carries
+//! ([`FULL`]), and it grows while the file system has room for history (`NetDir` says how much).
+//! Where the file system has none, the log goes round in the room that it has: the history is
+//! shorter then, and no write fails. Only a packet that is larger than that room needs more at
+//! once. Where the file system is full it gets ENOBUFS, which the kernel answers when it finds no
+//! memory for a packet.
 #![forbid(unsafe_code)]
 
 mod reader;
@@ -35,6 +36,9 @@ use std::time::Duration;
 
 const UNIT: usize = 16;
 const PLACE_BITS: u32 = 24;
+
+/// Bytes of the area that a log has from its first packet on, if there is memory.
+pub(crate) const FULL: usize = 18 * memtun_sys::PAGE;
 
 /// Bytes that the largest area may have.
 #[cfg(not(loom))]

@@ -1,7 +1,7 @@
 //! Writing the log, with the interface's lock held.
 #![forbid(unsafe_code)]
 
-use super::{Facts, Log, Position, Reader, Sort, RECORD, UNIT};
+use super::{Facts, Log, Position, Reader, Sort, FULL, RECORD, UNIT};
 use crate::area::{Home, SharedBytes};
 use crate::below::now_ns;
 use crate::sync::fence;
@@ -37,14 +37,29 @@ impl<'m, L: Home<Words = Log>> Writer<'m, L> {
     #[inline]
     fn place(self, tail: Position, need: u64) -> Result<u64, Errno> {
         let area = self.0.area();
-        let kept = self.log().reserved.load(Relaxed) as usize;
+        let mut kept = self.log().reserved.load(Relaxed) as usize;
         let start = tail.place();
+        if start == 0 && kept < FULL {
+            kept = self.begin(kept);
+        }
         if (start + need) as usize <= kept.min(area.len()) / UNIT {
             return Ok(start);
         }
         area.reserve(&self.log().reserved, need as usize * UNIT)
             .map_err(|_| Errno(libc::ENOBUFS))?;
         Ok(0)
+    }
+
+    /// Gives the log the memory that is enough for any packet, where there is such memory. Returns
+    /// how many bytes it has.
+    #[cold]
+    #[inline(never)]
+    fn begin(self, kept: usize) -> usize {
+        let (area, reserved) = (self.0.area(), &self.log().reserved);
+        match area.grow_to(reserved, FULL.min(area.len())) {
+            Ok(()) => FULL.min(area.len()).max(kept),
+            Err(_) => kept,
+        }
     }
 
     /// Returns how many bytes of memory the log should have before a packet of `len` bytes is
