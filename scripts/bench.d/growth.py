@@ -17,8 +17,8 @@ WANTED = [
     ("inject one, poll, read it, N queues of one interface", "queues", [1, 2, 8, 64], None),
     ("write, N queues of one interface", "queues-out", [1, 2, 8, 64], Budget(60, more=True)),
     ("write, N subscribers that do not read", "subscribers", [0, 1, 8, 64], Budget(1.1)),
-    ("inject one, read it, N faults that do not strike", "faults", [0, 1, 8, 64], Budget(40, more=True)),
-    ("write, N faults that do not strike", "faults-out", [0, 1, 8, 64], Budget(40, more=True)),
+    ("inject one, read it, N faults that do not strike", "faults", [0, 1, 8, 64], Budget(40, more=True, each=True)),
+    ("write, N faults that do not strike", "faults-out", [0, 1, 8, 64], Budget(40, more=True, each=True)),
     ("inject one, read it, captured (1) or not (0)", "capture", [0, 1], None),
     ("write, captured (1) or not (0)", "capture-out", [0, 1], None),
 ]

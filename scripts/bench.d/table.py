@@ -13,9 +13,19 @@ class Budget:
     limit: float
     at_least: bool = False
     more: bool = False  # of what grows: so many instructions more, instead of so many times
+    each: bool = False  # with `more`: so many for each one more
 
     def holds(self, value: float) -> bool:
         return value >= self.limit if self.at_least else value <= self.limit
+
+
+def unmeasured(row: Row | Growth) -> str:
+    """The verdict of a row where no figures are held against a budget."""
+    if row.failure:
+        return f"NO, failed: {row.failure}"
+    if row.missing:
+        return f"not available: {row.missing}"
+    return "" if row.budget else "-"
 
 
 @dataclass
@@ -44,12 +54,9 @@ class Row:
         return [self.figure(a, b) for a, b in zip(self.ours, self.theirs if self.other else self.ours)]
 
     def verdict(self) -> str:
-        if self.failure:
-            return f"NO, failed: {self.failure}"
-        if self.missing:
-            return f"not available: {self.missing}"
-        if self.budget is None:
-            return "-"
+        return unmeasured(self) or self.judged()
+
+    def judged(self) -> str:
         figures = self.figures()
         if len(figures) > 1:
             low, _, high = quantiles(figures, n=4, method="inclusive")
@@ -102,21 +109,24 @@ class Growth:
     def grown(self) -> float:
         """The worst of them against the first: how many times, or how many instructions more."""
         first, most = self.figures[0], max(self.figures)
-        return most - first if self.budget and self.budget.more else most / first
+        if not self.budget or not self.budget.more:
+            return most / first
+        if self.budget.each:
+            more = zip(self.numbers[1:], self.figures[1:])
+            return max((figure - first) / (number - self.numbers[0]) for number, figure in more)
+        return most - first
 
     def verdict(self) -> str:
-        if self.failure:
-            return f"NO, failed: {self.failure}"
-        if self.missing:
-            return f"not available: {self.missing}"
-        if self.budget is None:
-            return "-"
+        return unmeasured(self) or self.judged()
+
+    def judged(self) -> str:
         return "yes" if self.budget.holds(self.grown()) else "NO"
 
     def cells(self) -> list:
         budget = "-"
         if self.budget:
-            budget = f"at most {self.budget.limit:g} {'instructions more' if self.budget.more else 'times'}"
+            what = "times" if not self.budget.more else "instructions for each" if self.budget.each else "instructions more"
+            budget = f"at most {self.budget.limit:g} {what}"
         by_number = ", ".join(f"{n:,}: {figure:,.0f}" for n, figure in zip(self.numbers, self.figures))
         return [self.what, by_number or "-", f"{self.grown():,.2f}" if self.figures else "-", budget, self.verdict()]
 

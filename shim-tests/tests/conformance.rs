@@ -187,6 +187,8 @@ programs! {
     udp_later6
     udp_names
     udp_names6
+    udp_odd
+    udp_odd6
     udp_options
     udp_options6
     udp_receive

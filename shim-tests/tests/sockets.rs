@@ -39,6 +39,7 @@ pairs! {
     counters
     echoes
     fastd
+    gvpe
     icmptx
     listed
     lossy
@@ -55,6 +56,7 @@ pairs! {
     softether
     ssh
     ssh_tun
+    strongswan
     tap
     tinc
     transfers

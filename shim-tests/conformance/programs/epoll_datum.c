@@ -51,6 +51,26 @@ static void same_datum(int fd, unsigned of_tunnel, unsigned of_other, const char
     close(other);
 }
 
+/* Both are ready, and what is reported of one is not taken for the other's. */
+static void both_ready(int fd, unsigned of_tunnel, unsigned of_other, const char *name)
+{
+    char label[80];
+    int epoll = MUST(epoll_create1(0)), other = MUST(eventfd(1, EFD_NONBLOCK));
+    empty(fd);
+    add(epoll, other, of_other);
+    add(epoll, fd, of_tunnel);
+    drv_packet(&d, 60);
+    snprintf(label, sizeof label, "%s, both ready", name);
+    told(label, epoll, 1000);
+    snprintf(label, sizeof label, "%s, the second event", name);
+    told(label, epoll, 1000);
+    snprintf(label, sizeof label, "%s, the third event", name);
+    told(label, epoll, 20);
+    MUST(read(fd, buf, sizeof buf));
+    close(epoll);
+    close(other);
+}
+
 /* Waits that another process's number keeps alive, and this process has none. */
 static void closed_here(void)
 {
@@ -147,6 +167,9 @@ int main(int argc, char **argv)
     same_datum(fd, EPOLLIN, EPOLLIN | EPOLLONESHOT, "LT and a shot");
     same_datum(fd, EPOLLIN | EPOLLET, EPOLLIN, "ET and LT");
     same_datum(fd, EPOLLIN | EPOLLONESHOT, EPOLLIN | EPOLLET, "a shot and ET");
+    both_ready(fd, EPOLLIN | EPOLLONESHOT, EPOLLIN, "a shot and LT");
+    both_ready(fd, EPOLLIN | EPOLLONESHOT, EPOLLIN | EPOLLONESHOT, "a shot and a shot");
+    both_ready(fd, EPOLLIN | EPOLLET | EPOLLONESHOT, EPOLLIN | EPOLLET, "an edge's shot and ET");
     closed_here();
     jumps_out();
     return 0;

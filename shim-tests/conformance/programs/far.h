@@ -417,6 +417,37 @@ HELPER ssize_t far_udp(const far *f, const char *from, int from_port, const char
     return far_send(f, from, to, IPPROTO_UDP, p, 8 + len, 6);
 }
 
+HELPER void far_byte(const far *f, const char *from, const char *to, int proto, int port, char byte)
+{
+    if (proto == IPPROTO_UDP)
+        far_udp(f, from, 9000, to, port, &byte, 1);
+    else
+        far_send(f, from, to, proto, &byte, 1, -1);
+}
+
+/* Which of the two far hosts a socket hears when they send to a group. `port` is UDP's. */
+HELPER void far_heard(const far *f, const char *what, int sock, const char *group, int proto, int port)
+{
+    static const char *const from[] = { FAR, FAR2 };
+    char line[100] = "", bytes[100];
+    for (int i = 0; i < 2; i++) {
+        far_byte(f, from[i], group, proto, port, 'x');
+        /* What is not for a group comes behind it. */
+        far_byte(f, from[i], OWN, proto, port, 'y');
+        char byte;
+        do {
+            (void)EVENTUALLY(now_events(sock, POLLIN), SOON);
+            ssize_t n = recv(sock, bytes, sizeof bytes, MSG_DONTWAIT);
+            byte = n > 0 ? bytes[n - 1] : 0;
+            if (byte == 'x')
+                append(line, sizeof line, "%d", i + 1);
+        } while (byte == 'x');
+        if (!byte)
+            append(line, sizeof line, " nothing at all");
+    }
+    say(label("%s, heard", what), "'%s'", line);
+}
+
 /* The same in fragments of at most `each` bytes, a multiple of 8; one of them, counted from 0, is
    left out. */
 HELPER void far_udp_fragments(const far *f, const char *from, int from_port, const char *to, int to_port,

@@ -87,45 +87,12 @@ static void get(const char *what, int sock, const char *group, int room)
 /* Which of two sources a socket hears. */
 static void heard(const char *what, int sock, const char *group)
 {
-    static const char *const from[] = { FAR, FAR2 };
-    char line[100] = "", bytes[100];
-    for (int i = 0; i < 2; i++) {
-        far_udp(&tun, from[i], 9000, group, PORT, "x", 1);
-        /* What is not for a group comes behind it. */
-        far_udp(&tun, from[i], 9000, OWN, PORT, "y", 1);
-        char byte;
-        do {
-            (void)EVENTUALLY(now_events(sock, POLLIN), SOON);
-            ssize_t n = recv(sock, bytes, sizeof bytes, MSG_DONTWAIT);
-            byte = n > 0 ? bytes[n - 1] : 0;
-            if (byte == 'x')
-                append(line, sizeof line, "%d", i + 1);
-        } while (byte == 'x');
-        if (!byte)
-            append(line, sizeof line, " nothing at all");
-    }
-    say(label("%s, heard", what), "'%s'", line);
+    far_heard(&tun, what, sock, group, IPPROTO_UDP, PORT);
 }
 
 static void heard_raw(const char *what, int sock, const char *group)
 {
-    static const char *const from[] = { FAR, FAR2 };
-    char line[100] = "", bytes[100];
-    for (int i = 0; i < 2; i++) {
-        far_send(&tun, from[i], group, PROTOCOL, "x", 1, -1);
-        far_send(&tun, from[i], OWN, PROTOCOL, "y", 1, -1);
-        char byte;
-        do {
-            (void)EVENTUALLY(now_events(sock, POLLIN), SOON);
-            ssize_t n = recv(sock, bytes, sizeof bytes, MSG_DONTWAIT);
-            byte = n > 0 ? bytes[n - 1] : 0;
-            if (byte == 'x')
-                append(line, sizeof line, "%d", i + 1);
-        } while (byte == 'x');
-        if (!byte)
-            append(line, sizeof line, " nothing at all");
-    }
-    say(label("%s, heard", what), "'%s'", line);
+    far_heard(&tun, what, sock, group, PROTOCOL, 0);
 }
 
 static int member(void)

@@ -93,6 +93,10 @@ static void detaching(void)
     SHOW("detached, write", write(b, packet(buf, 60), 60));
     show_recv("detached, received", &d);
     show_poll("detached, poll", b, POLL_ALL, 0);
+    link_up("mq2", 0);
+    show_poll("detached and down, poll", b, POLL_ALL, 0);
+    link_up("mq2", 1);
+    show_poll("detached and up again, poll", b, POLL_ALL, 0);
     SHOW("detached, TUNSETIFF", tun_set_iff(b, "mq2", MQ));
     flows(&d, 32, 0);
     na = drain(a);

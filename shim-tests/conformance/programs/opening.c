@@ -1,6 +1,8 @@
 /* open(2) of the device: flags, access modes and the errors that come before the driver is asked.
    */
 #include "driver.h"
+#include <sys/file.h>
+#include <sys/sendfile.h>
 
 static void try_open(const char *label, int flags)
 {
@@ -57,6 +59,49 @@ static void access_modes(void)
     close(fd);
 }
 
+/* Calls that look at the access mode before anything else. */
+static void one_direction(const char *how, int mode)
+{
+    char buf[8] = "", what[80];
+    struct iovec one = { buf, sizeof buf }, none = { buf, 0 };
+    int pipe_ends[2], fd = MUST(open(DEVICE, mode | O_NONBLOCK));
+    MUST(pipe2(pipe_ends, O_NONBLOCK));
+#define TRY(call, expr) do { snprintf(what, sizeof what, "%s, %s", how, call); SHOW(what, expr); } while (0)
+    TRY("splice from it", splice(fd, NULL, pipe_ends[1], NULL, 8, 0));
+    TRY("splice to it", splice(pipe_ends[0], NULL, fd, NULL, 8, SPLICE_F_NONBLOCK));
+    TRY("splice of nothing", splice(pipe_ends[0], NULL, fd, NULL, 0, SPLICE_F_NONBLOCK));
+    TRY("splice to no descriptor", splice(fd, NULL, -1, NULL, 8, 0));
+    TRY("tee from it", tee(fd, pipe_ends[1], 8, 0));
+    TRY("tee to it", tee(pipe_ends[0], fd, 8, SPLICE_F_NONBLOCK));
+    TRY("sendfile from it", sendfile(pipe_ends[1], fd, NULL, 8));
+    TRY("sendfile to it", sendfile(fd, pipe_ends[0], NULL, 8));
+    TRY("fallocate", fallocate(fd, 0, 0, 8));
+    TRY("flock", flock(fd, LOCK_SH));
+    TRY("mmap", mmap(NULL, 1, PROT_READ, MAP_PRIVATE, fd, 0) == MAP_FAILED ? -1 : 0);
+    TRY("mmap to write", mmap(NULL, 1, PROT_WRITE, MAP_SHARED, fd, 0) == MAP_FAILED ? -1 : 0);
+    TRY("preadv2, unknown flag", preadv2(fd, &one, 1, -1, 0x4000));
+    TRY("preadv2, unknown flag, nothing", preadv2(fd, &none, 1, -1, 0x4000));
+    TRY("pwritev2, unknown flag", pwritev2(fd, &one, 1, -1, 0x4000));
+    TRY("pwritev2, unknown flag, nothing", pwritev2(fd, &none, 1, -1, 0x4000));
+    TRY("pwritev2, unknown flag, bad offset", pwritev2(fd, &one, 1, -2, 0x4000));
+    close(pipe_ends[0]);
+    close(pipe_ends[1]);
+    close(fd);
+}
+
+static void by_link(void)
+{
+    char path[40];
+    int fd = MUST(open(DEVICE, O_RDWR)), link;
+    sprintf(path, "/proc/self/fd/%d", fd);
+    SHOW("O_NOFOLLOW of a descriptor's link", open(path, O_RDWR | O_NOFOLLOW));
+    link = open(path, O_PATH | O_NOFOLLOW);
+    struct stat st;
+    say("O_PATH|O_NOFOLLOW of one", "%s", fstat(link, &st) ? "?" : S_ISLNK(st.st_mode) ? "link" : "other");
+    close(link);
+    close(fd);
+}
+
 int main(int argc, char **argv)
 {
     start(argc, argv);
@@ -77,8 +122,15 @@ int main(int argc, char **argv)
     try_open("O_DIRECTORY", O_RDWR | O_DIRECTORY);
     try_open("O_DIRECT", O_RDWR | O_DIRECT);
     try_open("O_TMPFILE", O_RDWR | O_TMPFILE);
+    try_open("O_TMPFILE to read", O_RDONLY | O_TMPFILE);
+    try_open("O_DIRECTORY|O_CREAT", O_RDWR | O_DIRECTORY | O_CREAT);
     try_open("O_PATH", O_PATH);
     path_only();
     access_modes();
+    one_direction("O_RDWR", O_RDWR);
+    one_direction("O_RDONLY", O_RDONLY);
+    one_direction("O_WRONLY", O_WRONLY);
+    one_direction("mode 3", 3);
+    by_link();
     return 0;
 }

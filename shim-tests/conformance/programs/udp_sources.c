@@ -70,26 +70,9 @@ static void reports(const char *what)
     say(label("%s, told", what), "%s", count ? all : "nothing");
 }
 
-/* Which of two sources a socket hears. */
 static void heard(const char *what, int sock)
 {
-    static const char *const from[] = { FAR, FAR2 };
-    char line[100] = "", byte;
-    for (int i = 0; i < 2; i++) {
-        far_udp(&tun, from[i], 9000, GROUP, PORT, "x", 1);
-        /* What is not for a group comes behind it. */
-        far_udp(&tun, from[i], 9000, OWN, PORT, "y", 1);
-        do {
-            (void)EVENTUALLY(now_events(sock, POLLIN), SOON);
-            if (recv(sock, &byte, 1, MSG_DONTWAIT) != 1)
-                byte = 0;
-            if (byte == 'x')
-                append(line, sizeof line, "%d", i + 1);
-        } while (byte == 'x');
-        if (!byte)
-            append(line, sizeof line, " nothing at all");
-    }
-    say(label("%s, heard", what), "'%s'", line);
+    far_heard(&tun, what, sock, GROUP, IPPROTO_UDP, PORT);
 }
 
 static int member(void)

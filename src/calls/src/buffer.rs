@@ -1,7 +1,7 @@
 //! The buffers of read(2), write(2) and their relatives.
 #![forbid(unsafe_code)]
 
-use crate::memory::{in_user_space, Memory};
+use crate::memory::{in_user_space, Memory, USER_SPACE};
 use memtun_abi::Errno;
 use memtun_kernel::tun::{Sink, Source};
 use memtun_shm::SharedBytes;
@@ -34,6 +34,21 @@ impl<M: Memory> Buffer<M> {
         }
         let len = len.min(MAX_RW_COUNT);
         Ok(Buffer { memory, at, len })
+    }
+}
+
+impl<M: Memory> Buffer<M> {
+    /// Makes a buffer as [`Buffer::new`] does, where that is told by few instructions. None says
+    /// nothing but that [`Buffer::new`] is to be asked.
+    #[inline(always)]
+    pub fn at_once(memory: M, at: usize, len: usize) -> Option<Buffer<M>> {
+        // All addresses below the end of user space have 47 bits.
+        let end = at
+            .wrapping_add(len)
+            .wrapping_add(1 << 47)
+            .wrapping_sub(USER_SPACE);
+        let is_plain = len <= MAX_RW_COUNT && (at | end) >> 47 == 0;
+        is_plain.then_some(Buffer { memory, at, len })
     }
 }
 

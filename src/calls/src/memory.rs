@@ -85,7 +85,7 @@ pub const USER_SPACE: usize = (1 << 47) - 4096;
 /// Does the range lie in user space, as `access_ok` of the kernel checks?
 #[inline]
 pub fn in_user_space(start: usize, len: usize) -> bool {
-    len <= USER_SPACE && start <= USER_SPACE - len
+    start.checked_add(len).is_some_and(|end| end <= USER_SPACE)
 }
 
 /// An address in a program's memory, as the argument of a request.

@@ -13,14 +13,31 @@ use crate::sys;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
 
-/// Notes in one of the words for that on which processor the caller runs: one more than its number.
+/// Bit of such a word: whoever waits asks on which processor his peer runs now.
+const ASKED: u32 = 1 << 31;
+
+/// Notes in one of the words for that on which processor the caller runs, one more than its number,
+/// if that is not known or somebody has asked. Finding it out costs as much as many a packet.
 #[inline(always)]
 pub fn note_here(word: &AtomicU32) {
-    let here = sys::here();
-    // The line is a peer's as well, who reads it only before he waits.
-    if word.load(Relaxed) != here {
-        word.store(here, Relaxed);
+    if word.load(Relaxed) as i32 <= 0 {
+        note_now(word);
     }
+}
+
+#[cold]
+#[inline(never)]
+fn note_now(word: &AtomicU32) {
+    word.store(sys::here(), Relaxed);
+}
+
+/// The processor of a word, as it was last noted.
+fn processor(word: &AtomicU32) -> u32 {
+    word.load(Relaxed) & !ASKED
+}
+
+fn ask(word: &AtomicU32) {
+    word.fetch_or(ASKED, Relaxed);
 }
 
 /// The longest time in microseconds, and one more; 0 before it is known.
@@ -52,6 +69,8 @@ pub struct Spinner {
     time: AtomicU32,
     /// Number of waits that were to sleep at once.
     slept: AtomicU32,
+    /// Number of times that it was asked how long to wait.
+    times: AtomicU32,
 }
 
 /// Reads that wait.
@@ -65,22 +84,30 @@ pub static RECEIVES: Spinner = Spinner::new();
 const NOTHING: u32 = 1000;
 /// One wait of so many tries again where none is awake.
 const SELDOM: u32 = 16;
+/// One wait of so many asks where its peer runs. The answer is a line that both have to fetch.
+const ASKS: u32 = 8;
 
 impl Spinner {
     const fn new() -> Spinner {
         Spinner {
             time: AtomicU32::new(0),
             slept: AtomicU32::new(0),
+            times: AtomicU32::new(0),
         }
     }
 
     /// For how many nanoseconds should a wait for a peer begin awake? `peer` is a word of
     /// [`note_here`]. `None` where it should not.
-    pub fn time(&self, peer: u32) -> Option<u32> {
+    pub fn time(&self, peer: &AtomicU32) -> Option<u32> {
+        let word = peer;
+        let peer = processor(word);
         let most = match peer {
             0 => 0,
             _ => most(),
         };
+        if most != 0 && self.times.fetch_add(1, Relaxed).is_multiple_of(ASKS) {
+            ask(word);
+        }
         if most == 0 || sys::here() == peer {
             return None;
         }
@@ -111,7 +138,8 @@ impl Spinner {
                 std::hint::spin_loop();
             }
             let passed = sys::now_ns(libc::CLOCK_MONOTONIC).saturating_sub(begin);
-            if passed >= u64::from(time) || sys::here() == peer.load(Relaxed) {
+            if passed >= u64::from(time) || sys::here() == processor(peer) {
+                ask(peer);
                 self.time.store(time / 4 + 1, Relaxed);
                 return false;
             }
@@ -128,26 +156,26 @@ mod tests {
 
     #[test]
     fn nobody_looks_awake_for_a_peer_that_is_not_known() {
-        assert_eq!(Spinner::new().time(0), None);
+        assert_eq!(Spinner::new().time(&AtomicU32::new(0)), None);
     }
 
     #[test]
     fn the_time_grows_with_packets_and_shrinks_without() {
         set_most(50);
         let (spinner, peer) = (Spinner::new(), AtomicU32::new(ELSEWHERE));
-        assert_eq!(spinner.time(ELSEWHERE), Some(50_000));
+        assert_eq!(spinner.time(&peer), Some(50_000));
         for less in [12_500, 3_125] {
-            let time = spinner.time(ELSEWHERE).unwrap_or(0);
+            let time = spinner.time(&peer).unwrap_or(0);
             assert!(!spinner.wait(time, &peer, || false));
-            assert_eq!(spinner.time(ELSEWHERE), Some(less));
+            assert_eq!(spinner.time(&peer), Some(less));
         }
         assert!(spinner.wait(3_125, &peer, || true));
-        assert_eq!(spinner.time(ELSEWHERE), Some(6_250));
+        assert_eq!(spinner.time(&peer), Some(6_250));
         for _ in 0..8 {
-            let time = spinner.time(ELSEWHERE).unwrap_or(0);
+            let time = spinner.time(&peer).unwrap_or(0);
             assert!(spinner.wait(time, &peer, || true));
         }
-        assert_eq!(spinner.time(ELSEWHERE), Some(50_000));
+        assert_eq!(spinner.time(&peer), Some(50_000));
     }
 
     #[test]
@@ -156,8 +184,8 @@ mod tests {
         let (spinner, peer) = (Spinner::new(), AtomicU32::new(ELSEWHERE));
         assert!(!spinner.wait(NOTHING, &peer, || false));
         let tries = (0..160).filter(|_| {
-            let tries = spinner.time(ELSEWHERE).is_some();
-            assert_eq!(tries, tries && spinner.time(ELSEWHERE).is_some());
+            let tries = spinner.time(&peer).is_some();
+            assert_eq!(tries, tries && spinner.time(&peer).is_some());
             tries && !spinner.wait(NOTHING, &peer, || false)
         });
         assert_eq!(tries.count(), 10);
@@ -168,11 +196,38 @@ mod tests {
         set_most(50);
         let (spinner, peer) = (Spinner::new(), AtomicU32::new(ELSEWHERE));
         let mut looks = 0;
+        ask(&peer);
         let found = spinner.wait(u32::MAX, &peer, || {
             looks += 1;
             note_here(&peer);
             false
         });
         assert!(!found && looks > 0);
+    }
+
+    #[test]
+    fn a_processor_is_noted_where_it_is_not_known_and_where_somebody_asks() {
+        set_most(50);
+        let word = AtomicU32::new(0);
+        note_here(&word);
+        assert_eq!(word.load(Relaxed), sys::here());
+        word.store(ELSEWHERE, Relaxed);
+        note_here(&word);
+        assert_eq!(word.load(Relaxed), ELSEWHERE);
+
+        let spinner = Spinner::new();
+        let asks = (0..10 * ASKS).filter(|_| {
+            word.store(ELSEWHERE, Relaxed);
+            assert!(spinner.time(&word).is_some());
+            note_here(&word);
+            word.load(Relaxed) != ELSEWHERE
+        });
+        assert_eq!(asks.count(), 10);
+        // Who has waited in vain asks at once.
+        word.store(ELSEWHERE, Relaxed);
+        assert!(!spinner.wait(NOTHING, &word, || false));
+        assert_eq!(processor(&word), ELSEWHERE);
+        note_here(&word);
+        assert_eq!(word.load(Relaxed), sys::here());
     }
 }

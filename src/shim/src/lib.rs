@@ -43,6 +43,7 @@ mod adopt;
 mod asking;
 mod buffers;
 mod capi;
+mod cells;
 mod chardev;
 mod closing;
 mod concern;
@@ -65,6 +66,7 @@ mod net;
 mod netlink;
 mod ops;
 mod packets;
+mod plain;
 mod process;
 pub mod real;
 mod route;
@@ -82,6 +84,7 @@ mod valgrind;
 mod view;
 mod waiting;
 mod watch;
+mod zeroed;
 
 /// Runs when the library is loaded, before the program's own constructors and before it has
 /// threads.

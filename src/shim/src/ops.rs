@@ -74,35 +74,33 @@ pub struct Waiting {
     pause: Pause,
 }
 
-/// Takes a packet if that needs no more ado. None says nothing but that [`try_read`] is to be
-/// asked.
+/// Takes a packet if that needs no more ado, where the process is [`crate::plain`]. None says
+/// nothing but that [`try_read`] is to be asked.
 #[inline(always)]
 pub fn read_at_once(fd: c_int, found: table::Found, mut sink: impl Sink) -> Option<isize> {
-    if process::is_leaving() {
-        return None;
-    }
     let mut take = || {
         let tunnel = table::hold_at_once(found)?;
         if !calls::is_read_write(tunnel.open_flags()) || !tunnel.is_not_due() {
             return None;
         }
         match tunnel.read_at_once(&mut sink)? {
-            Ok((n, is_stale)) => Some((n as isize, is_stale)),
-            Err(e) => Some((failed(fd, &tunnel, e.0), false)),
+            Ok((n, was_last)) => {
+                if was_last && tunnel.is_bell_stale() {
+                    stale::note(fd);
+                }
+                Some(n as isize)
+            }
+            Err(e) => Some(failed(fd, tunnel, e.0)),
         }
     };
-    let (answer, is_stale) = fence(|| Ok(take())).unwrap_or(None)?;
-    if is_stale {
-        stale::note(fd);
-    }
-    Some(answer)
+    fence(|| Ok(take())).unwrap_or(None)
 }
 
 /// The answer of a call that has failed, unless the descriptor is no tunnel any more.
 #[cold]
 #[inline(never)]
-extern "C" fn failed(fd: c_int, tunnel: &Held, errno: i32) -> isize {
-    errno::give::<usize>(foreign::check(fd, tunnel).and(Err(Errno(errno))))
+fn failed(fd: c_int, tunnel: Held, errno: i32) -> isize {
+    errno::give::<usize>(foreign::check(fd, &tunnel).and(Err(Errno(errno))))
 }
 
 /// Takes a packet if there is one. `waits` says that a read which finds none waits, if the
@@ -223,6 +221,14 @@ pub fn nothing(fd: c_int, forbidden: c_int) -> isize {
         foreign::check(fd, &tunnel)?;
         calls::transfer_nothing(&tunnel, forbidden)
     }))
+}
+
+/// The flags of open(2) of a descriptor, a tunnel's or another one; `None` where none is open.
+pub fn open_flags(fd: c_int) -> Option<c_int> {
+    errno::keep(|| match table::is_tunnel(fd) {
+        true => table::hold(fd).map(|tunnel| tunnel.open_flags()),
+        false => memtun_sys::status_flags(fd).ok(),
+    })
 }
 
 /// ioctl(2). `generic` makes the call on the descriptor itself.

@@ -1,5 +1,6 @@
 //! Facts about this process: whether the memory that it sees is its own, and whether it is ending.
 
+use crate::plain;
 use memtun_abi::Errno;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
@@ -73,9 +74,11 @@ pub fn left() -> Errno {
 /// Says that the calling thread ends the process.
 pub fn leaves() {
     LEAVER.store(sys::gettid(), SeqCst);
+    plain::note(plain::LEAVING);
 }
 
 /// Called in the child of a fork(2), because the process that may be ending is its parent.
 pub fn forked() {
     LEAVER.store(0, Relaxed);
+    plain::clear(plain::LEAVING);
 }

@@ -52,6 +52,18 @@ pub fn afterwards(dir: i32, path: *const c_char) -> Route {
     )
 }
 
+/// Is this path itself a symbolic link?
+#[cold]
+pub fn is_link(dir: i32, path: *const c_char) -> bool {
+    let link = |path: &[u8]| {
+        let path = sys::PathBuf::concat(&[path]).ok()?;
+        sys::readlinkat(dir, path.cstr(), &mut [0; 16])
+            .ok()
+            .map(drop)
+    };
+    uaccess::c_string(path).is_ok_and(|path| link(path).is_some())
+}
+
 /// The same as [`before`] for a path that may lead into the view and does not.
 #[cold]
 pub fn past_view(dir: i32, path: *const c_char) -> Route {

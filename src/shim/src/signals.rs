@@ -8,6 +8,7 @@
 //! process.
 
 use crate::errno;
+use crate::plain;
 use libc::{c_int, c_void, sigaction, siginfo_t, sigset_t, SIGBUS, SIGSEGV};
 use memtun_shm::truncated;
 use memtun_sys::{self as sys, guard};
@@ -113,6 +114,7 @@ impl Signal {
         WATCHING.store(true, Release);
         if SIGNALS.iter().all(Signal::is_watched) {
             GUARDED.store(true, Release);
+            plain::clear(plain::UNGUARDED);
         }
     }
 }

@@ -6,6 +6,7 @@
 //! slots, which count their users and are reused but never unmapped. So a thread that is still in a
 //! call on a descriptor that another thread closes holds valid memory.
 
+use crate::cells::{Cell, Places};
 use crate::{concern, gate, process};
 use memtun_abi::Errno;
 use memtun_kernel::net::{Local, NetDir};
@@ -32,6 +33,13 @@ const PIECE: usize = 4096;
 static WORDS: [AtomicPtr<AtomicU32>; NUMBERS / PIECE] =
     [const { AtomicPtr::new(std::ptr::null_mut()) }; NUMBERS / PIECE];
 static SLOTS: [AtomicPtr<Slot>; CHUNKS] = [const { AtomicPtr::new(std::ptr::null_mut()) }; CHUNKS];
+/// The slots, by the inodes of their tunnels. Inodes follow each other, so those of few tunnels
+/// fall into few pieces, of which only those are mapped that are needed.
+static BY_INODE: [AtomicPtr<Cell>; 128] = [const { AtomicPtr::new(std::ptr::null_mut()) }; 128];
+/// Number of cells in such a piece.
+const CELLS: usize = 512;
+/// No slot below this one is free, as far as is known.
+static FIRST_FREE: AtomicU32 = AtomicU32::new(0);
 /// Number of descriptors that are bound now.
 static BOUND: AtomicU32 = AtomicU32::new(0);
 /// Upper bound of the bound descriptors' numbers.
@@ -86,6 +94,8 @@ struct Slot {
     calls: AtomicU32,
     /// The file system of the tunnel's bell; 0 when that could not be found out.
     device: AtomicU64,
+    /// The tunnel's inode, under which the slot is found.
+    inode: AtomicU64,
     tunnel: UnsafeCell<MaybeUninit<ProcessTunnel>>,
 }
 
@@ -454,17 +464,31 @@ impl Held {
 impl Drop for Held {
     #[inline(always)]
     fn drop(&mut self) {
-        release(self.slot);
+        release(self.slot, self.index);
     }
 }
 
 #[inline(always)]
-fn release(slot: &'static Slot) {
+fn release(slot: &'static Slot, index: u32) {
+    let users = slot.users.load(Relaxed);
+    let one_less = |users| {
+        slot.users
+            .compare_exchange(users, users - 1, AcqRel, Relaxed)
+    };
+    if users <= 1 || one_less(users).is_err() {
+        release_late(slot, index);
+    }
+}
+
+/// Does what [`release`] does where this user may be the last one.
+#[cold]
+#[inline(never)]
+fn release_late(slot: &'static Slot, index: u32) {
     // The last user claims the slot in the same step, because a slot must never be free and filled
     // at once.
     let leave = |users| Some(if users == 1 { CLAIMED } else { users - 1 });
     if slot.users.fetch_update(AcqRel, Acquire, leave) == Ok(1) {
-        empty(slot);
+        empty(slot, index);
     }
 }
 
@@ -473,20 +497,17 @@ fn release_name(index: u32) {
     if let Some(slot) = slot(index) {
         slot.names.fetch_sub(1, SeqCst);
         slot.changes.fetch_add(1, SeqCst);
-        release(slot);
+        release(slot, index);
     }
 }
 
 /// Is the caller's call the only one on this tunnel that is under way? When in doubt it is not.
 fn is_alone(tunnel: &ProcessTunnel) -> bool {
-    let find = |index| {
-        let slot = slot(index)?;
+    let found = with_inode(tunnel.inode()).find(|(_, slot)| {
         // Only the address is looked at, because the slot may be another tunnel's, or empty.
-        std::ptr::eq(slot.tunnel.get().cast(), tunnel).then_some(slot)
-    };
-    let all = 0..(CHUNKS * SLOTS_PER_CHUNK) as u32;
-    let exists = |index: &u32| slot(*index).is_some();
-    let Some(slot) = all.take_while(exists).find_map(find) else {
+        std::ptr::eq(slot.tunnel.get().cast(), tunnel)
+    });
+    let Some((_, slot)) = found else {
         return false;
     };
     // A new user is counted in `users` before anything else. A descriptor or a waiting call may
@@ -499,10 +520,39 @@ fn is_alone(tunnel: &ProcessTunnel) -> bool {
 }
 
 #[cold]
-fn empty(slot: &'static Slot) {
+fn empty(slot: &'static Slot, index: u32) {
+    if let Some(cell) = cell(slot.inode.swap(0, AcqRel)) {
+        cell.remove(index as usize);
+    }
     // SAFETY: the slot has no users, and CLAIMED keeps others away.
     unsafe { (*slot.tunnel.get()).assume_init_drop() };
     slot.users.store(FREE, Release);
+    FIRST_FREE.fetch_min(index, AcqRel);
+}
+
+/// Which cell of which piece is that of an inode.
+fn cell_of(inode: u64) -> (&'static AtomicPtr<Cell>, usize) {
+    let at = inode as usize;
+    (&BY_INODE[at / CELLS % BY_INODE.len()], at % CELLS)
+}
+
+/// The cell of an inode, if its piece is mapped.
+fn cell(inode: u64) -> Option<&'static Cell> {
+    let (piece, at) = cell_of(inode);
+    let piece = piece.load(Acquire);
+    // SAFETY: a piece is a mapping of CELLS cells of zeroes, which are empty, that is never
+    // unmapped.
+    (!piece.is_null()).then(|| unsafe { &*piece.add(at) })
+}
+
+/// The slots among which are those of the tunnels with this inode.
+fn with_inode(inode: u64) -> impl Iterator<Item = (u32, &'static Slot)> {
+    let some = match cell(inode).map_or(Places::Nowhere, Cell::find) {
+        Places::Nowhere => 0..0,
+        Places::At(index) => index as u32..index as u32 + 1,
+        Places::Anywhere => 0..(CHUNKS * SLOTS_PER_CHUNK) as u32,
+    };
+    some.map_while(|index| Some((index, slot(index)?)))
 }
 
 /// The tunnel behind a descriptor, held for a call.
@@ -566,6 +616,8 @@ pub fn hold_at_once(found: Found) -> Option<Held> {
 pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     // The signals are watched now, because the program may forbid itself system calls next.
     crate::watch::guard();
+    let inode = tunnel.inode();
+    make_zeroed(cell_of(inode).0, CELLS)?;
     let index = claim()?;
     let slot = slot(index).ok_or(Errno(libc::EMFILE))?;
     // SAFETY: every call that has the tunnel has it by a `Held`, which is counted in its slot.
@@ -578,6 +630,10 @@ pub fn enter(fd: i32, tunnel: ProcessTunnel) -> Result<(), Errno> {
     slot.calls.store(0, Relaxed);
     let device = sys::fstat(fd).map_or(0, |st| st.st_dev);
     slot.device.store(device, Relaxed);
+    slot.inode.store(inode, Release);
+    if let Some(cell) = cell(inode) {
+        cell.enter(index as usize);
+    }
     // The first user is this call; `bind` adds the descriptor.
     slot.users.store(1, Release);
     let held = Held { slot, index };
@@ -609,19 +665,32 @@ fn make_zeroed<T>(place: &AtomicPtr<T>, count: usize) -> Result<(), Errno> {
     Ok(())
 }
 
+/// Notes that of the slots from `first` on this one was the first that was free.
+fn note_claimed(first: u32, index: u32) {
+    let noted = FIRST_FREE.compare_exchange(first, index + 1, AcqRel, Relaxed);
+    let is_free = |index: &u32| slot(*index).is_some_and(|s| s.users.load(Acquire) == FREE);
+    if let (Ok(_), Some(freed)) = (noted, (first..index).find(is_free)) {
+        FIRST_FREE.fetch_min(freed, AcqRel);
+    }
+}
+
+/// Takes a free slot.
+///
+/// # Errors
+/// - ENOMEM: no memory can be mapped. ENFILE: there are too many tunnels.
 fn claim() -> Result<u32, Errno> {
-    for (c, chunk) in SLOTS.iter().enumerate() {
-        make_zeroed(chunk, SLOTS_PER_CHUNK)?;
-        for i in 0..SLOTS_PER_CHUNK {
-            let index = (c * SLOTS_PER_CHUNK + i) as u32;
-            let free = |s: &Slot| {
-                s.users
-                    .compare_exchange(FREE, CLAIMED, AcqRel, Relaxed)
-                    .is_ok()
-            };
-            if slot(index).is_some_and(free) {
-                return Ok(index);
-            }
+    let all = (CHUNKS * SLOTS_PER_CHUNK) as u32;
+    let first = FIRST_FREE.load(Acquire).min(all);
+    for index in (first..all).chain(0..first) {
+        make_zeroed(&SLOTS[index as usize / SLOTS_PER_CHUNK], SLOTS_PER_CHUNK)?;
+        let claimed = slot(index).is_some_and(|slot| {
+            slot.users
+                .compare_exchange(FREE, CLAIMED, AcqRel, Relaxed)
+                .is_ok()
+        });
+        if claimed {
+            note_claimed(first, index);
+            return Ok(index);
         }
     }
     Err(Errno(libc::ENFILE))
@@ -691,6 +760,24 @@ pub fn bound_in(first: u32, last: u32) -> impl Iterator<Item = i32> {
         .filter(|fd| is_tunnel(*fd))
 }
 
+/// A descriptor of the tunnel in this slot, if it is that of this inode.
+fn bound_to(index: u32, slot: &Slot, inode: u64) -> Option<i32> {
+    let users = slot.users.load(Acquire);
+    let is_filled = users != FREE && users & CLAIMED == 0;
+    if !is_filled || slot.inode.load(Acquire) != inode || slot.names.load(SeqCst) == 0 {
+        return None;
+    }
+    let mut fd = slot.some_fd.load(Relaxed) as i32;
+    if word(fd) != index + 1 {
+        // That descriptor was closed; another one of the tunnel may be left.
+        fd = bound_in(0, u32::MAX).find(|fd| word(*fd) == index + 1)?;
+        slot.some_fd.store(fd as u32, Relaxed);
+    }
+    let held = hold(fd)?;
+    // The descriptor that is rung must be the bell, so that no other file gets a byte.
+    (held.inode() == inode && held.index == index && held.is_behind(fd)).then_some(fd)
+}
+
 /// This process's descriptors, for the crates that look for local tunnels.
 pub struct OwnTunnels;
 
@@ -699,35 +786,7 @@ impl Local for OwnTunnels {
         if !any() {
             return None;
         }
-        for (chunk, slots) in SLOTS.iter().enumerate() {
-            if slots.load(Acquire).is_null() {
-                return None;
-            }
-            for i in 0..SLOTS_PER_CHUNK {
-                let slot = slot((chunk * SLOTS_PER_CHUNK + i) as u32)?;
-                let users = slot.users.load(Acquire);
-                if users == FREE || users & CLAIMED != 0 {
-                    continue;
-                }
-                let index = (chunk * SLOTS_PER_CHUNK + i) as u32;
-                let mut fd = slot.some_fd.load(Relaxed) as i32;
-                if word(fd) != index + 1 {
-                    // That descriptor was closed; another one of the tunnel may be left.
-                    let Some(other) = bound_in(0, u32::MAX).find(|fd| word(*fd) == index + 1)
-                    else {
-                        continue;
-                    };
-                    fd = other;
-                    slot.some_fd.store(fd as u32, Relaxed);
-                }
-                let Some(held) = hold(fd) else { continue };
-                // The descriptor that is rung must be the bell, so that no other file gets a byte.
-                if held.inode() == inode && held.index == index && held.is_behind(fd) {
-                    return Some(fd);
-                }
-            }
-        }
-        None
+        with_inode(inode).find_map(|(index, slot)| bound_to(index, slot, inode))
     }
     fn is_descriptor(&self, fd: i32, inode: u64) -> bool {
         hold(fd).is_some_and(|held| held.inode() == inode && held.is_behind(fd))

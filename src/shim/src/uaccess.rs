@@ -6,6 +6,7 @@
 //! alone; there the pages are tried, by system calls that change nothing, before they are touched.
 //! That happens for paths and for requests on interfaces, never for a packet.
 
+use crate::plain;
 use crate::signals::guarded;
 use crate::valgrind;
 use memtun_abi::Errno;
@@ -297,10 +298,10 @@ impl Memory for OwnMemory {
 pub struct GuardedMemory(());
 
 impl GuardedMemory {
-    /// Returns it if the process is such a one.
+    /// Returns it if the process is such a one, and nothing else speaks against reading at once.
     #[inline(always)]
-    pub fn get() -> Option<GuardedMemory> {
-        guarded().then_some(GuardedMemory(()))
+    pub fn if_plain() -> Option<GuardedMemory> {
+        plain::is().then_some(GuardedMemory(()))
     }
 }
 

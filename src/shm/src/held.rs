@@ -211,14 +211,15 @@ impl Memory {
         let held = self.held();
         let count = held.count.get();
         let place = held.places.get(count)?;
-        place.stack.set(stack_pointer());
+        let here = stack_pointer();
+        place.stack.set(here);
         held.tid.set(tid);
         compiler_fence(SeqCst);
         // Now the place belongs to this call, and is empty. It is filled after that, because a
         // handler may have used it before.
         held.count.set(count + 1);
         compiler_fence(SeqCst);
-        place.stack.set(stack_pointer());
+        place.stack.set(here);
         place.mine.set(mine);
         place.refused.set(0);
         compiler_fence(SeqCst);

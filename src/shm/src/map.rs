@@ -10,6 +10,7 @@ use super::ring::{self, Queue, Ring};
 use super::{truncated, Errno};
 use memtun_sys::{self as sys, Fd};
 use std::marker::PhantomData;
+use std::mem::ManuallyDrop;
 use std::ops::Deref;
 use std::os::fd::AsFd;
 use std::sync::atomic::Ordering::Relaxed;
@@ -173,10 +174,9 @@ impl<S: State> Mapped<S> {
     /// when nobody uses the mapping any more.
     #[inline]
     pub unsafe fn from_word(word: *mut u8) -> Mapped<S> {
-        let halved = word as usize & (sys::PAGE - 1);
         Mapped {
-            base: word.wrapping_sub(halved),
-            halved: halved as u32,
+            base: (word as usize & !(sys::PAGE - 1)) as *mut u8,
+            halved: (word as usize & (sys::PAGE - 1)) as u32,
             state: PhantomData,
         }
     }
@@ -198,14 +198,24 @@ impl<S: State> Mapped<S> {
         repair: impl FnOnce(),
     ) -> Result<Locked<'_, S>, Errno> {
         let locked = S::lock(self).lock(peers, patience, repair);
-        locked.map(|guard| Locked { state: self, guard })
+        locked.map(|guard| self.guarded(guard))
     }
 
     #[inline(always)]
     fn locked_at_once<P: Peers>(&self, peers: &P) -> Option<Locked<'_, S>> {
         S::lock(self)
             .lock_at_once(peers)
-            .map(|guard| Locked { state: self, guard })
+            .map(|guard| self.guarded(guard))
+    }
+
+    #[inline(always)]
+    fn guarded<'m>(&'m self, guard: Guard<'m>) -> Locked<'m, S> {
+        let state = ManuallyDrop::new(Mapped {
+            base: self.base,
+            halved: self.halved,
+            state: PhantomData,
+        });
+        Locked { state, guard }
     }
 
     /// Does the calling thread hold the lock of this file? See [`Lock::is_mine`].
@@ -289,11 +299,11 @@ impl Home for Mapped<InterfaceState> {
 
 impl Home for Mapped<TunnelState> {
     type Words = Ring;
-    #[inline]
+    #[inline(always)]
     fn words(&self) -> &Ring {
         &self.ring
     }
-    #[inline]
+    #[inline(always)]
     fn area(&self) -> Area<'_> {
         self.packet_area()
     }
@@ -306,7 +316,9 @@ impl Home for Mapped<TunnelState> {
 /// within the file, and every reader allows for that.
 #[must_use]
 pub struct Locked<'m, S: State> {
-    state: &'m Mapped<S>,
+    /// The mapping that the lock is in, which is not ended with this value. It is a copy, because
+    /// the compiler would read it anew after each step of the lock.
+    state: ManuallyDrop<Mapped<S>>,
     guard: Guard<'m>,
 }
 
@@ -327,15 +339,15 @@ impl<S: State> Deref for Locked<'_, S> {
     type Target = Mapped<S>;
     #[inline]
     fn deref(&self) -> &Mapped<S> {
-        self.state
+        &self.state
     }
 }
 
 impl Locked<'_, TunnelState> {
     /// Returns the inbound queue.
-    #[inline]
-    pub fn queue(&self) -> Queue<'_, Mapped<TunnelState>> {
-        Queue::new(self.state)
+    #[inline(always)]
+    pub fn queue(&self) -> Queue<'_> {
+        Queue::new(&*self.state)
     }
 }
 
@@ -343,7 +355,7 @@ impl Locked<'_, InterfaceState> {
     /// Returns the outbound log for writing.
     #[inline]
     pub fn log_writer(&self) -> Writer<'_, Mapped<InterfaceState>> {
-        Writer::new(self.state)
+        Writer::new(&self.state)
     }
 
     /// Would a packet of `len` bytes overwrite what the capturer has not read? If so, this returns

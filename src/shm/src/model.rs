@@ -78,7 +78,7 @@ impl Packets {
     }
 
     /// Returns the queue, for a thread that is alone with it.
-    fn queue(&self) -> Queue<'_, Packets> {
+    fn queue(&self) -> Queue<'_> {
         Queue::new(self)
     }
 }
@@ -93,7 +93,7 @@ impl Home for Packets {
     }
 }
 
-fn popped(queue: Queue<'_, Packets>) -> Option<Vec<u8>> {
+fn popped(queue: Queue<'_>) -> Option<Vec<u8>> {
     queue.pop(|packet| {
         let mut data = Vec::new();
         packet.data.append_to(&mut data);
@@ -283,7 +283,7 @@ mod locked {
             })
         }
 
-        fn alone<T>(&self, run: impl FnOnce(Queue<'_, Packets>) -> T) -> T {
+        fn alone<T>(&self, run: impl FnOnce(Queue<'_>) -> T) -> T {
             let patience = Patience::Driver(None);
             let _guard = self
                 .lock

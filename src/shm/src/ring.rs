@@ -119,55 +119,57 @@ pub struct Front<'m> {
 }
 
 /// The inbound queue of a tunnel whose lock is held, for the thread that holds it.
-pub struct Queue<'m, Q>(&'m Q, PhantomData<*const ()>);
-
-impl<Q> Clone for Queue<'_, Q> {
-    fn clone(&self) -> Self {
-        *self
-    }
+#[derive(Clone, Copy)]
+pub struct Queue<'m> {
+    ring: &'m Ring,
+    area: Area<'m>,
+    stays: PhantomData<*const ()>,
 }
 
-impl<Q> Copy for Queue<'_, Q> {}
+/// Packets that are appended to a queue one after the other, and can be read together.
+pub struct Run<'m> {
+    queue: Queue<'m>,
+    /// What the queue's word says with them.
+    word: u64,
+    /// Number of packets that may be appended.
+    left: u32,
+    /// Bytes of the area that have memory behind them.
+    kept: usize,
+}
 
-impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
+impl<'m> Queue<'m> {
     /// Makes the queue for a caller that holds the tunnel's lock.
-    #[inline]
-    pub(crate) fn new(queued: &'m Q) -> Self {
-        Queue(queued, PhantomData)
-    }
-
-    #[inline]
-    fn ring(self) -> &'m Ring {
-        self.0.words()
-    }
-
     #[inline(always)]
-    fn area(self) -> Area<'m> {
-        self.0.area()
+    pub(crate) fn new<Q: Home<Words = Ring>>(queued: &'m Q) -> Self {
+        Queue {
+            ring: queued.words(),
+            area: queued.area(),
+            stays: PhantomData,
+        }
     }
 
     /// Returns the number of packets in the queue.
     #[inline]
     pub fn queued(self) -> u32 {
-        self.ring().queued()
+        self.ring.queued()
     }
 
     /// Returns the units of the area.
     #[inline]
     fn units(self) -> u32 {
-        (self.area().len() / UNIT) as u32
+        (self.area.len() / UNIT) as u32
     }
 
     /// Returns how many bytes of the area have memory behind them, if shared memory says the truth.
     #[inline(always)]
     fn kept(self) -> usize {
-        self.ring().reserved.load(Relaxed) as usize
+        self.ring.reserved.load(Relaxed) as usize
     }
 
     /// Returns the word of a record, if there is memory behind it.
     #[inline(always)]
     fn record(self, at: u32, kept: usize) -> Option<&'m AtomicU64> {
-        let [word, _] = self.area().words(at as usize * UNIT, kept)?;
+        let [word, _] = self.area.words(at as usize * UNIT, kept)?;
         Some(word)
     }
 
@@ -175,7 +177,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     #[inline(always)]
     fn packet(self, at: u32, record: Record, kept: usize) -> Option<Packet<'m>> {
         let offset = (at as usize + 1) * UNIT;
-        let data = self.area().bytes(offset, record.len as usize, kept)?;
+        let data = self.area.bytes(offset, record.len as usize, kept)?;
         Some(Packet {
             data,
             ethertype: record.ethertype,
@@ -192,7 +194,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     #[inline]
     pub fn push(self, data: &[u8], ethertype: u16, limit: u32) -> Result<(), Errno> {
         let full = Err(Errno(libc::EAGAIN));
-        let mut ends = Ends::unpack(self.ring().ends.load(Relaxed));
+        let mut ends = Ends::unpack(self.ring.ends.load(Relaxed));
         if ends.count >= limit.min(MAX_PACKETS) {
             return full;
         }
@@ -205,7 +207,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             ethertype,
         };
         let at = self.find_room(ends, record.units())?;
-        if !self.store(at, record, data) {
+        if !self.store(at, record, data, self.kept()) {
             return full;
         }
         let ends = Ends {
@@ -213,7 +215,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             tail: at + record.units(),
             count: ends.count + 1,
         };
-        self.ring().ends.store(ends.pack(), Release);
+        self.ring.ends.store(ends.pack(), Release);
         Ok(())
     }
 
@@ -221,40 +223,40 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     /// memory behind the last one. False says nothing but that [`Queue::push`] is to be asked.
     #[inline(always)]
     pub fn push_at_once(self, data: &[u8], ethertype: u16, limit: u32) -> bool {
-        let word = self.ring().ends.load(Relaxed);
-        let count = word as u32 & MAX_PACKETS;
-        if count >= limit.min(MAX_PACKETS) {
+        let Some(mut run) = self.run(limit) else {
             return false;
-        }
-        let word = if count == 0 { 0 } else { word };
-        let Ends { head, tail, .. } = Ends::unpack(word);
-        if word != 0 && tail <= head {
-            return false;
-        }
-        let record = Record {
-            len: data.len() as u32,
-            ethertype,
         };
-        let stored = self.store(tail, record, data);
-        if stored {
-            // The tail is not more than the area's units, and does not reach the bits of the head.
-            let more = Ends {
-                head: 0,
-                tail: record.units(),
-                count: 1,
-            };
-            self.ring()
-                .ends
-                .store(word.wrapping_add(more.pack()), Release);
+        let appended = run.append(data, ethertype);
+        if appended {
+            run.publish();
         }
-        stored
+        appended
+    }
+
+    /// Begins to append packets of which at most `limit` may be queued. None says that there is no
+    /// room for one behind the last one.
+    #[inline(always)]
+    pub fn run(self, limit: u32) -> Option<Run<'m>> {
+        let word = self.ring.ends.load(Relaxed);
+        let Ends { head, tail, count } = Ends::unpack(word);
+        let limit = limit.min(MAX_PACKETS);
+        // The word of an empty queue is 0.
+        if count >= limit || word != 0 && (count == 0 || tail <= head) {
+            return None;
+        }
+        Some(Run {
+            queue: self,
+            word,
+            left: limit - count,
+            kept: self.kept(),
+        })
     }
 
     /// Stores a packet in a place that is free. Returns false if there is no memory behind that.
     #[inline(always)]
-    fn store(self, at: u32, record: Record, data: &[u8]) -> bool {
+    fn store(self, at: u32, record: Record, data: &[u8], kept: usize) -> bool {
         let offset = at as usize * UNIT;
-        let room = self.area().record(offset, data.len(), self.kept());
+        let room = self.area.record(offset, data.len(), kept);
         let Some(([word, _], place)) = room else {
             return false;
         };
@@ -276,7 +278,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             let fits = ends.tail + need <= self.units();
             let grown = if fits {
                 let upto = (ends.tail + need) as usize * UNIT;
-                self.area().reserve(&self.ring().reserved, upto)
+                self.area.reserve(&self.ring.reserved, upto)
             } else {
                 Err(Errno(libc::EMSGSIZE))
             };
@@ -314,7 +316,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     /// drops a packet whose copying failed. Returns None when there is no packet.
     #[inline]
     pub fn pop<T>(self, take: impl FnOnce(Packet<'m>) -> T) -> Option<T> {
-        let ends = Ends::unpack(self.ring().ends.load(Acquire));
+        let ends = Ends::unpack(self.ring.ends.load(Acquire));
         let found = self
             .first(ends)
             .and_then(|(at, record)| Some((at, record, self.packet(at, record, self.kept())?)));
@@ -328,7 +330,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             tail: ends.tail,
             count: ends.count - 1,
         };
-        self.ring()
+        self.ring
             .ends
             .store(if left.count == 0 { 0 } else { left.pack() }, Release);
         Some(taken)
@@ -337,7 +339,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     /// Returns the oldest packet, if it stands where the queue begins.
     #[inline(always)]
     pub fn front(self) -> Option<Front<'m>> {
-        let word = self.ring().ends.load(Acquire);
+        let word = self.ring.ends.load(Acquire);
         let Ends { head, count, .. } = Ends::unpack(word);
         if count == 0 {
             return None;
@@ -360,20 +362,20 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
     /// Removes the packet that [`Queue::front`] has returned. Returns whether it was the last one.
     #[inline(always)]
     pub fn remove(self, front: Front<'m>) -> bool {
-        self.ring().ends.store(front.left, Release);
+        self.ring.ends.store(front.left, Release);
         front.left == 0
     }
 
     /// Drops all packets, and returns how many there were.
     pub fn clear(self) -> u32 {
         let count = self.queued();
-        self.ring().ends.store(0, Release);
+        self.ring.ends.store(0, Release);
         count
     }
 
     /// Drops the newest packets until `limit` are left, and returns how many were dropped.
     pub fn shrink(self, limit: u32) -> u32 {
-        let ends = Ends::unpack(self.ring().ends.load(Acquire));
+        let ends = Ends::unpack(self.ring.ends.load(Acquire));
         if ends.count <= limit {
             return 0;
         }
@@ -395,7 +397,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             tail: cursor.head,
             count: limit,
         };
-        self.ring()
+        self.ring
             .ends
             .store(if limit == 0 { 0 } else { kept.pack() }, Release);
         ends.count - limit
@@ -403,7 +405,7 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
 
     /// Copies the packets with their ethertypes, oldest first, without removing them.
     pub fn peek_all(self) -> Vec<(Vec<u8>, u16)> {
-        let mut cursor = Ends::unpack(self.ring().ends.load(Acquire));
+        let mut cursor = Ends::unpack(self.ring.ends.load(Acquire));
         let mut packets = Vec::new();
         // A damaged ring may lead around for ever, so the units are counted.
         let mut units = 0;
@@ -422,5 +424,41 @@ impl<'m, Q: Home<Words = Ring>> Queue<'m, Q> {
             cursor.count -= 1;
         }
         packets
+    }
+}
+
+impl Run<'_> {
+    /// Returns how many packets may be appended.
+    #[inline(always)]
+    pub fn left(&self) -> u32 {
+        self.left
+    }
+
+    /// Appends an inbound packet, with its ethertype in host byte order. Returns false if there is
+    /// no memory for it here. The caller counts that there are not more than [`Run::left`].
+    #[inline(always)]
+    pub fn append(&mut self, data: &[u8], ethertype: u16) -> bool {
+        let Ends { tail, .. } = Ends::unpack(self.word);
+        let record = Record {
+            len: data.len() as u32,
+            ethertype,
+        };
+        if !self.queue.store(tail, record, data, self.kept) {
+            return false;
+        }
+        // The tail is not more than the area's units, and does not reach the bits of the head.
+        let more = Ends {
+            head: 0,
+            tail: record.units(),
+            count: 1,
+        };
+        self.word = self.word.wrapping_add(more.pack());
+        true
+    }
+
+    /// Lets the packets be read.
+    #[inline(always)]
+    pub fn publish(self) {
+        self.queue.ring.ends.store(self.word, Release);
     }
 }

@@ -1,5 +1,5 @@
-//! Options of setsockopt(2) that name an interface, and the mark, by which a routing rule chooses
-//! one.
+//! Options of setsockopt(2) that name an interface, and those of which the net keeps what the
+//! kernel does not permit: the mark, by which a routing rule chooses one, and the priority.
 #![forbid(unsafe_code)]
 
 use super::row::{approximate, Answer};
@@ -36,7 +36,7 @@ pub enum Designation {
     AddressOrIndex(usize),
     /// By an IPv4 address at this offset.
     Address(usize),
-    /// Not at all: it is a mark.
+    /// Not at all: it is a mark, or another number that wants a permission.
     Mark,
 }
 
@@ -69,6 +69,8 @@ options! {
     SOL_SOCKET SO_BINDTOIFINDEX => Index(0);
     /// The mark by which routing rules choose, where the kernel does not permit it.
     SOL_SOCKET SO_MARK => Mark;
+    /// The priority of what is sent, where the kernel does not permit it.
+    SOL_SOCKET SO_PRIORITY => Mark;
     /// The interface from which multicasts go out.
     IPPROTO_IP IP_MULTICAST_IF => AddressOrIndex(4);
     /// Joins a group.
@@ -135,7 +137,7 @@ pub fn may_name_interface(level: i32, number: i32) -> bool {
     match level {
         libc::SOL_SOCKET => matches!(
             number,
-            libc::SO_BINDTODEVICE | libc::SO_BINDTOIFINDEX | libc::SO_MARK
+            libc::SO_BINDTODEVICE | libc::SO_BINDTOIFINDEX | libc::SO_MARK | libc::SO_PRIORITY
         ),
         libc::IPPROTO_IP | libc::IPPROTO_IPV6 => option_of(level, number).is_some(),
         _ => false,

@@ -79,6 +79,25 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if !self.table.is_active() {
             return Ok(Step::Machine);
         }
+        let step = self.way_of_connect(name, pending);
+        if step.is_err() {
+            self.named_before_it_failed();
+        }
+        step
+    }
+
+    /// Gives a socket of datagrams a port, as it has one before a connect(2) that fails looks for a
+    /// way (`inet_dgram_connect`).
+    #[cold]
+    fn named_before_it_failed(&self) {
+        let kind = self.kind().filter(|kind| kind.protocol == Protocol::Udp);
+        let question = kind.and_then(|kind| Some((kind, self.question(kind, None).ok()?)));
+        if let Some((kind, question)) = question.filter(|(_, asked)| asked.native.is_none()) {
+            let _ = self.autobind(kind, &question);
+        }
+    }
+
+    fn way_of_connect(&self, name: SocketAddr, pending: &Pending) -> Result<Step, Errno> {
         let name = self.reached(name, None);
         if is_any(&name) {
             return Ok(Step::Machine);

@@ -98,6 +98,14 @@ impl<M: Memory> OptionCall<'_, M> {
         self.memory.read(value, bytes)?;
         let lock = self.net.lock()?;
         let kept = self.kept();
+        if self.option.number == libc::SO_BINDTOIFINDEX && self.option.level == libc::SOL_SOCKET {
+            let index = bytes
+                .first_chunk()
+                .map_or(0, |index| i32::from_ne_bytes(*index));
+            if index < 0 {
+                return Err(EINVAL);
+            }
+        }
         let mut named = self.named(bytes)?;
         let lock = match self.group_without_interface(bytes) {
             Some(group) if matches!(named, Named::Other) => {
@@ -115,6 +123,9 @@ impl<M: Memory> OptionCall<'_, M> {
         match named {
             Named::Other => {
                 let Some(kept) = kept else { return Ok(false) };
+                if self.option.names == Designation::Mark {
+                    return Ok(false);
+                }
                 if kept == Kept::Device && self.net.kept_of(self.inode, kept)?.is_some() {
                     drop(lock);
                     return self.bind_anew(bytes);
@@ -228,8 +239,8 @@ impl<M: Memory> OptionCall<'_, M> {
         self.net.keep(self.inode, kept, None)
     }
 
-    /// Called when the kernel does not permit to set the option: a mark is kept in the net, where
-    /// its rules choose by it. Returns false when the kernel's answer holds.
+    /// Called when the kernel does not permit to set the option: its number is kept in the net,
+    /// whose rules choose by a mark. Returns false when the kernel's answer holds.
     ///
     /// # Errors
     ///
@@ -237,15 +248,18 @@ impl<M: Memory> OptionCall<'_, M> {
     /// - EPERM where the net does not permit "net_admin".
     /// - What locking the net or writing its files fails with.
     pub fn refused(&self, value: usize, length: usize) -> Result<bool, Errno> {
-        let mut mark = [0; 4];
-        if self.option.names != Designation::Mark || length < mark.len() {
+        let mut number = [0; 4];
+        let Some(kept) = self.kept() else {
+            return Ok(false);
+        };
+        if self.option.names != Designation::Mark || length < number.len() {
             return Ok(false);
         }
-        self.memory.read(value, &mut mark)?;
+        self.memory.read(value, &mut number)?;
         self.net.permit_check(Permission::NetAdmin)?;
         let _lock = self.net.lock()?;
-        let mark = Some(u32::from_ne_bytes(mark));
-        self.net.keep(self.inode, Kept::Mark, mark).map(|()| true)
+        let number = Some(u32::from_ne_bytes(number));
+        self.net.keep(self.inode, kept, number).map(|()| true)
     }
 
     /// Carries out getsockopt(2) with room for the value at `value`; the length of the room stands
@@ -306,6 +320,7 @@ impl<M: Memory> OptionCall<'_, M> {
     fn kept(&self) -> Option<Kept> {
         match (self.option.level, self.option.number) {
             (libc::SOL_SOCKET, libc::SO_MARK) => Some(Kept::Mark),
+            (libc::SOL_SOCKET, libc::SO_PRIORITY) => Some(Kept::Priority),
             (libc::SOL_SOCKET, _) => Some(Kept::Device),
             (libc::IPPROTO_IP, libc::IP_MULTICAST_IF) => Some(Kept::Multicast),
             (libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_IF) => Some(Kept::Multicast6),

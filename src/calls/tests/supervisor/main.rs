@@ -469,12 +469,22 @@ fn what_is_for_other_files_is_answered_without_the_bell() {
     let invalid = Err(Errno(libc::EINVAL));
     assert_eq!(control::check_offset(0), Ok(()));
     assert_eq!(control::check_offset(-1), invalid);
-    let both = control::check_offset_and_flags;
-    assert_eq!(both(-1, libc::RWF_NOWAIT), Ok(()));
-    assert_eq!(both(-2, 0), invalid);
-    assert_eq!(both(-2, 0x4000), Err(Errno(libc::EOPNOTSUPP)));
+    assert_eq!(control::check_offset_or_own(-1), Ok(()));
+    assert_eq!(control::check_offset_or_own(-2), invalid);
+    assert_eq!(control::check_flags(libc::RWF_NOWAIT), Ok(()));
+    assert_eq!(control::check_flags(libc::RWF_APPEND | 0x20), invalid);
+    let unknown = Err(Errno(libc::EOPNOTSUPP));
+    assert_eq!(control::check_flags(0x4000), unknown);
 
-    assert_eq!(Misfit::Splice.answer(), invalid);
+    let (reads, writes) = (Some(libc::O_RDONLY), Some(libc::O_WRONLY));
+    assert_eq!(control::moves(reads, writes), invalid);
+    for (from, to) in [(writes, writes), (reads, reads), (None, writes)] {
+        assert_eq!(control::moves(from, to), Err(EBADF));
+    }
+    assert_eq!(Misfit::Copy.answer(), invalid);
+    assert_eq!(Misfit::Allocate.answer_on(libc::O_RDONLY), Err(EBADF));
+    assert_eq!(Misfit::Lock.answer_on(libc::O_ACCMODE), Err(EBADF));
+    assert_eq!(Misfit::Advise.answer_on(libc::O_PATH), Err(EBADF));
     assert_eq!(Misfit::Vmsplice.answer(), Err(EBADF));
     assert_eq!(Misfit::Allocate.answer(), Err(Errno(libc::ENODEV)));
     assert_eq!(Misfit::Lock.answer(), Ok(()));

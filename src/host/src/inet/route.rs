@@ -114,6 +114,16 @@ fn key(flow: &Flow, by_ports: bool) -> Key {
     (flow.to, flow.from, numbers, flow.tos, ports, flow.uid)
 }
 
+/// The MTU of the path to a host.
+#[derive(Clone, Copy)]
+struct Path {
+    mtu: u32,
+    /// Until when it is believed.
+    until: Duration,
+    /// The link by which the path begins, whose end is that of the path; 0 if that is not known.
+    ifindex: u32,
+}
+
 /// The ways that are remembered.
 #[derive(Default)]
 pub struct Routes {
@@ -127,8 +137,8 @@ pub struct Routes {
     /// The last ones: packets come in trains.
     last_out: Option<(Key, Result<Way, i32>)>,
     last_input: Option<(Key, Verdict)>,
-    /// MTUs of the paths to hosts, and until when each is believed.
-    paths: HashMap<IpAddr, (u32, Duration)>,
+    /// MTUs of the paths to hosts.
+    paths: HashMap<IpAddr, Path>,
     learned: u32,
 }
 
@@ -153,6 +163,8 @@ impl Routes {
             ground.consult(&mut |world| {
                 self.by_ports = ports_matter(world);
                 self.by_neighbours = neighbours_matter(world);
+                self.paths
+                    .retain(|_, path| path.ifindex == 0 || world.link(path.ifindex).is_some());
             });
             // To look may have changed something, which is found with the next packet.
             self.generation = match self.by_neighbours == generation.by_neighbours {
@@ -217,14 +229,26 @@ impl Routes {
     /// Notes the MTU of the path to a host.
     pub fn set_path_mtu(&mut self, to: IpAddr, mtu: u32, now: Duration) {
         if self.paths.len() >= MOST {
-            self.paths.retain(|_, (_, until)| *until > now);
+            self.paths.retain(|_, path| path.until > now);
         }
         if self.paths.len() < MOST || self.paths.contains_key(&to) {
-            let before = self.paths.insert(to, (mtu, now + MTU_TIME));
-            if before.is_none_or(|before| before.0 != mtu) {
+            let path = Path {
+                mtu,
+                until: now + MTU_TIME,
+                ifindex: self.link_towards(to),
+            };
+            let before = self.paths.insert(to, path);
+            if before.is_none_or(|before| before.mtu != mtu) {
                 self.learned = self.learned.wrapping_add(1);
             }
         }
+    }
+
+    /// Returns the link by which packets to a host have gone; 0 where none is remembered.
+    fn link_towards(&self, to: IpAddr) -> u32 {
+        let mut ways = self.out.iter().filter(|(key, _)| key.0 == to);
+        let way = ways.find_map(|(_, way)| way.ok());
+        way.map_or(0, |way| way.ifindex)
     }
 
     /// Returns a number that changes with each MTU that is learned.
@@ -234,8 +258,8 @@ impl Routes {
 
     /// Returns the MTU of the path to a host, and for how long it is still believed.
     pub fn path_mtu(&self, to: IpAddr, now: Duration) -> Option<(u32, Duration)> {
-        let (mtu, until) = self.paths.get(&to)?;
-        (*until > now).then(|| (*mtu, *until - now))
+        let path = self.paths.get(&to)?;
+        (path.until > now).then(|| (path.mtu, path.until - now))
     }
 
     fn with_path(&self, way: Way, to: IpAddr, now: Duration) -> Way {

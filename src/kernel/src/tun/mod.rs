@@ -22,7 +22,7 @@ use crate::busy;
 use crate::link::{Link, Taught};
 use crate::net::{NetDir, Refused};
 use crate::policy::Policy;
-use crate::shm::layout::{Attachment, InterfaceState, TunnelState};
+use crate::shm::layout::{Attachment, InterfaceState, NetState, TunnelState};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{load_name, Mapped, TunnelGuard};
@@ -107,7 +107,14 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         net.permit_check(Permission::Open)?;
         net.fault_check(Operation::Open, 0)?;
         if flags & libc::O_PATH == 0 {
-            if flags & libc::O_TMPFILE == libc::O_TMPFILE || flags & libc::O_DIRECTORY != 0 {
+            // What open(2) refuses whatever the file is.
+            let temporary = flags & libc::O_TMPFILE == libc::O_TMPFILE;
+            let unwritten = temporary && flags & libc::O_ACCMODE == libc::O_RDONLY;
+            let made = flags & libc::O_DIRECTORY != 0 && flags & libc::O_CREAT != 0;
+            if unwritten || made {
+                return Err(Errno(libc::EINVAL));
+            }
+            if temporary || flags & libc::O_DIRECTORY != 0 {
                 return Err(Errno(libc::ENOTDIR));
             }
             if flags & (libc::O_CREAT | libc::O_EXCL) == libc::O_CREAT | libc::O_EXCL {
@@ -235,30 +242,29 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
     }
 
     /// Does what [`Tunnel::read`] does for a packet that lies there, where nothing but the packet
-    /// itself is to be given and nobody is to be waited for. Returns also whether the bell rings
-    /// on, see [`Tunnel::is_bell_stale`]. None says nothing but that [`Tunnel::read`] is to be
-    /// asked.
+    /// itself is to be given and nobody is to be waited for. Returns also whether the packet was
+    /// the last one, so that the bell may ring on, see [`Tunnel::is_bell_stale`]. None says nothing
+    /// but that [`Tunnel::read`] is to be asked.
     ///
     /// # Errors
     ///
     /// The errno of a fault on read.
     #[inline(always)]
     pub fn read_at_once(&self, sink: &mut impl Sink) -> Option<Result<(usize, bool), Errno>> {
-        let (state, net) = (&self.state, &*self.net);
-        if self.attachment() == Attachment::None {
-            return None;
-        }
+        let (state, net): (&TunnelState, &NetState) = (&self.state, &self.net);
+        // A tunnel that is not attached has no interface that is current.
         let interface = self.known_interface()?;
         let interface: &InterfaceState = &interface;
         if !frame::is_bare(interface) || sink.is_empty() {
             return None;
         }
-        let lock = net.lock_tunnel_at_once(state)?;
+        let lock = self.net.lock_tunnel_at_once(&self.state)?;
         if bell::is_exact(state) || net.exact_bell.load(Relaxed) != 0 {
             lock.release();
             return None;
         }
-        let Some(front) = lock.queue().front() else {
+        let queue = lock.queue();
+        let Some(front) = queue.front() else {
             lock.release();
             return None;
         };
@@ -270,11 +276,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         let data = front.packet.data;
         let given = frame::give_bytes(data, sink, 0);
         count_read(interface, state, given, data.len());
-        let last = lock.queue().remove(front);
-        let rings_on = last && state.bell.load(Relaxed) != 0;
+        let was_last = queue.remove(front);
         lock.release();
         tell_of_room(state);
-        Some(Ok((given, rings_on)))
+        Some(Ok((given, was_last)))
     }
 
     /// Gives the program the packet at the head of the queue, and counts it; None when there is
@@ -515,7 +520,10 @@ impl<N: Deref<Target = NetDir>> Tunnel<N> {
         Readiness {
             error: false,
             readable: self.state.ring.queued() > 0,
-            writable: (detached || interface.is_writable()) && !capturer_behind,
+            writable: match detached {
+                true => interface.is_up(),
+                false => interface.is_writable() && !capturer_behind,
+            },
             link_down: !interface.is_up(),
             capturer_behind,
         }

@@ -6,7 +6,7 @@ use super::{address, bad_memory, behind, give, length, status, time, Answer};
 use crate::uaccess;
 use libc::{c_char, c_int, c_void, iovec, size_t, ssize_t};
 use memtun_abi::Errno;
-use memtun_core::{Error, Sending, Shown};
+use memtun_core::{Error, Interface, Sending, Shown};
 use std::net::SocketAddr;
 
 const HOST_LEN: usize = super::MEMTUN_HOST_LEN;
@@ -57,11 +57,13 @@ pub unsafe extern "C" fn memtun_interface_inject_many(
     done: *mut size_t,
     timeout_ms: c_int,
 ) -> c_int {
-    several(count, done, || {
-        // SAFETY: the caller's contract.
-        let frames = unsafe { all(frames, count) }?;
-        interface_of(interface)?.inject_many_with(frames, sending(ethertype, timeout_ms))
-    })
+    let how = sending(ethertype, timeout_ms);
+    // SAFETY: the caller's contract.
+    unsafe {
+        put(interface, frames, count, done, |interface, frames| {
+            interface.inject_many_with(frames, how)
+        })
+    }
 }
 
 /// The same as memtun_interface_inject_many for one turn of a longer wait: see
@@ -76,11 +78,13 @@ pub unsafe extern "C" fn memtun_interface_offer_many(
     done: *mut size_t,
     timeout_ms: c_int,
 ) -> c_int {
-    several(count, done, || {
-        // SAFETY: the caller's contract.
-        let frames = unsafe { all(frames, count) }?;
-        interface_of(interface)?.offer_many(frames, sending(ethertype, timeout_ms))
-    })
+    let how = sending(ethertype, timeout_ms);
+    // SAFETY: the caller's contract.
+    unsafe {
+        put(interface, frames, count, done, |interface, frames| {
+            interface.offer_many(frames, how)
+        })
+    }
 }
 
 /// Sends count UDP datagrams to one address of the program's, each as memtun_interface_send_udp
@@ -99,16 +103,14 @@ pub unsafe extern "C" fn memtun_interface_send_udp_many(
     done: *mut size_t,
     timeout_ms: c_int,
 ) -> c_int {
-    several(count, done, || {
-        let to = address(dst_host, dst_port)?;
-        let from = source(to, src_host, src_port)?;
-        let how = Sending::new().source(from).within(time(timeout_ms));
-        // SAFETY: the caller's contract.
-        let datagrams = unsafe { all(datagrams, count) }?;
-        interface_of(interface)?
-            .send_udp_many_with(datagrams, to, how)
-            .map(|_| ())
-    })
+    let ends = || ends(src_host, src_port, dst_host, dst_port, timeout_ms);
+    // SAFETY: the caller's contract.
+    unsafe {
+        put(interface, datagrams, count, done, |interface, datagrams| {
+            let (to, how) = ends()?;
+            interface.send_udp_many_with(datagrams, to, how).map(|_| ())
+        })
+    }
 }
 
 /// The same as memtun_interface_send_udp_many for one turn of a longer wait: see
@@ -126,14 +128,14 @@ pub unsafe extern "C" fn memtun_interface_offer_udp_many(
     done: *mut size_t,
     timeout_ms: c_int,
 ) -> c_int {
-    several(count, done, || {
-        let to = address(dst_host, dst_port)?;
-        let from = source(to, src_host, src_port)?;
-        let how = Sending::new().source(from).within(time(timeout_ms));
-        // SAFETY: the caller's contract.
-        let datagrams = unsafe { all(datagrams, count) }?;
-        interface_of(interface)?.offer_udp_many(datagrams, to, how)
-    })
+    let ends = || ends(src_host, src_port, dst_host, dst_port, timeout_ms);
+    // SAFETY: the caller's contract.
+    unsafe {
+        put(interface, datagrams, count, done, |interface, datagrams| {
+            let (to, how) = ends()?;
+            interface.offer_udp_many(datagrams, to, how)
+        })
+    }
 }
 
 /// Waits for the next packet that the program wrote, and takes it with those behind it that are
@@ -198,13 +200,40 @@ pub extern "C" fn memtun_receiver_recv_many(
     })
 }
 
-/// Runs a call that takes `count` packets, and stores how many of them were done.
-fn several(count: usize, done: *mut size_t, ours: impl FnOnce() -> Answer<()>) -> c_int {
+/// Hands a caller's packets to `put`, and stores how many of them were put.
+///
+/// # Safety
+/// The same as of [`all`].
+unsafe fn put(
+    interface: *mut InterfaceHandle,
+    list: *const iovec,
+    count: size_t,
+    done: *mut size_t,
+    put: impl FnOnce(&Interface, &[Part]) -> Answer<()>,
+) -> c_int {
+    let ours = || {
+        // SAFETY: the caller's contract.
+        let parts = unsafe { all(list, count) }?;
+        put(interface_of(interface)?, parts)
+    };
     status(|| {
         let answer = ours();
         give(answer.as_ref().map_or_else(Error::done, |()| count), done)?;
         answer
     })
+}
+
+/// Where a caller's datagrams go, and from where.
+fn ends(
+    src_host: *const c_char,
+    src_port: u16,
+    dst_host: *const c_char,
+    dst_port: u16,
+    timeout_ms: c_int,
+) -> Answer<(SocketAddr, Sending)> {
+    let to = address(dst_host, dst_port)?;
+    let from = source(to, src_host, src_port)?;
+    Ok((to, Sending::new().source(from).within(time(timeout_ms))))
 }
 
 /// One of the packets that a caller gave. It is made by [`all`] alone.

@@ -3,6 +3,7 @@
 //! which programs of that kind sleep it is cancelled where one is by default: in libc's call, or at
 //! the end.
 
+use crate::plain;
 use crate::real::{hooks, real};
 use libc::c_int;
 use std::cell::Cell;
@@ -33,13 +34,6 @@ pub fn deferred<T>(call: impl FnOnce() -> T) -> T {
     let answer = call();
     end(before);
     answer
-}
-
-/// Has a thread of this process ever wanted to be cancelled at any moment? Where the answer is no,
-/// a call needs no [`deferred`].
-#[inline(always)]
-pub fn is_ever() -> bool {
-    EVER.load(Relaxed)
 }
 
 #[cold]
@@ -81,6 +75,7 @@ hooks! {
     fn pthread_setcanceltype(kind: c_int, before: *mut c_int) -> c_int => my_pthread_setcanceltype {
         if kind == ASYNCHRONOUS && !EVER.load(Relaxed) {
             EVER.store(true, Relaxed);
+            plain::note(plain::CANCELS);
         }
         real!(pthread_setcanceltype(kind, before))
     }

@@ -5,24 +5,35 @@ use crate::foreign::is_tunnel;
 use crate::real::{hooks, real};
 use crate::route::{self, Route};
 use crate::table::any_marked;
-use crate::{errno, view};
+use crate::{errno, ops, view};
 use libc::{c_char, c_int, off64_t, off_t};
+use memtun_abi::Errno;
 use memtun_calls::control::Misfit;
 
 fn answer(call: Misfit) -> c_int {
     errno::give(call.answer().map(|()| 0)) as c_int
 }
 
+/// What a call on a tunnel's descriptor gets.
+fn on(fd: c_int, call: Misfit) -> Result<(), Errno> {
+    let open_flags = ops::open_flags(fd).ok_or(Errno(libc::EBADF))?;
+    call.answer_on(open_flags)
+}
+
+fn answer_on(fd: c_int, call: Misfit) -> c_int {
+    errno::give(on(fd, call).map(|()| 0)) as c_int
+}
+
 /// The error number itself, which posix_fadvise(3) and posix_fallocate(3) return.
-fn number(call: Misfit) -> c_int {
-    call.answer().map_or_else(|e| e.0, |()| 0)
+fn number_on(fd: c_int, call: Misfit) -> c_int {
+    on(fd, call).map_or_else(|e| e.0, |()| 0)
 }
 
 /// Makes fallocate(2), which no file of the view knows.
 #[inline]
 fn allocate(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
     if is_tunnel(fd) {
-        return answer(Misfit::Allocate);
+        return answer_on(fd, Misfit::Allocate);
     }
     match any_marked().then(|| view::allocates(fd, true)).flatten() {
         Some(e) => errno::give::<c_int>(Err(e)) as c_int,
@@ -34,7 +45,7 @@ fn allocate(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
 #[inline]
 fn allocate_by_writing(fd: c_int, host: impl FnOnce() -> c_int) -> c_int {
     if is_tunnel(fd) {
-        return number(Misfit::Allocate);
+        return number_on(fd, Misfit::Allocate);
     }
     let refused = any_marked().then(|| view::allocates(fd, false)).flatten();
     refused.map_or_else(host, |e| e.0)
@@ -59,7 +70,7 @@ hooks! {
         if unsynced(fd) { -1 } else { real!(fdatasync(fd)) }
     }
     fn flock(fd: c_int, operation: c_int) -> c_int => my_flock {
-        if is_tunnel(fd) { answer(Misfit::Lock) } else { real!(flock(fd, operation)) }
+        if is_tunnel(fd) { answer_on(fd, Misfit::Lock) } else { real!(flock(fd, operation)) }
     }
     fn fallocate(fd: c_int, mode: c_int, at: off_t, n: off_t) -> c_int => my_fallocate {
         allocate(fd, || real!(fallocate(fd, mode, at, n)))
@@ -68,10 +79,10 @@ hooks! {
         allocate(fd, || real!(fallocate64(fd, mode, at, n)))
     }
     fn posix_fadvise(fd: c_int, at: off_t, n: off_t, advice: c_int) -> c_int => my_posix_fadvise {
-        if is_tunnel(fd) { number(Misfit::Advise) } else { real!(posix_fadvise(fd, at, n, advice)) }
+        if is_tunnel(fd) { number_on(fd, Misfit::Advise) } else { real!(posix_fadvise(fd, at, n, advice)) }
     }
     fn posix_fadvise64(fd: c_int, at: off64_t, n: off64_t, advice: c_int) -> c_int => my_posix_fadvise64 {
-        if is_tunnel(fd) { number(Misfit::Advise) } else { real!(posix_fadvise64(fd, at, n, advice)) }
+        if is_tunnel(fd) { number_on(fd, Misfit::Advise) } else { real!(posix_fadvise64(fd, at, n, advice)) }
     }
     fn truncate(path: *const c_char, length: off_t) -> c_int => my_truncate {
         match route::before(libc::AT_FDCWD, path) {

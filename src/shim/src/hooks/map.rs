@@ -1,10 +1,11 @@
 //! mmap(2). No file of the view can be mapped, and the memory file that stands for one could.
 
 use crate::real::hooks;
-use crate::table::any_marked;
-use crate::{errno, view};
+use crate::table::{any_marked, is_tunnel};
+use crate::{errno, ops, view};
 use libc::{c_int, c_void, off64_t, off_t, size_t};
 use memtun_abi::Errno;
+use memtun_calls::tunnel::may_transfer;
 
 /// Maps by the system call itself: libc's function is no more than that, and it is called by
 /// allocators before the library is ready.
@@ -29,6 +30,9 @@ fn map(
     let mapped = unsafe { memtun_sys::syscall(libc::SYS_mmap, arguments) };
     if let e @ -4095..=-1 = mapped {
         errno::set(-e as c_int);
+        if -e == libc::ENODEV as isize && is_tunnel(fd) {
+            errno::set(refusal(protection, flags, fd));
+        }
         return libc::MAP_FAILED;
     }
     if fd >= 0 && flags & libc::MAP_ANONYMOUS == 0 && any_marked() {
@@ -37,6 +41,21 @@ fn map(
         }
     }
     mapped as *mut c_void
+}
+
+/// What the driver's file refuses a mapping with: the access mode, which the bell does not have,
+/// comes first.
+#[cold]
+fn refusal(protection: c_int, flags: c_int, fd: c_int) -> c_int {
+    let mode = ops::open_flags(fd).unwrap_or(libc::O_RDWR);
+    let writes = flags & libc::MAP_SHARED != 0 && protection & libc::PROT_WRITE != 0;
+    let allowed = may_transfer(mode, libc::O_WRONLY).is_ok()
+        && (!writes || may_transfer(mode, libc::O_RDONLY).is_ok());
+    if allowed {
+        libc::ENODEV
+    } else {
+        libc::EACCES
+    }
 }
 
 /// Takes a mapping back that was made just now. The kernel has made it to find out whether it would

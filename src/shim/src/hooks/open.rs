@@ -29,6 +29,8 @@ fn opening(
         route => route,
     };
     match route {
+        // A link of the host's is refused by the host, or opened itself, as O_PATH has it.
+        Route::Device if flags & libc::O_NOFOLLOW != 0 && route::is_link(dir, path) => host(),
         Route::Host | Route::View => {
             let fd = host();
             if fd < 0 && is_missing(Errno(errno::get())) {

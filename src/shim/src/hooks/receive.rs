@@ -250,6 +250,18 @@ extern "C" fn recvfrom_special(
     name: *mut sockaddr,
     length: *mut socklen_t,
 ) -> ssize_t {
+    deferred(move || recvfrom_carried(fd, buf, n, flags, name, length))
+}
+
+#[inline(never)]
+extern "C" fn recvfrom_carried(
+    fd: c_int,
+    buf: *mut c_void,
+    n: size_t,
+    flags: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+) -> ssize_t {
     inet_calls::look();
     receive_special(fd, (buf, n), flags, (name, length), || {
         real!(recvfrom(fd, buf, n, flags, name, length))
@@ -274,52 +286,96 @@ extern "C" fn recvfrom_chk_special(
     recvfrom_special(fd, buf, n, flags, name, length)
 }
 
+/// recvmsg(2) in a process that has a netlink socket, or is in a net that has addresses.
+#[cold]
+#[inline(never)]
+extern "C" fn receive_message_special(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t {
+    if is_datagrams(fd) {
+        if let Some(answer) = deferred(|| receive_message(fd, message, flags)) {
+            return answer;
+        }
+    }
+    let Ok(state) = deferred(|| before(fd)) else {
+        return -1;
+    };
+    let room = if state.is_some() {
+        netlink::room_of(message)
+    } else {
+        0
+    };
+    inet_calls::look();
+    let n = moving(fd, || real!(recvmsg(fd, message, flags)));
+    if n >= 0 {
+        adopt(message);
+        if let Some(state) = state {
+            netlink::received_message(fd, state, message, room, n as usize);
+        }
+    }
+    n
+}
+
+/// recvmmsg(2) in such a process.
+#[cold]
+#[inline(never)]
+extern "C" fn receive_messages_special(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+    timeout: *mut timespec,
+) -> c_int {
+    if is_datagrams(fd) {
+        if let Some(answer) = deferred(|| receive_messages(fd, messages, count, flags, timeout)) {
+            return answer;
+        }
+    }
+    let Ok(state) = deferred(|| before(fd)) else {
+        return -1;
+    };
+    let room = if state.is_some() && count > 0 {
+        // SAFETY: only the address is taken. The room of the first message stands for all.
+        netlink::room_of(unsafe { &raw const (*messages).msg_hdr })
+    } else {
+        0
+    };
+    let n = real!(recvmmsg(fd, messages, count, flags, timeout));
+    for i in 0..n.max(0) as usize {
+        // SAFETY: the kernel filled `n` elements of the caller's array.
+        let message = unsafe { &*messages.add(i) };
+        adopt(&message.msg_hdr);
+        if let Some(state) = state {
+            netlink::received_message(fd, state, &message.msg_hdr, room, message.msg_len as usize);
+        }
+    }
+    n
+}
+
 hooks! {
     fn recv(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int) -> ssize_t => my_recv {
-        if gate::is_shut() { real!(recv(fd, buf, n, flags)) } else { deferred(|| recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH)) }
+        if gate::is_shut() { real!(recv(fd, buf, n, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
     }
     fn __recv_chk(fd: c_int, buf: *mut c_void, n: size_t, room: size_t, flags: c_int) -> ssize_t => my_recv_chk {
-        if gate::is_shut() || n > room { real!(__recv_chk(fd, buf, n, room, flags)) } else { deferred(|| recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH)) }
+        if gate::is_shut() || n > room { real!(__recv_chk(fd, buf, n, room, flags)) } else { recvfrom_special(fd, buf, n, flags, NOBODY, NO_LENGTH) }
     }
     fn recvfrom(fd: c_int, buf: *mut c_void, n: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom {
-        if gate::is_shut() { real!(recvfrom(fd, buf, n, flags, name, length)) } else { deferred(|| recvfrom_special(fd, buf, n, flags, name, length)) }
+        if gate::is_shut() { real!(recvfrom(fd, buf, n, flags, name, length)) } else { recvfrom_special(fd, buf, n, flags, name, length) }
     }
     fn __recvfrom_chk(fd: c_int, buf: *mut c_void, n: size_t, most: size_t, flags: c_int, name: *mut sockaddr, length: *mut socklen_t) -> ssize_t => my_recvfrom_chk {
-        if gate::is_shut() { real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)) } else { deferred(|| recvfrom_chk_special(fd, buf, n, most, flags, name, length)) }
+        if gate::is_shut() { real!(__recvfrom_chk(fd, buf, n, most, flags, name, length)) } else { recvfrom_chk_special(fd, buf, n, most, flags, name, length) }
     }
     fn recvmsg(fd: c_int, message: *mut msghdr, flags: c_int) -> ssize_t => my_recvmsg {
-        if is_datagrams(fd) {
-            if let Some(answer) = deferred(|| receive_message(fd, message, flags)) { return answer; }
-        }
-        let Ok(state) = deferred(|| before(fd)) else { return -1 };
-        let room = if state.is_some() { netlink::room_of(message) } else { 0 };
-        inet_calls::look();
-        let n = moving(fd, || real!(recvmsg(fd, message, flags)));
-        if n >= 0 {
-            adopt(message);
-            if let Some(state) = state { netlink::received_message(fd, state, message, room, n as usize); }
-        }
+        if !gate::is_shut() { return receive_message_special(fd, message, flags); }
+        let n = real!(recvmsg(fd, message, flags));
+        if n >= 0 { adopt(message); }
         n
     }
     fn recvmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int, timeout: *mut timespec) -> c_int => my_recvmmsg {
-        if is_datagrams(fd) {
-            if let Some(answer) = deferred(|| receive_messages(fd, messages, count, flags, timeout)) { return answer; }
-        }
-        let Ok(state) = deferred(|| before(fd)) else { return -1 };
-        let room = if state.is_some() && count > 0 {
-            // SAFETY: only the address is taken. The room of the first message stands for all.
-            netlink::room_of(unsafe { &raw const (*messages).msg_hdr })
-        } else {
-            0
-        };
+        if !gate::is_shut() { return receive_messages_special(fd, messages, count, flags, timeout); }
         let n = real!(recvmmsg(fd, messages, count, flags, timeout));
         for i in 0..n.max(0) as usize {
-            // SAFETY: the kernel filled `n` elements of the caller's array.
-            let message = unsafe { &*messages.add(i) };
-            adopt(&message.msg_hdr);
-            if let Some(state) = state {
-                netlink::received_message(fd, state, &message.msg_hdr, room, message.msg_len as usize);
-            }
+            // SAFETY: the kernel filled `n` elements of the caller's array, of which the address is
+            // taken.
+            adopt(unsafe { &raw const (*messages.add(i)).msg_hdr });
         }
         n
     }

@@ -7,7 +7,7 @@
     reason = "extern \"C\" for what it says about unwinding; no C code calls these"
 )]
 
-use super::cancel::{deferred, is_ever};
+use super::cancel::deferred;
 use super::{receive, send};
 use crate::concern;
 use crate::errno;
@@ -160,8 +160,18 @@ extern "C" fn bad_offset(offset: off64_t) -> Option<ssize_t> {
     refused(control::check_offset(offset))
 }
 
-extern "C" fn bad_offset_or_flags(offset: off64_t, flags: c_int) -> Option<ssize_t> {
-    refused(control::check_offset_and_flags(offset, flags))
+extern "C" fn bad_offset_of_two(offset: off64_t) -> Option<ssize_t> {
+    refused(control::check_offset_or_own(offset))
+}
+
+/// The answer where these flags are refused, which the kernel finds only behind the access mode.
+extern "C" fn bad_flags(fd: c_int, forbidden: c_int, flags: c_int) -> Option<ssize_t> {
+    let flags = control::check_flags(flags).err()?;
+    let by_mode = ops::nothing(fd, forbidden);
+    Some(match by_mode {
+        0 => errno::give::<isize>(Err(flags)),
+        refused => refused,
+    })
 }
 
 fn refused(check: Result<(), Errno>) -> Option<ssize_t> {
@@ -197,11 +207,16 @@ extern "C" fn read_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_offset_or_flags(offset, flags) {
+    if let Some(refused) = bad_offset_of_two(offset) {
+        return refused;
+    }
+    match total(array, count) {
+        None | Some(0) => return read_vector(fd, array, count),
+        Some(_) => {}
+    }
+    match bad_flags(fd, libc::O_WRONLY, flags) {
         Some(refused) => refused,
-        None if flags & libc::RWF_NOWAIT != 0 && total(array, count) != Some(0) => {
-            read_now(fd, array, count)
-        }
+        None if flags & libc::RWF_NOWAIT != 0 => read_now(fd, array, count),
         None => read_vector(fd, array, count),
     }
 }
@@ -214,7 +229,14 @@ extern "C" fn write_vector_2(
     offset: off64_t,
     flags: c_int,
 ) -> ssize_t {
-    match bad_offset_or_flags(offset, flags) {
+    if let Some(refused) = bad_offset_of_two(offset) {
+        return refused;
+    }
+    match total(array, count) {
+        None | Some(0) => return write_vector(fd, array, count),
+        Some(_) => {}
+    }
+    match bad_flags(fd, libc::O_RDONLY, flags) {
         Some(refused) => refused,
         None => write_vector(fd, array, count),
     }
@@ -293,34 +315,18 @@ const ASK_LATER: ssize_t = -2;
 // `read_at_once`, which has, is a function of its own.
 #[inline(never)]
 extern "C" fn tunnel_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    if is_ever() {
-        return deferred_read(fd, buf, n, found);
-    }
-    read_or_wait(fd, buf, n, found)
-}
-
-/// The same read where a thread may want to be cancelled at any moment. It stands apart, so that
-/// the other one keeps nothing for this.
-#[cold]
-#[inline(never)]
-extern "C" fn deferred_read(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    deferred(move || read_or_wait(fd, buf, n, found))
-}
-
-#[inline(always)]
-extern "C" fn read_or_wait(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
     match read_at_once(fd, buf, n, found) {
+        n @ 0.. => n,
         ASK_LATER => late_read(fd, buf, n),
-        -1 => refused_read(fd, buf, n),
-        n => n,
+        _ => refused_read(fd, buf, n),
     }
 }
 
 /// A read of a packet that lies there; -1 where it has failed.
 #[inline(never)]
 extern "C" fn read_at_once(fd: c_int, buf: *mut c_void, n: size_t, found: Found) -> ssize_t {
-    GuardedMemory::get()
-        .and_then(|memory| Buffer::new(memory, buf as usize, n).ok())
+    GuardedMemory::if_plain()
+        .and_then(|memory| Buffer::at_once(memory, buf as usize, n))
         .and_then(|sink| ops::read_at_once(fd, found, sink))
         .unwrap_or(ASK_LATER)
 }
@@ -335,7 +341,7 @@ extern "C" fn refused_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
 /// A read from a tunnel that may wait or fail.
 #[inline(never)]
 extern "C" fn late_read(fd: c_int, buf: *mut c_void, n: size_t) -> ssize_t {
-    or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n)))
+    deferred(move || or_host(read_buffer(fd, buf, n), || real!(read(fd, buf, n))))
 }
 
 #[inline(never)]

@@ -46,6 +46,21 @@ extern "C" fn send_messages(
     sent as c_int
 }
 
+/// sendmmsg(2) in a process that has a netlink socket, or is in a net that has addresses.
+#[cold]
+#[inline(never)]
+extern "C" fn send_messages_special(
+    fd: c_int,
+    messages: *mut mmsghdr,
+    count: c_uint,
+    flags: c_int,
+) -> c_int {
+    if !is_netlink(fd) && !inet::may_concern() {
+        return real!(sendmmsg(fd, messages, count, flags));
+    }
+    deferred(move || send_messages(fd, messages, count, flags))
+}
+
 /// Sends on a socket of UDP, a packet socket or a raw one. `None` leaves the call to the kernel.
 pub extern "C" fn send_datagram(fd: c_int, data: Data, flags: c_int, to: &To) -> Option<ssize_t> {
     match is_packets(fd) {
@@ -54,10 +69,23 @@ pub extern "C" fn send_datagram(fd: c_int, data: Data, flags: c_int, to: &To) ->
     }
 }
 
-/// sendto(2) in a process that has a netlink socket, or is in a net that has addresses.
+/// sendto(2) in a process that has a netlink socket, or is in a net that has addresses. It
+/// stands apart from the hook, which then keeps nothing for it.
 #[cold]
 #[inline(never)]
 extern "C" fn send_special(
+    fd: c_int,
+    buf: *const c_void,
+    n: size_t,
+    flags: c_int,
+    name: *const sockaddr,
+    length: socklen_t,
+) -> ssize_t {
+    deferred(move || send_carried(fd, buf, n, flags, name, length))
+}
+
+#[inline(never)]
+extern "C" fn send_carried(
     fd: c_int,
     buf: *const c_void,
     n: size_t,
@@ -153,6 +181,11 @@ extern "C" fn connect_to_send_message(
 #[cold]
 #[inline(never)]
 extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
+    deferred(move || send_message_carried(fd, message, flags))
+}
+
+#[inline(never)]
+extern "C" fn send_message_carried(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t {
     let mut flags = flags;
     let sent_specially = if is_netlink(fd) {
         netlink::send_message(fd, message, flags)
@@ -185,24 +218,20 @@ extern "C" fn send_message_special(fd: c_int, message: *const msghdr, flags: c_i
 
 hooks! {
     fn send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send {
-        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { deferred(|| send_special(fd, buf, n, flags, NO_NAME, 0)) }
+        if gate::is_shut() { real!(send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
     }
     fn __send(fd: c_int, buf: *const c_void, n: size_t, flags: c_int) -> ssize_t => my_send_alias {
-        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { deferred(|| send_special(fd, buf, n, flags, NO_NAME, 0)) }
+        if gate::is_shut() { real!(__send(fd, buf, n, flags)) } else { send_special(fd, buf, n, flags, NO_NAME, 0) }
     }
     fn sendto(fd: c_int, buf: *const c_void, n: size_t, flags: c_int, name: *const sockaddr, length: socklen_t) -> ssize_t => my_sendto {
-        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { deferred(|| send_special(fd, buf, n, flags, name, length)) }
+        if gate::is_shut() { real!(sendto(fd, buf, n, flags, name, length)) } else { send_special(fd, buf, n, flags, name, length) }
     }
     fn sendmsg(fd: c_int, message: *const msghdr, flags: c_int) -> ssize_t => my_sendmsg {
         stale::settle();
-        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { deferred(|| send_message_special(fd, message, flags)) }
+        if gate::is_shut() { real!(sendmsg(fd, message, flags)) } else { send_message_special(fd, message, flags) }
     }
     fn sendmmsg(fd: c_int, messages: *mut mmsghdr, count: c_uint, flags: c_int) -> c_int => my_sendmmsg {
         stale::settle();
-        if gate::is_shut() || !is_netlink(fd) && !inet::may_concern() {
-            real!(sendmmsg(fd, messages, count, flags))
-        } else {
-            deferred(|| send_messages(fd, messages, count, flags))
-        }
+        if gate::is_shut() { real!(sendmmsg(fd, messages, count, flags)) } else { send_messages_special(fd, messages, count, flags) }
     }
 }

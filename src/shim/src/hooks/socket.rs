@@ -97,6 +97,11 @@ fn connect_natively(fd: c_int, to: &SocketName) -> c_int {
 #[cold]
 #[inline(never)]
 extern "C" fn connect_special(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
+    deferred(move || connect_of_net(fd, name, length))
+}
+
+#[inline(never)]
+extern "C" fn connect_of_net(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int {
     if is_netlink(fd) {
         if let Some(answer) = netlink::connect(fd, name, length) {
             return answer as c_int;
@@ -160,6 +165,18 @@ extern "C" fn accept_carried(
             return answer;
         }
     }
+}
+
+/// The same in a function apart from the hook, which then keeps nothing for it.
+#[cold]
+#[inline(never)]
+extern "C" fn accept_special(
+    fd: c_int,
+    name: *mut sockaddr,
+    length: *mut socklen_t,
+    flags: c_int,
+) -> c_int {
+    deferred(move || accept_carried(fd, name, length, flags))
 }
 
 /// socket(2) for a packet socket or a raw one.
@@ -249,22 +266,20 @@ hooks! {
         real!(bind(fd, name, length))
     }
     fn connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect {
-        if gate::is_shut() { real!(connect(fd, name, length)) } else { deferred(|| connect_special(fd, name, length)) }
+        if gate::is_shut() { real!(connect(fd, name, length)) } else { connect_special(fd, name, length) }
     }
     fn __connect(fd: c_int, name: *const sockaddr, length: socklen_t) -> c_int => my_connect_alias {
-        if gate::is_shut() { real!(__connect(fd, name, length)) } else { deferred(|| connect_special(fd, name, length)) }
+        if gate::is_shut() { real!(__connect(fd, name, length)) } else { connect_special(fd, name, length) }
     }
     fn listen(fd: c_int, backlog: c_int) -> c_int => my_listen {
         if inet::may_concern() { return listen_carried(fd, backlog); }
         real!(listen(fd, backlog))
     }
     fn accept(fd: c_int, name: *mut sockaddr, length: *mut socklen_t) -> c_int => my_accept {
-        if inet::may_concern() { return deferred(|| accept_carried(fd, name, length, 0)); }
-        real!(accept(fd, name, length))
+        if gate::is_shut() || !inet::may_concern() { real!(accept(fd, name, length)) } else { accept_special(fd, name, length, 0) }
     }
     fn accept4(fd: c_int, name: *mut sockaddr, length: *mut socklen_t, flags: c_int) -> c_int => my_accept4 {
-        if inet::may_concern() { return deferred(|| accept_carried(fd, name, length, flags)); }
-        real!(accept4(fd, name, length, flags))
+        if gate::is_shut() || !inet::may_concern() { real!(accept4(fd, name, length, flags)) } else { accept_special(fd, name, length, flags) }
     }
     fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
         if is_packets(fd) {

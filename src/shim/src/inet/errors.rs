@@ -26,6 +26,7 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU32;
 use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
 
 /// Number of errors that wait in the queues of all sockets of this process. Of more, the oldest are
 /// lost, as where a socket has no room.
@@ -176,6 +177,17 @@ fn has_data(known: &Known, fd: c_int) -> bool {
         }
         true
     })
+}
+
+/// Has the program ended what the socket hears, which is something to read from then on?
+fn is_shut(fd: c_int) -> bool {
+    let mut asked = [pollfd {
+        fd,
+        events: libc::POLLRDHUP,
+        revents: 0,
+    }];
+    sys::poll(&mut asked, Some(Duration::ZERO)).is_ok_and(|ready| ready > 0)
+        && asked[0].revents & libc::POLLRDHUP != 0
 }
 
 fn borrowed<'f>(fd: c_int) -> BorrowedFd<'f> {
@@ -372,7 +384,7 @@ fn show_one(p: &mut pollfd) {
         return;
     };
     // What told of an error stays where it is: who waits by epoll_wait(2) is shown it as well.
-    if p.revents & IN != 0 && !has_data(errors.known, p.fd) {
+    if p.revents & IN != 0 && !has_data(errors.known, p.fd) && !is_shut(p.fd) {
         p.revents &= !IN;
     }
     if errors.are_there() {

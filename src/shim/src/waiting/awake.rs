@@ -16,7 +16,6 @@ use memtun_kernel::busy::{Spinner, READS, WAITS};
 use memtun_kernel::tun::InterfaceRef;
 use memtun_sys as sys;
 use memtun_sys::quiet::{may, Extra};
-use std::sync::atomic::Ordering::Relaxed;
 
 /// Number of descriptors of a wait that begins awake.
 pub const FEW: usize = 8;
@@ -53,7 +52,7 @@ impl<'t> Source<'t> {
             return None;
         }
         let interface = tunnel.interface().ok()?;
-        let time = spinner.time(interface.fed_on.load(Relaxed))?;
+        let time = spinner.time(&interface.fed_on)?;
         Some((Source { tunnel, interface }, time))
     }
 

@@ -77,8 +77,8 @@ pub struct InterfaceState {
     pub messages: AtomicU32,
     /// Speed, duplex and so on (ETHTOOL_SLINKSETTINGS), which are only kept.
     pub link_settings: [AtomicU32; 15],
-    /// 1 + the number of the processor on which a packet was last queued for the program that had
-    /// read all before; see `memtun_kernel::busy`.
+    /// 1 + the number of the processor on which a packet was queued for the program that had read
+    /// all before; see `memtun_kernel::busy`.
     pub fed_on: AtomicU32,
     /// ARPHRD_* of the link; TUNSETLINK changes it.
     pub link_type: AtomicU32,
@@ -126,7 +126,8 @@ pub struct InterfaceState {
     pub capture_wanted: AtomicU64,
     /// Futex that rises when the capturer has read what writers wait for.
     pub capture_event: AtomicU32,
-    /// 1 + the number of the processor on which the program last wrote a packet.
+    /// 1 + the number of the processor on which the program wrote a packet; see
+    /// `memtun_kernel::busy`.
     pub written_on: AtomicU32,
     /// NUMBER of the file `.memtun-gone-NUMBER` that this became when it was deleted under a
     /// capturer; 0 when it did not.

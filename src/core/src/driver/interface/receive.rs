@@ -13,7 +13,6 @@ use memtun_shm::layout::InterfaceState;
 use memtun_shm::log::{Cursor, Entry, Record};
 use memtun_shm::{load_name, Mapped};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
@@ -184,7 +183,7 @@ impl Subscriber {
         let nothing_new = || state.log.next().number() <= next && !state.is_gone();
         let most = time.as_nanos().min(u32::MAX.into()) as u32;
         let peer = &state.written_on;
-        if let Some(time) = busy::RECEIVES.time(peer.load(Relaxed)) {
+        if let Some(time) = busy::RECEIVES.time(peer) {
             if busy::RECEIVES.wait(time.min(most), peer, || !nothing_new()) {
                 return;
             }

@@ -22,6 +22,19 @@ pub(super) enum Connected {
     No(Errno),
 }
 
+/// What an event says of a leg.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub(super) struct Event {
+    pub readable: bool,
+    pub writable: bool,
+    /// Something is wrong.
+    pub failed: bool,
+    /// There is an end behind the bytes.
+    pub ends: bool,
+    /// There is an urgent byte.
+    pub urgent: bool,
+}
+
 /// A native socket.
 pub(super) struct Leg {
     socket: OwnedFd,
@@ -30,8 +43,12 @@ pub(super) struct Leg {
     pub readable: bool,
     pub writable: bool,
     pub room_is_waited_for: bool,
-    /// An event has said that urgent data has come.
-    pub urgent: bool,
+    /// Urgent data has come, and is not read yet.
+    urgent: bool,
+    /// An event has just said what there is, and whether that has been read since.
+    told: Option<bool>,
+    /// It was read without an event. One may have been on its way, and does not know of that.
+    looked: bool,
     /// An event has said that something is wrong.
     pub failed: bool,
     /// An event has said that there is an end behind the bytes: no other event says so again.
@@ -109,6 +126,8 @@ impl Leg {
             writable: true,
             room_is_waited_for: false,
             urgent: false,
+            told: None,
+            looked: false,
             failed: false,
             ends: false,
             written: false,
@@ -238,9 +257,46 @@ impl Leg {
         self.send(byte, SendFlags::OOB)
     }
 
-    /// Is the next byte that is read an urgent one?
-    pub fn is_at_mark(&self) -> bool {
-        memtun_sys::is_at_mark(self.socket.as_raw_fd()).unwrap_or(false)
+    /// Takes what an event says.
+    pub fn hear(&mut self, event: &Event) {
+        self.readable |= event.readable;
+        self.writable |= event.writable;
+        self.failed |= event.failed;
+        self.ends |= event.ends;
+        self.urgent |= event.urgent;
+        self.told = Some(std::mem::take(&mut self.looked));
+    }
+
+    /// What the program has sent has come, whether its event has or not.
+    pub fn look(&mut self) {
+        (self.readable, self.failed) = (true, true);
+    }
+
+    /// Begins to read. Returns whether an event has said what comes first; what comes after the
+    /// first read none has.
+    pub fn is_told(&mut self) -> bool {
+        match self.told.take() {
+            Some(read_since) => !read_since,
+            None => {
+                self.looked |= self.readable;
+                false
+            }
+        }
+    }
+
+    /// Is the next byte that is read an urgent one? `told`: if it was, an event would have said so.
+    pub fn is_at_mark(&self, told: bool) -> bool {
+        let may = self.urgent || !told;
+        may && memtun_sys::is_at_mark(self.socket.as_raw_fd()).unwrap_or(false)
+    }
+
+    /// Takes an urgent byte from the program, the next one.
+    pub fn read_urgent(&mut self, room: &mut [u8]) -> Moved {
+        // Behind it more may be, of which no event tells.
+        self.urgent = true;
+        let moved = self.read(&mut room[..1]);
+        self.urgent = !matches!(moved, Moved::Some(_));
+        moved
     }
 
     /// Takes bytes from the program.
@@ -369,6 +425,51 @@ mod tests {
         assert_eq!(soon(&mut leg, &mut room), Moved::Some(4));
         assert!(leg.readable);
         assert_eq!(leg.read(&mut room), Moved::End);
+    }
+
+    #[test]
+    fn an_urgent_byte_is_found_whatever_event_has_told_of_it() {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("a listener");
+        prepare(listener.as_fd());
+        let name = listener.local_addr().expect("its name");
+        let mut program = TcpStream::connect(name).expect("a program");
+        let press = |program: &TcpStream| net::send(program, b"!", SendFlags::OOB).expect("sent");
+        let (mut leg, _) = Leg::accepted(listener.as_fd()).expect("a leg");
+        let mut room = [0; 2];
+        let heard = Event {
+            readable: true,
+            ..Event::default()
+        };
+
+        press(&program);
+        let told = leg.is_told();
+        assert!(leg.is_at_mark(told), "before the first event");
+        assert_eq!(leg.read_urgent(&mut room), Moved::Some(1));
+
+        program.write_all(b"ab").expect("written");
+        leg.hear(&heard);
+        let _ = leg.is_told();
+        leg.hear(&heard);
+        let told = leg.is_told();
+        assert!(
+            told && !leg.is_at_mark(told),
+            "an event says what comes first"
+        );
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(2));
+        press(&program);
+        assert!(leg.is_at_mark(false), "behind what the event has told of");
+        assert_eq!(leg.read_urgent(&mut room), Moved::Some(1));
+
+        // It is read by somebody else between an event and what is done about it.
+        program.write_all(b"ab").expect("written");
+        leg.look();
+        let told = leg.is_told();
+        assert!(!leg.is_at_mark(told));
+        assert_eq!(soon(&mut leg, &mut room), Moved::Some(2));
+        press(&program);
+        leg.hear(&heard);
+        let told = leg.is_told();
+        assert!(leg.is_at_mark(told), "the event is older");
     }
 
     #[test]

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::door::Doors;
-use super::leg::Leg;
+use super::leg::{Event, Leg};
 use memtun_abi::Errno;
 use memtun_kernel::Cause;
 use rustix::event::epoll::{self, CreateFlags, EventData, EventFlags};
@@ -52,11 +52,7 @@ pub(super) enum Ready {
     Leg {
         number: usize,
         serial: u32,
-        readable: bool,
-        writable: bool,
-        failed: bool,
-        ends: bool,
-        urgent: bool,
+        event: Event,
     },
 }
 

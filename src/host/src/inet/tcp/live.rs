@@ -146,7 +146,7 @@ impl Live {
     /// What the program has sent has come, whether its event has or not.
     pub(super) fn look(&mut self) {
         if let Stage::Running(leg) = &mut self.stage {
-            (leg.readable, leg.failed, leg.urgent) = (true, true, true);
+            leg.look();
         }
     }
 

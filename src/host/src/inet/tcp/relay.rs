@@ -49,21 +49,13 @@ impl Tcp {
                 Ready::Leg {
                     number,
                     serial,
-                    readable,
-                    writable,
-                    failed,
-                    ends,
-                    urgent,
+                    event,
                 } => {
                     let Some(live) = self.live(number).filter(|live| live.serial == serial) else {
                         continue;
                     };
                     if let Stage::Running(leg) = &mut live.stage {
-                        leg.readable |= readable;
-                        leg.writable |= writable;
-                        leg.failed |= failed;
-                        leg.ends |= ends;
-                        leg.urgent |= urgent;
+                        leg.hear(&event);
                     }
                     self.touch(number);
                 }
@@ -257,15 +249,18 @@ impl Live {
 
     /// From the program to the net.
     fn outward(&mut self, leg: &mut Leg) -> Side {
+        let mut told = leg.is_told();
         while leg.readable && !leg.ended && self.connection.room() > 0 {
             // What is read ends before an urgent byte, which is read alone then.
-            let presses = leg.urgent && leg.is_at_mark();
+            let presses = leg.is_at_mark(std::mem::take(&mut told));
             let moved = self.connection.write_with(|room| {
-                let most = if presses { 1 } else { room.len() };
-                leg.read(&mut room[..most]).counted()
+                let moved = match presses {
+                    true => leg.read_urgent(room),
+                    false => leg.read(room),
+                };
+                moved.counted()
             });
             if presses && matches!(moved, Some(Moved::Some(_))) {
-                leg.urgent = false;
                 self.connection.press();
             }
             match moved {

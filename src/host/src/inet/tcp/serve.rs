@@ -1,9 +1,10 @@
 //! The thread that waits for legs and for the time.
 #![forbid(unsafe_code)]
 
+use super::leg::Event;
 use super::legs::{Legs, Ready, AT_ONCE, OPEN, WAKE};
 use crate::inet::Shared;
-use rustix::event::epoll::{self, Event, EventFlags};
+use rustix::event::epoll::{self, EventFlags};
 use rustix::event::Timespec;
 use rustix::io::Errno as Native;
 use std::panic::{catch_unwind, AssertUnwindSafe};
@@ -18,7 +19,7 @@ const LONG: Duration = Duration::from_secs(3600);
 
 /// Serves legs and timers until [`Legs::end`].
 pub fn run(legs: &Legs, shared: &Shared<'_>) {
-    let mut events: Vec<Event> = Vec::with_capacity(AT_ONCE);
+    let mut events: Vec<epoll::Event> = Vec::with_capacity(AT_ONCE);
     let mut ready = Vec::new();
     let mut most = LONG;
     while !legs.over.load(SeqCst) {
@@ -59,11 +60,13 @@ pub fn run(legs: &Legs, shared: &Shared<'_>) {
                     ready.push(Ready::Leg {
                         number: (data >> 32) as usize,
                         serial: data as u32,
-                        readable: flags.intersects(EventFlags::IN | gone),
-                        failed: flags.contains(EventFlags::ERR),
-                        ends: flags.intersects(gone),
-                        urgent: flags.contains(EventFlags::PRI),
-                        writable: flags.intersects(EventFlags::OUT | gone),
+                        event: Event {
+                            readable: flags.intersects(EventFlags::IN | gone),
+                            writable: flags.intersects(EventFlags::OUT | gone),
+                            failed: flags.contains(EventFlags::ERR),
+                            ends: flags.intersects(gone),
+                            urgent: flags.contains(EventFlags::PRI),
+                        },
                     });
                 }
             }

@@ -3,6 +3,7 @@
 
 use super::{ethertype, Find, Transmit};
 use crate::link::Link;
+use crate::shm::TunnelGuard;
 use crate::tun::bell;
 use crate::tun::room::{Refusal, Wait};
 use std::sync::atomic::Ordering::{Acquire, Relaxed};
@@ -45,46 +46,86 @@ impl<F: Find> Transmit<'_, F> {
         let (state, first) = (&**self.interface, frames[0].as_ref());
         let inode = self.admit(first)?;
         let found;
-        let queue = match self.queues.first(inode) {
+        let queue = match self.queues.known(inode) {
             Some(first) => first,
             None => {
                 found = self.queues.find(self.net, state, inode)?;
                 &found
             }
         };
-        let is_simple = || state.filters.load(Acquire) == 0 && !self.net.is_captured();
-        if !is_simple() {
+        if !self.is_simple() {
             return self.send(first, said, wait).map(|()| 1);
         }
         let lock = self.lock_queue(queue, wait.for_lock())?;
-        let tap = state.is_tap();
-        // A run is one moment of the link: what changes meanwhile has changed behind it. So where
-        // there is one queue only a capturer is looked for again, and the bell rings once.
+        // Where there is one queue, a run is one moment of the link, for which the bell rings once:
+        // what changes meanwhile has changed behind it.
         let is_only = state.attached.load(Acquire) == 1 && state.queues[0].load(Relaxed) == inode;
-        let (header, mtu) = (state.header_len(), state.mtu.load(Relaxed) as usize);
-        let limit = state.txqueuelen.load(Relaxed);
-        let mut rings = true;
         let (mut sent, mut bytes) = (0, 0);
-        for frame in frames.iter().take(RUN) {
-            let frame = frame.as_ref();
-            if bytes >= RUN_BYTES {
+        while sent < frames.len().min(RUN) && bytes < RUN_BYTES {
+            if sent > 0 && is_only && !bell::will_ring(&queue.tunnel) {
+                let (more, of) = self.append_run(&lock, &frames[sent..], said, bytes, RUN - sent);
+                (sent, bytes) = (sent + more, bytes + of);
+                if more > 0 {
+                    continue;
+                }
+            }
+            let frame = frames[sent].as_ref();
+            if sent > 0 && !(self.is_simple() && self.admit(frame) == Ok(inode)) {
                 break;
             }
-            let kind = said.unwrap_or_else(|| ethertype(frame, tap));
-            let fits = !frame.is_empty() && frame.len().wrapping_sub(header) <= mtu;
-            let at_once = is_only && fits && !rings && is_simple();
-            if !at_once || !lock.queue().push_at_once(frame, kind, limit) {
-                if sent > 0 && !(is_simple() && self.admit(frame) == Ok(inode)) {
-                    break;
-                }
-                match self.append(queue, &lock, frame, kind) {
-                    Ok(()) => rings = bell::will_ring(&queue.tunnel),
-                    Err(e) if sent == 0 => return Err(e.into()),
-                    Err(_) => break,
-                }
+            let kind = said.unwrap_or_else(|| ethertype(frame, state.is_tap()));
+            match self.append(queue, &lock, frame, kind) {
+                Ok(()) => (sent, bytes) = (sent + 1, bytes + frame.len()),
+                Err(e) if sent == 0 => return Err(e.into()),
+                Err(_) => break,
             }
-            (sent, bytes) = (sent + 1, bytes + frame.len());
         }
         Ok(sent)
+    }
+
+    /// Appends frames that fit the link and lie behind each other, where the bell rings already.
+    /// `bytes` are in the run by now, and `most` frames have room in it. Returns how many went in,
+    /// and how many bytes.
+    #[inline(never)]
+    fn append_run<T: AsRef<[u8]>>(
+        &self,
+        lock: &TunnelGuard<'_>,
+        frames: &[T],
+        said: Option<u16>,
+        bytes: usize,
+        most: usize,
+    ) -> (usize, usize) {
+        let state = &**self.interface;
+        let (tap, header, mtu) = (
+            state.is_tap(),
+            state.header_len(),
+            state.mtu.load(Relaxed) as usize,
+        );
+        let Some(mut run) = lock.queue().run(state.txqueuelen.load(Relaxed)) else {
+            return (0, 0);
+        };
+        let most = most.min(run.left() as usize);
+        let (mut sent, mut of) = (0, 0);
+        for frame in frames.iter().take(most) {
+            let frame = frame.as_ref();
+            let fits = !frame.is_empty() && frame.len().wrapping_sub(header) <= mtu;
+            let kind = said.unwrap_or_else(|| ethertype(frame, tap));
+            if !fits || bytes + of >= RUN_BYTES || !run.append(frame, kind) {
+                break;
+            }
+            (sent, of) = (sent + 1, of + frame.len());
+        }
+        // Whoever captures or filters by now is asked of each of them.
+        if !self.is_simple() {
+            return (0, 0);
+        }
+        run.publish();
+        (sent, of)
+    }
+
+    /// Does nobody capture or filter what goes through the interface?
+    #[inline(always)]
+    fn is_simple(&self) -> bool {
+        self.interface.filters.load(Acquire) == 0 && !self.net.is_captured()
     }
 }

@@ -16,7 +16,7 @@ pub use queues::{find_interface, Few, FewLinks, Queues};
 use super::Link;
 use crate::busy;
 use crate::net::{Local, NetDir};
-use crate::shm::layout::{Attachment, InterfaceState, BY_PROGRAM, SNIFFED};
+use crate::shm::layout::{Attachment, InterfaceState, TunnelState, BY_PROGRAM, SNIFFED};
 use crate::shm::lock::Patience;
 use crate::shm::log::Sort;
 use crate::shm::{InterfaceGuard, Mapped, TunnelGuard};
@@ -33,8 +33,12 @@ pub trait Find {
     type Found: Deref<Target = Queue>;
     /// Can the caller run the program of TUNATTACHFILTER, which allocates?
     const RUNS_PROGRAMS: bool;
-    /// Returns the queue with this inode if it is the one that is found at once.
+    /// Returns the queue with this inode if it is the one that was found first.
     fn first(&self, inode: u64) -> Option<&Queue>;
+    /// Returns the queue with this inode if it is one that is found at once.
+    fn known(&self, inode: u64) -> Option<&Queue> {
+        self.first(inode)
+    }
     /// Returns the queue with this inode.
     ///
     /// # Errors
@@ -116,18 +120,27 @@ fn may_go(interface: &InterfaceState, frame: &[u8]) -> Result<(), Errno> {
 
 /// Is the queue that was found still one of the interface's? The caller holds its lock.
 #[inline(always)]
-fn is_attached(queue: &Queue, interface: &InterfaceState) -> bool {
-    queue.tunnel.attachment.load(Acquire) == Attachment::Attached as u32
-        && queue.tunnel.ifindex.load(Relaxed) == interface.ifindex.load(Relaxed)
+fn is_attached(tunnel: &TunnelState, interface: &InterfaceState) -> bool {
+    tunnel.attachment.load(Acquire) == Attachment::Attached as u32
+        && tunnel.ifindex.load(Relaxed) == interface.ifindex.load(Relaxed)
 }
 
 /// Tells a program that has read all, and may look for the next packet awake, where that comes
 /// from.
 #[inline(always)]
-fn note_feeder(queue: &Queue, interface: &InterfaceState) {
-    if queue.tunnel.ring.queued() == 0 {
+fn note_feeder(tunnel: &TunnelState, interface: &InterfaceState) {
+    if tunnel.ring.queued() == 0 {
         busy::note_here(&interface.fed_on);
     }
+}
+
+/// Releases the lock of a queue that a frame did not get into at once. It stands apart, so that a
+/// frame that did keeps nothing for it.
+#[cold]
+#[inline(never)]
+fn released_in_vain(lock: TunnelGuard<'_>) -> bool {
+    lock.release();
+    false
 }
 
 impl<F: Find> Transmit<'_, F> {
@@ -150,7 +163,7 @@ impl<F: Find> Transmit<'_, F> {
         let inode = self.admit(frame)?;
         let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
         let found;
-        let queue = match self.queues.first(inode) {
+        let queue = match self.queues.known(inode) {
             Some(first) => first,
             None => {
                 found = self.queues.find(self.net, state, inode)?;
@@ -184,27 +197,55 @@ impl<F: Find> Transmit<'_, F> {
     #[inline(always)]
     pub fn send_at_once(&self, frame: &[u8], ethertype: Option<u16>) -> bool {
         let state = &**self.interface;
-        let is_plain = state.attached.load(Acquire) == 1
-            && state.carrier.load(Relaxed) != 0
-            && state.filters.load(Acquire) == 0
-            && !self.net.is_captured();
-        if !is_plain || may_go(state, frame).is_err() {
+        let is_only = state.attached.load(Acquire) == 1;
+        if !is_only || !self.is_plain() || may_go(state, frame).is_err() {
             return false;
         }
-        let Some(queue) = self.queues.first(state.queues[0].load(Relaxed)) else {
+        let first = self.queues.first(state.queues[0].load(Relaxed));
+        first.is_some_and(|queue| self.send_to(queue, frame, ethertype))
+    }
+
+    /// Does the same where there are several queues. It stands apart, so that a frame for the only
+    /// queue keeps nothing for it.
+    #[inline(never)]
+    pub fn send_at_once_to_one(&self, frame: &[u8], ethertype: Option<u16>) -> bool {
+        let is_one = self.interface.attached.load(Acquire) > 1;
+        if !is_one || !self.is_plain() || may_go(self.interface, frame).is_err() {
             return false;
-        };
+        }
+        let inode = self.interface.select_queue(frame);
+        let known = inode.and_then(|inode| self.queues.known(inode));
+        known.is_some_and(|queue| self.send_to(queue, frame, ethertype))
+    }
+
+    /// Has the link a carrier, and does nobody filter or see what is sent?
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.interface.carrier.load(Relaxed) != 0
+            && self.interface.filters.load(Acquire) == 0
+            && !self.net.is_captured()
+    }
+
+    /// Puts a frame that the link takes into a queue, as [`Transmit::send_at_once`] does.
+    #[inline(always)]
+    fn send_to(&self, queue: &Queue, frame: &[u8], ethertype: Option<u16>) -> bool {
+        let state = &**self.interface;
+        let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
+        let tunnel: &TunnelState = &queue.tunnel;
         let Some(lock) = self.net.lock_tunnel_at_once(&queue.tunnel) else {
             return false;
         };
-        let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
-        let limit = state.txqueuelen.load(Relaxed);
-        note_feeder(queue, state);
-        let sent = is_attached(queue, state)
-            && !bell::will_ring(&queue.tunnel)
-            && lock.queue().push_at_once(frame, ethertype, limit);
+        note_feeder(tunnel, state);
+        let sent = is_attached(tunnel, state)
+            && !bell::will_ring(tunnel)
+            && lock
+                .queue()
+                .push_at_once(frame, ethertype, state.txqueuelen.load(Relaxed));
+        if !sent {
+            return released_in_vain(lock);
+        }
         lock.release();
-        sent
+        true
     }
 
     /// Counts a packet that was refused, and shows it to the capturer.
@@ -351,7 +392,7 @@ impl<F: Find> Transmit<'_, F> {
         patience: Patience,
     ) -> Result<TunnelGuard<'q>, Errno> {
         let lock = self.net.lock_tunnel(queue.inode, &queue.tunnel, patience)?;
-        if !is_attached(queue, self.interface) {
+        if !is_attached(&queue.tunnel, self.interface) {
             drop(lock);
             self.queues.forget(queue.inode);
             return Err(Errno(libc::ENODEV));
@@ -369,7 +410,7 @@ impl<F: Find> Transmit<'_, F> {
         ethertype: u16,
     ) -> Result<(), Errno> {
         let (limit, inbound) = (self.interface.txqueuelen.load(Relaxed), lock.queue());
-        note_feeder(queue, self.interface);
+        note_feeder(&queue.tunnel, self.interface);
         if !bell::will_ring(&queue.tunnel) {
             return inbound.push(frame, ethertype, limit);
         }

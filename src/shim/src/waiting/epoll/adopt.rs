@@ -68,7 +68,7 @@ fn read_anew(epoll: c_int) {
     let mut there: Vec<(c_int, u64)> = Vec::new();
     let read = each_line(epoll, |line| {
         there.push((line.number, line.inode));
-        match registrations::of(instance).find(|r| line.is_of(r)) {
+        match registrations::both(instance, line.number).find(|r| line.is_of(r)) {
             Some(known) => renew(known, line),
             None => enter(epoll, line),
         }
@@ -76,12 +76,14 @@ fn read_anew(epoll: c_int) {
     if read.is_err() {
         return;
     }
+    there.sort_unstable();
     for known in registrations::of(instance) {
-        let is_there = |(number, inode): &(c_int, u64)| match known.target() {
-            Target::Tunnel(of) => *number == known.number() && *inode == of,
-            Target::Epoll(_) => *number == known.number(),
+        let number = known.number();
+        let is_there = match known.target() {
+            Target::Tunnel(inode) => there.binary_search(&(number, inode)).is_ok(),
+            Target::Epoll(_) => there.binary_search_by_key(&number, |line| line.0).is_ok(),
         };
-        if !there.iter().any(is_there) {
+        if !is_there {
             known.forget();
         }
     }

@@ -11,8 +11,8 @@ use crate::waiting::state::{link_bell, LinkBell, State, Why, GLANCE, MOMENT};
 use crate::{errno, host, net};
 use libc::{c_int, epoll_event, timespec};
 use memtun_sys::quiet::{may, Extra};
-use std::sync::atomic::AtomicU32;
-use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Release};
 
 /// What a look at the registrations of one epoll instance has found for a thread that will wait.
 #[derive(Default)]
@@ -120,34 +120,30 @@ fn next_mark(registration: &Registration, state: State) -> Option<u32> {
     }
 }
 
-/// Returns a number that changes with each registration, and with each link of the net. It is
-/// `None` where tunnels may need care without such a change: while somebody captures, and in a
-/// process with several nets.
-pub fn moment() -> Option<u64> {
-    static LINKS: AtomicU32 = AtomicU32::new(0);
-    let net = net::current().filter(|net| !net.is_captured() && net::is_only_one())?;
-    let links = net.changes.load(Acquire);
-    if links != LINKS.load(Relaxed) {
-        registrations::changed();
-        LINKS.store(links, Release);
+/// Notes that every registration may need care, where tunnels may need it for a reason that stands
+/// beside no registration: a link of the net has changed, somebody has begun to capture. In a
+/// process with several nets that may be so at any time.
+pub fn catch_up() {
+    static SEEN: AtomicU64 = AtomicU64::new(0);
+    let Some(net) = net::current() else {
+        return;
+    };
+    let now = u64::from(net.changes.load(Acquire)) << 1 | u64::from(net.is_captured());
+    if now != SEEN.load(Acquire) || !net::is_only_one() {
+        registrations::all_changed();
+        SEEN.store(now, Release);
     }
-    Some(registrations::epoch() + 1)
 }
 
-/// Notes that no registration of an instance needs care, if that is so, when `look` has found
-/// nothing to wait for. `moment` is from before that look. As long as it stays the kernel's answer
-/// to epoll_wait(2) needs no look at all registrations: what becomes false without a change that is
-/// told is an event of the kernel's, which is looked at.
-pub fn note_plain(instance: u32, moment: u64) {
-    let is_plain = |r: &Registration| {
-        matches!(r.target(), Target::Tunnel(_))
-            && r.mark() == mark::PLAIN
-            && !r.is_listed()
-            && !r.is_fixed()
-    };
-    if registrations::of(instance).all(is_plain) {
-        registrations::is_plain(instance, moment);
-    }
+/// Is nothing to be done for a registration before the next wait, unless a change is told? What
+/// becomes false without one is an event of the kernel's, which is looked at.
+fn is_plain(registration: &Registration) -> bool {
+    let may_be_full = || net::current().is_none_or(|net| net.is_captured());
+    matches!(registration.target(), Target::Tunnel(_))
+        && registration.mark() == mark::PLAIN
+        && !registration.is_listed()
+        && !registration.is_fixed()
+        && (registration.events() & OUT == 0 || !may_be_full())
 }
 
 /// Brings the kernel's registrations in the instance of this epoll descriptor in line with the
@@ -165,6 +161,7 @@ pub fn look_at(instance: u32) -> Look {
 /// Looks, and looks again a few times when another process changes the registrations meanwhile.
 fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
     const TURNS: usize = 4;
+    catch_up();
     for _ in 1..TURNS {
         adopt::catch_up();
         let mut found = Look::default();
@@ -185,65 +182,69 @@ fn look_from(instance: u32, epoll: Option<c_int>) -> Look {
 
 /// Makes one look at an instance and at those nested in it, and adds to `found`.
 fn look_into(instance: u32, epoll: Option<c_int>, found: &mut Look, depth: usize) {
-    for registration in registrations::of(instance) {
-        if let Target::Epoll(inner) = registration.target() {
-            if depth < DEEPEST {
-                look_into(inner, instances::number_of(inner), found, depth + 1);
-            }
-            continue;
+    registrations::look_at_cares(instance, |registration| {
+        if !found.is_stale {
+            look_at_one(registration, epoll, found, depth);
         }
-        let state = registration.state();
-        if let Some(next) = next_mark(registration, state) {
-            if sharing::is_behind() && !found.is_last {
-                found.is_stale = true;
-                return;
-            }
-            let is_as_told = registration.mark() == mark::FRESH
-                && next == mark::PLAIN
-                && !registration.may_hide_shot();
-            // The kernel may not know the registration, because the epoll descriptor may have been
-            // closed and another file may have its number now.
-            if !is_as_told && !modify(epoll, registration, told(registration.events(), next)) {
-                registration.forget();
-                continue;
-            }
-            if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN
-            {
-                // Another file has the registered number now, so the kernel cannot be told. This
-                // process reports the event itself.
-                registration.set_listed(true);
-                registration.set_mark(mark::SPENT);
-            } else if !registration.is_fixed() || next == mark::GONE {
-                registration.set_listed(next == mark::GONE);
-                registration.set_mark(next);
-            }
+        found.is_stale || registration.instance() == instance && !is_plain(registration)
+    });
+}
+
+/// Looks at one registration.
+fn look_at_one(registration: &Registration, epoll: Option<c_int>, found: &mut Look, depth: usize) {
+    if let Target::Epoll(inner) = registration.target() {
+        if depth < DEEPEST {
+            look_into(inner, instances::number_of(inner), found, depth + 1);
         }
-        if registration.never_ends() {
-            found.is_false = true;
+        return;
+    }
+    let state = registration.state();
+    if let Some(next) = next_mark(registration, state) {
+        if sharing::is_behind() && !found.is_last {
+            found.is_stale = true;
+            return;
+        }
+        let is_as_told = registration.mark() == mark::FRESH
+            && next == mark::PLAIN
+            && !registration.may_hide_shot();
+        // The kernel may not know the registration, because the epoll descriptor may have been
+        // closed and another file may have its number now.
+        if !is_as_told && !modify(epoll, registration, told(registration.events(), next)) {
+            registration.forget();
+            return;
+        }
+        if registration.is_fixed() && registration.mark() == mark::QUIET && next == mark::PLAIN {
+            // Another file has the registered number now, so the kernel cannot be told. This
+            // process reports the event itself.
+            registration.set_listed(true);
+            registration.set_mark(mark::SPENT);
+        } else if !registration.is_fixed() || next == mark::GONE {
+            registration.set_listed(next == mark::GONE);
+            registration.set_mark(next);
+        }
+    }
+    if registration.never_ends() {
+        found.is_false = true;
+        found.nap_at_most(MOMENT);
+    }
+    if matches!(state, State::Quiet(_)) && registration.mark() == mark::QUIET {
+        registration.is_told_of_no_room();
+    }
+    let events = registration.events();
+    let waits = registration.mark() == mark::QUIET || registration.is_fixed();
+    if !waits || events & OUT == 0 && registration.mark() != mark::QUIET {
+        return;
+    }
+    let link = match state {
+        State::Quiet(Why::Link) => registration.descriptor().and_then(link_bell),
+        State::Quiet(Why::Capturer) => return found.nap_at_most(GLANCE),
+        _ => return,
+    };
+    match link {
+        Some(link) if !registration.is_fixed() => found.links.push(link),
+        _ => {
+            found.is_false |= registration.is_fixed() && events & (EDGE | SHOT) == 0;
             found.nap_at_most(MOMENT);
-        }
-        if matches!(state, State::Quiet(_)) && registration.mark() == mark::QUIET {
-            registration.is_told_of_no_room();
-        }
-        let events = registration.events();
-        let waits = registration.mark() == mark::QUIET || registration.is_fixed();
-        if !waits || events & OUT == 0 && registration.mark() != mark::QUIET {
-            continue;
-        }
-        let link = match state {
-            State::Quiet(Why::Link) => registration.descriptor().and_then(link_bell),
-            State::Quiet(Why::Capturer) => {
-                found.nap_at_most(GLANCE);
-                continue;
-            }
-            _ => continue,
-        };
-        match link {
-            Some(link) if !registration.is_fixed() => found.links.push(link),
-            _ => {
-                found.is_false |= registration.is_fixed() && events & (EDGE | SHOT) == 0;
-                found.nap_at_most(MOMENT);
-            }
         }
     }
 }

@@ -230,7 +230,7 @@ fn concerns_instance(instance: u32, depth: usize) -> bool {
     registrations::any_tunnel_in(instance)
         || depth < DEEPEST
             && registrations::any_nested_in(instance)
-            && registrations::of(instance).any(|r| match r.target() {
+            && registrations::cares_in(instance).any(|r| match r.target() {
                 Target::Tunnel(_) => true,
                 Target::Epoll(inner) => concerns_instance(inner, depth + 1),
             })

@@ -1,20 +1,20 @@
-//! How a registration is found without a look at each: by its number, by its datum, by its
-//! instance.
+//! How a registration is found without a look at each: by its number, by its datum, by its tunnel,
+//! and because it needs care.
 //!
 //! Beside the places stand counts, which are never too low, and hints, which are to be checked.
 //! What is found by neither is looked for in all places that were ever used. Places are named by
 //! their numbers here; what stands in them is `registrations`'.
 
-use super::zeroed::{Zeroed, Zeroes};
+use super::marks::Marks;
+pub use super::marks::PLACES;
+pub use crate::cells::Places;
+use crate::cells::{Cells, Entered};
+use crate::zeroed::{Zeroed, Zeroes};
 use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
-use std::sync::atomic::{AtomicU16, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU16, AtomicUsize};
 
-/// The greatest number of registrations that are kept.
-pub const PLACES: usize = 1 << 14;
 /// Numbers of descriptors and of instances that have counts of their own.
 const NUMBERS: usize = 1 << 16;
-const INODES: usize = 1 << 12;
-const DATA: usize = 1 << 12;
 
 /// What is known of one descriptor number.
 struct Number {
@@ -30,17 +30,23 @@ struct Instance {
     tunnels: AtomicU16,
     /// How many other instances are.
     nested: AtomicU16,
-    /// The moment of [`is_plain`].
-    plain: AtomicU64,
+    /// In how many other instances it is registered.
+    within: AtomicU16,
+    /// 1 + the place of one that was ready.
+    ready: AtomicU16,
 }
 
 struct Index {
     numbers: [Number; NUMBERS],
     instances: [Instance; NUMBERS],
-    /// How many registrations are of a tunnel whose inode falls here.
-    inodes: [AtomicU16; INODES],
-    /// For data that fall here, the place of one that had it alone: see [`is_alone_with`].
-    data: [AtomicU64; DATA],
+    /// By instance and number.
+    keys: Cells,
+    /// By the tunnel's inode.
+    inodes: Cells,
+    /// By instance and datum.
+    data: Cells,
+    /// The places that a thread looks at before it waits in their instance.
+    cares: Marks,
 }
 
 // SAFETY: it is made of atomic numbers.
@@ -55,16 +61,28 @@ static FREE: AtomicUsize = AtomicUsize::new(0);
 static TUNNELS: AtomicUsize = AtomicUsize::new(0);
 /// The number of registrations of epoll instances.
 static NESTED: AtomicUsize = AtomicUsize::new(0);
-/// How often a registration was changed.
-static EPOCH: AtomicU64 = AtomicU64::new(0);
 
-/// Whose registration it is: in which instance, with which number, and of which tunnel, by its
-/// inode, if it is one of a tunnel.
+/// Whose registration it is: in which instance, with which number, and of what.
 #[derive(Clone, Copy)]
 pub struct Whose {
     pub instance: u32,
     pub number: u32,
-    pub inode: Option<u64>,
+    pub target: Target,
+}
+
+/// What is registered in an epoll instance.
+#[derive(Clone, Copy, PartialEq)]
+pub enum Target {
+    /// A tunnel, by its inode.
+    Tunnel(u64),
+    /// Another epoll instance, as [`super::instances::of`] names it.
+    Epoll(u32),
+}
+
+/// By what the place of a registration is entered besides its number.
+pub struct Keys {
+    inode: Entered,
+    data: Entered,
 }
 
 /// How many places have ever been used: those with the lowest numbers.
@@ -101,22 +119,33 @@ pub fn any_nested_in(number: u32) -> bool {
     any_nested() && instance(number).is_none_or(|i| i.nested.load(Relaxed) != 0)
 }
 
-/// May a tunnel with this inode be registered?
-pub fn may_have(inode: u64) -> bool {
-    INDEX
-        .get()
-        .is_some_and(|index| index.inodes[inode as usize % INODES].load(Relaxed) != 0)
+/// Is this instance registered in another one? The answer is as exact.
+pub fn is_within(number: u32) -> bool {
+    any_nested() && instance(number).is_none_or(|i| i.within.load(Relaxed) != 0)
 }
 
-/// Where a registration may be.
-pub enum Places {
-    Nowhere,
-    /// In this place, or, if it is another number's, anywhere.
-    At(usize),
-    Anywhere,
+/// How many registrations an instance has; `None` where its number is too large.
+pub fn count_in(number: u32) -> Option<usize> {
+    let instance = instance(number)?;
+    let (tunnels, nested) = (&instance.tunnels, &instance.nested);
+    Some(usize::from(tunnels.load(Relaxed)) + usize::from(nested.load(Relaxed)))
 }
 
-/// Says where a registration may be that was made with this number.
+/// The place of the registration of [`is_ready_in`], which may be another one's by now.
+pub fn ready_in(number: u32) -> Option<usize> {
+    let place = instance(number)?.ready.load(Relaxed);
+    usize::from(place).checked_sub(1)
+}
+
+/// Notes that the registration in this place, of this instance, was ready.
+pub fn is_ready_in(number: u32, at: usize) {
+    if let Some(instance) = instance(number) {
+        instance.ready.store(at as u16 + 1, Relaxed);
+    }
+}
+
+/// Says where a registration may be that was made with this number. A place that is another one's
+/// means anywhere.
 pub fn with_number(number: u32) -> Places {
     let Some(index) = INDEX.get() else {
         return Places::Nowhere;
@@ -131,31 +160,82 @@ pub fn with_number(number: u32) -> Places {
     }
 }
 
+/// A key for the cells, which is never 0.
+fn mixed(instance: u32, with: u64) -> u64 {
+    (with ^ u64::from(instance).wrapping_mul(0xd6e8_feb8_6659_fd93)) | 1 << 63
+}
+
+/// Says where a registration may be that was made with this number in this instance.
+pub fn with_key(instance: u32, number: u32) -> Places {
+    let key = mixed(instance, number.into());
+    INDEX.get().map_or(Places::Nowhere, |i| i.keys.find(key))
+}
+
+/// Says where a registration of the tunnel with this inode may be.
+pub fn with_inode(inode: u64) -> Places {
+    let key = mixed(0, inode);
+    INDEX.get().map_or(Places::Nowhere, |i| i.inodes.find(key))
+}
+
+/// Says where a registration with this datum may be in this instance.
+pub fn with_datum(instance: u32, data: u64) -> Places {
+    let key = mixed(instance, data);
+    INDEX.get().map_or(Places::Nowhere, |i| i.data.find(key))
+}
+
+impl Keys {
+    /// Enters a place under the inode of a tunnel; `None` is for an epoll instance.
+    pub fn set_inode(&self, inode: Option<u64>, at: usize) {
+        if let Some(index) = INDEX.get() {
+            let key = inode.map_or(0, |inode| mixed(0, inode));
+            self.inode.change(&index.inodes, key, at);
+        }
+    }
+    /// Enters a place under the datum with which it is registered in an instance.
+    pub fn set_datum(&self, instance: u32, data: u64, at: usize) {
+        if let Some(index) = INDEX.get() {
+            let key = mixed(instance, data);
+            if self.data.key() != key {
+                self.data.change(&index.data, key, at);
+            }
+        }
+    }
+    /// Takes out what was entered.
+    pub fn nothing(&self, at: usize) {
+        if let Some(index) = INDEX.get() {
+            self.inode.change(&index.inodes, 0, at);
+            self.data.change(&index.data, 0, at);
+        }
+    }
+}
+
 /// Changes the counts of a registration.
 fn count(index: &Index, whose: Whose, by: impl Fn(&AtomicU16)) {
     if let Some(number) = index.numbers.get(whose.number as usize) {
         by(&number.count);
     }
     let instance = index.instances.get(whose.instance as usize);
-    match whose.inode {
-        Some(inode) => {
-            by(&index.inodes[inode as usize % INODES]);
+    match whose.target {
+        Target::Tunnel(_) => {
             if let Some(instance) = instance {
                 by(&instance.tunnels);
             }
         }
-        None => {
+        Target::Epoll(inner) => {
             if let Some(instance) = instance {
                 by(&instance.nested);
+            }
+            if let Some(inner) = index.instances.get(inner as usize) {
+                by(&inner.within);
             }
         }
     }
 }
 
 fn total(whose: Whose) -> &'static AtomicUsize {
-    match whose.inode {
-        Some(_) => &TUNNELS,
-        None => &NESTED,
+    match whose.target {
+        Target::Tunnel(_) => &TUNNELS,
+        Target::Epoll(_) => &NESTED,
     }
 }
 
@@ -173,11 +253,16 @@ pub fn enter(whose: Whose, claims: impl Fn(usize) -> bool) -> Option<usize> {
         return None;
     };
     USED.fetch_max(at + 1, AcqRel);
+    index.keys.enter(key_of(whose), at);
     let _ = FREE.compare_exchange(first, at + 1, Relaxed, Relaxed);
     if let Some(number) = index.numbers.get(whose.number as usize) {
         number.place.store(at as u16 + 1, Relaxed);
     }
     Some(at)
+}
+
+fn key_of(whose: Whose) -> u64 {
+    mixed(whose.instance, whose.number.into())
 }
 
 fn uncount(index: &Index, whose: Whose) {
@@ -190,54 +275,43 @@ fn uncount(index: &Index, whose: Whose) {
 /// Notes that a registration has left its place.
 pub fn left(at: usize, whose: Whose) {
     if let Some(index) = INDEX.get() {
+        index.keys.remove(key_of(whose), at);
         uncount(index, whose);
         FREE.fetch_min(at, Relaxed);
-        changed();
     }
 }
 
-/// Notes that something about a registration has changed.
+/// Notes that something about the registration in this place has changed, so that whoever waits in
+/// its instance next looks at it.
 #[inline]
-pub fn changed() {
-    EPOCH.fetch_add(1, AcqRel);
-}
-
-/// How often something has.
-pub fn epoch() -> u64 {
-    EPOCH.load(Acquire)
-}
-
-/// Bits of the words of [`Index::data`] that are 1 + a place; the others are those of an epoch.
-const PLACE: u64 = 0xffff;
-
-fn word_of_data(instance: u32, data: u64) -> Option<&'static AtomicU64> {
-    let mixed = (data ^ (instance as u64) << 32).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    INDEX.get()?.data.get((mixed >> 52) as usize)
-}
-
-/// Notes that the registration in this place alone had this datum in its instance, at this epoch.
-pub fn is_alone_with(at: usize, instance: u32, data: u64, epoch: u64) {
-    if let Some(word) = word_of_data(instance, data) {
-        word.store(epoch << 16 | (at as u64 + 1), Relaxed);
+pub fn changed(at: usize) {
+    if let Some(index) = INDEX.get() {
+        index.cares.set(at);
     }
 }
 
-/// Returns the place of a registration that may have this datum in this instance; where it has, no
-/// other one does.
-pub fn alone_with(instance: u32, data: u64) -> Option<usize> {
-    let word = word_of_data(instance, data)?.load(Relaxed);
-    let is_now = word >> 16 == epoch() & u64::MAX >> 16;
-    (is_now && word & PLACE != 0).then(|| (word & PLACE) as usize - 1)
-}
-
-/// Notes that at this moment no registration of an instance needed care.
-pub fn is_plain(number: u32, moment: u64) {
-    if let Some(instance) = instance(number) {
-        instance.plain.store(moment, Relaxed);
+/// Notes that something may have changed about each.
+pub fn all_changed() {
+    if let Some(index) = INDEX.get() {
+        index.cares.set_below(used());
     }
 }
 
-/// Was this moment noted?
-pub fn is_still_plain(number: u32, moment: u64) -> bool {
-    instance(number).is_some_and(|i| i.plain.load(Relaxed) == moment)
+/// Calls `needs_care` with each place that has changed, or needed care at the last look. It is
+/// called again the next time only where it returns true, or something has changed since.
+pub fn look_at_cares(needs_care: impl FnMut(usize) -> bool) {
+    if let Some(index) = INDEX.get() {
+        index.cares.sift(needs_care);
+    }
+}
+
+/// Is there no place that a thread would look at?
+#[inline]
+pub fn is_nothing_cared_for() -> bool {
+    INDEX.get().is_none_or(|i| i.cares.is_none_below(used()))
+}
+
+/// The places that a thread looks at.
+pub fn cares() -> impl Iterator<Item = usize> {
+    INDEX.get().into_iter().flat_map(|index| index.cares.each())
 }

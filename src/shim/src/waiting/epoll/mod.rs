@@ -23,7 +23,7 @@
 //! | module | subject |
 //! |---|---|
 //! | [`instances`] | which descriptors belong to the same instance |
-//! | [`zeroed`] | memory that is mapped when it is first needed |
+//! | [`marks`] | marks on places |
 //! | [`index`] | where a registration stands, so that none is looked for among all |
 //! | [`registrations`] | what is registered in the instances, as far as this process knows |
 //! | [`adopt`] | how the registrations of other processes are read from /proc |
@@ -37,10 +37,10 @@ mod care;
 mod control;
 mod index;
 mod instances;
+mod marks;
 mod registrations;
 mod sharing;
 mod wait;
-mod zeroed;
 
 pub use adopt::{adopt, datum_of, each_of};
 pub use care::look;

@@ -1,12 +1,12 @@
 //! Keeps the registrations in epoll instances that this process knows: those of tunnels, and those
 //! of other epoll instances.
 
-use super::index::{self, Whose};
+use super::index::{self, Keys, Places, Whose};
 use super::instances::DEEPEST;
-use super::zeroed::{Zeroed, Zeroes};
 use crate::concern;
 use crate::table::{self, OwnTunnels};
 use crate::waiting::state::State;
+use crate::zeroed::{Zeroed, Zeroes};
 use libc::{c_int, epoll_event};
 use memtun_calls::readiness::epoll_bits;
 use memtun_kernel::net::Local;
@@ -60,14 +60,7 @@ pub mod mark {
     pub const SPENT: u32 = 5;
 }
 
-/// What is registered in an epoll instance.
-#[derive(Clone, Copy, PartialEq)]
-pub enum Target {
-    /// A tunnel, by its inode.
-    Tunnel(u64),
-    /// Another epoll instance, as [`super::instances::of`] names it.
-    Epoll(u32),
-}
+pub use super::index::Target;
 
 /// One registration in an epoll instance, or a free place ([`index`]). Zeroes are a free place.
 pub struct Registration {
@@ -92,6 +85,8 @@ pub struct Registration {
     /// The value of [`Tunnel::told_of_room`] when the registration was last told that there is no
     /// room.
     woken: AtomicU32,
+    /// By what the place is found.
+    keys: Keys,
 }
 
 /// A descriptor number that is the tunnel's until this value is dropped, which closes it.
@@ -118,8 +113,14 @@ fn parts(key: u64) -> Option<(u32, u32)> {
 impl Registration {
     /// Returns the place in which this stands.
     fn place(&self) -> Option<usize> {
-        let first = std::ptr::from_ref(&PLACES.get()?.0[0]).addr();
+        let first = std::ptr::from_ref(&PLACES.get()?.list[0]).addr();
         Some((std::ptr::from_ref(self).addr() - first) / size_of::<Registration>())
+    }
+    /// Notes that something about this has changed.
+    pub fn changed(&self) {
+        if let Some(at) = self.place() {
+            index::changed(at);
+        }
     }
     fn own(&self) -> u32 {
         self.own.load(Relaxed).wrapping_sub(1)
@@ -151,7 +152,7 @@ impl Registration {
     pub fn number_is_away(&self) {
         if let Some((instance, number)) = self.parts() {
             self.key.store(key(instance, number | CLOSED), Release);
-            index::changed();
+            self.changed();
         }
     }
     /// Makes the registered number, if it is free, a descriptor of the tunnel for the time of a
@@ -189,8 +190,11 @@ impl Registration {
             self.events.swap(events, Relaxed),
             self.data.swap(data, Relaxed),
         );
+        if let (Some((instance, _)), Some(at)) = (self.parts(), self.place()) {
+            self.keys.set_datum(instance, data, at);
+        }
         if before != (events, data) {
-            index::changed();
+            self.changed();
         }
     }
     /// Returns the datum that the program registered.
@@ -205,7 +209,13 @@ impl Registration {
     pub fn set_mark(&self, mark: u32) {
         if self.mark.load(Relaxed) != mark {
             self.mark.store(mark, Release);
-            index::changed();
+            self.changed();
+        }
+    }
+    /// Notes that this was ready when somebody looked for one in its instance.
+    pub fn is_ready_in(&self, instance: u32) {
+        if let Some(at) = self.place() {
+            index::is_ready_in(instance, at);
         }
     }
     /// Is this process unable to change what the kernel has been told?
@@ -218,7 +228,7 @@ impl Registration {
     }
     fn set_fixed(&self, fixed: u32) {
         if self.fixed.swap(fixed, Relaxed) != fixed {
-            index::changed();
+            self.changed();
         }
     }
     /// Does the kernel go on reporting this single shot, because it was not told that it is one?
@@ -243,7 +253,11 @@ impl Registration {
     /// kernel's own keeps only the bits of EP_PRIVATE_BITS.
     pub fn disarm(&self) {
         self.events.fetch_and(EDGE | SHOT | EXCLUSIVE, Relaxed);
-        index::changed();
+        self.changed();
+    }
+    /// Is this a single shot that was fired?
+    pub fn is_disarmed(&self) -> bool {
+        self.events() & !(EDGE | EXCLUSIVE) == SHOT
     }
     /// May this be a single shot of which the kernel was not told that it is one
     /// ([`told_to_others`])?
@@ -254,14 +268,19 @@ impl Registration {
     /// off.
     pub fn set_listed(&self, listed: bool) {
         if self.listed.swap(listed as u32, Relaxed) != listed as u32 {
-            index::changed();
+            self.changed();
         }
     }
     /// Frees the place in the table. The kernel's registration is not changed.
     pub fn forget(&self) {
-        let target = self.target();
-        let parts = parts(self.key.swap(0, AcqRel));
-        if let (Some((instance, number)), Some(at)) = (parts, self.place()) {
+        let (target, key) = (self.target(), self.key.load(Acquire));
+        let (Some((instance, number)), Some(at)) = (parts(key), self.place()) else {
+            return;
+        };
+        // What is found by a datum or an inode is another registration, from the moment on in which
+        // the place is free.
+        self.keys.nothing(at);
+        if self.key.compare_exchange(key, 0, AcqRel, Acquire).is_ok() {
             index::left(at, Whose::of(instance, number & !CLOSED, target));
         }
     }
@@ -371,23 +390,21 @@ pub fn told_to_others(events: u32) -> u32 {
 }
 
 /// The places of all registrations.
-struct Places([Registration; index::PLACES]);
+struct All {
+    list: [Registration; index::PLACES],
+}
 
 // SAFETY: it is made of atomic numbers, and a registration of zeroes is a free place.
-unsafe impl Zeroes for Places {}
+unsafe impl Zeroes for All {}
 
-static PLACES: Zeroed<Places> = Zeroed::new();
+static PLACES: Zeroed<All> = Zeroed::new();
 
 impl Whose {
     fn of(instance: u32, number: u32, target: Target) -> Whose {
-        let inode = match target {
-            Target::Tunnel(inode) => Some(inode),
-            Target::Epoll(_) => None,
-        };
         Whose {
             instance,
             number,
-            inode,
+            target,
         }
     }
 }
@@ -396,18 +413,23 @@ impl Whose {
 fn used() -> &'static [Registration] {
     PLACES
         .get()
-        .map_or(&[], |places| &places.0[..index::used()])
+        .map_or(&[], |places| &places.list[..index::used()])
+}
+
+/// Returns the places among which what is asked for stands.
+fn at(places: Places) -> &'static [Registration] {
+    match places {
+        Places::Nowhere => &[],
+        Places::At(at) => used().get(at..=at).unwrap_or(&[]),
+        Places::Anywhere => used(),
+    }
 }
 
 /// Returns places among which are all registrations that were made with this number.
 fn with_number(number: u32) -> &'static [Registration] {
-    match index::with_number(number) {
-        index::Places::Nowhere => &[],
-        index::Places::At(at) => match used().get(at..=at) {
-            Some(place) if place[0].number() == number as c_int => place,
-            _ => used(),
-        },
-        index::Places::Anywhere => used(),
+    match at(index::with_number(number)) {
+        [one] if one.number() != number as c_int => used(),
+        places => places,
     }
 }
 
@@ -416,7 +438,7 @@ pub fn all() -> impl Iterator<Item = &'static Registration> {
     used().iter().filter(|r| r.parts().is_some())
 }
 
-pub use index::{any, any_nested_in, any_tunnel_in, changed, epoch, is_plain, is_still_plain};
+pub use index::{all_changed, any, any_nested_in, any_tunnel_in, is_nothing_cared_for};
 
 /// Returns the known registrations in an instance.
 pub fn of(instance: u32) -> impl Iterator<Item = &'static Registration> {
@@ -425,6 +447,35 @@ pub fn of(instance: u32) -> impl Iterator<Item = &'static Registration> {
         false => &[],
     };
     used.iter().filter(move |r| r.is_of(instance))
+}
+
+/// Returns how many registrations are known in an instance.
+pub fn count_in(instance: u32) -> usize {
+    index::count_in(instance).unwrap_or_else(|| of(instance).count())
+}
+
+/// Returns the registration that was ready when somebody last looked for one in this instance.
+pub fn ready_in(instance: u32) -> Option<&'static Registration> {
+    let ready = used().get(index::ready_in(instance)?);
+    ready.filter(|r| r.is_of(instance))
+}
+
+/// Returns the registrations in an instance that a thread looks at before it waits: those that have
+/// changed, or for which the last look returned true.
+pub fn cares_in(instance: u32) -> impl Iterator<Item = &'static Registration> {
+    let cares = index::cares().filter_map(|at| used().get(at));
+    cares.filter(move |r| r.is_of(instance))
+}
+
+/// Looks at those registrations. `needs_care` is asked the next time only about those for which it
+/// returns true.
+pub fn look_at_cares(instance: u32, mut needs_care: impl FnMut(&'static Registration) -> bool) {
+    index::look_at_cares(|at| match used().get(at) {
+        Some(registration) if registration.is_of(instance) => needs_care(registration),
+        Some(registration) => registration.parts().is_some(),
+        // A word of marks was set whole, and this place was never used.
+        None => false,
+    });
 }
 
 /// Returns the known registrations, in all instances, that were made with this number, unless it
@@ -437,14 +488,23 @@ pub fn of_number(fd: c_int) -> impl Iterator<Item = &'static Registration> {
 
 /// Returns the known registrations of a tunnel, in all instances and with any number.
 pub fn of_inode(inode: u64) -> impl Iterator<Item = &'static Registration> {
-    all().filter(move |r| r.target() == Target::Tunnel(inode))
+    let is_its =
+        move |r: &&Registration| r.parts().is_some() && r.target() == Target::Tunnel(inode);
+    at(index::with_inode(inode)).iter().filter(is_its)
 }
 
 /// Returns the registration of this number in this instance, if it is known.
 pub fn find(instance: u32, fd: c_int) -> Option<&'static Registration> {
     let key = key(instance, fd as u32);
-    let candidates = with_number(fd as u32 & !CLOSED);
+    let candidates = at(index::with_key(instance, fd as u32 & !CLOSED));
     candidates.iter().find(|r| r.key.load(Acquire) == key)
+}
+
+/// Returns the registrations of this number in this instance: one, and one more where the number
+/// was closed and is a descriptor again.
+pub fn both(instance: u32, fd: c_int) -> impl Iterator<Item = &'static Registration> {
+    let numbers = [fd, (fd as u32 | CLOSED) as c_int];
+    numbers.into_iter().filter_map(move |fd| find(instance, fd))
 }
 
 /// Takes hold of the tunnels in which a packet is waited for in this instance, as far as `places`
@@ -468,18 +528,11 @@ pub fn hold_few(instance: u32, places: &mut [Option<table::Held>]) -> bool {
 /// Returns the registration with this datum in this instance, and whether no other one has it.
 pub fn with_datum(instance: u32, data: u64) -> Option<(&'static Registration, bool)> {
     let has_it = |r: &&Registration| r.is_of(instance) && r.data() == data;
-    let known = index::alone_with(instance, data).and_then(|at| used().get(at));
-    if let Some(known) = known.filter(has_it) {
-        return Some((known, true));
-    }
-    let epoch = index::epoch();
-    let mut matching = of(instance).filter(has_it);
+    let places = index::with_datum(instance, data);
+    let is_alone = matches!(places, Places::At(_));
+    let mut matching = at(places).iter().filter(has_it);
     let first = matching.next()?;
-    let alone = matching.next().is_none();
-    if let Some(at) = first.place().filter(|_| alone) {
-        index::is_alone_with(at, instance, data, epoch);
-    }
-    Some((first, alone))
+    Some((first, is_alone || matching.next().is_none()))
 }
 
 /// Enters a registration, or changes what is known of it. A registration of the same number with
@@ -506,28 +559,33 @@ pub fn remember(instance: u32, fd: c_int, target: Target, event: epoll_event, ma
     }
     let wanted = key(instance, fd as u32);
     concern::note(concern::TUNNEL);
-    let places = PLACES.make().map_or(&[][..], |places| &places.0);
+    let places = PLACES.make().map_or(&[][..], |places| &places.list);
     let claims = |at: usize| {
         let key = places.get(at).map(|place| &place.key);
         key.is_some_and(|key| key.compare_exchange(0, wanted, AcqRel, Relaxed).is_ok())
     };
     let entered = index::enter(Whose::of(instance, fd as u32, target), claims);
-    let Some(place) = entered.and_then(|at| places.get(at)) else {
+    let Some((at, place)) = entered.and_then(|at| Some((at, places.get(at)?))) else {
         static SAID: AtomicBool = AtomicBool::new(false);
         if !SAID.swap(true, Relaxed) {
             log::warn!(
                 "too many epoll registrations of tunnels: link changes do not reach the rest"
             );
         }
+        // Nobody silences the bell before a wait, or looks at what the kernel reports.
+        if let Some(tunnel) = table::hold(fd) {
+            tunnel.be_exact(fd);
+        }
         return;
     };
     let inode = match target {
-        Target::Tunnel(inode) => inode,
-        Target::Epoll(_) => 0,
+        Target::Tunnel(inode) => Some(inode),
+        Target::Epoll(_) => None,
     };
-    place.inode.store(inode, Relaxed);
+    place.inode.store(inode.unwrap_or(0), Relaxed);
+    place.keys.set_inode(inode, at);
     fill(place);
-    index::changed();
+    place.changed();
 }
 
 /// Notes that a tunnel's descriptor is closed in this process. The registration stays known,
@@ -544,15 +602,15 @@ pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
         known.key.store(key(instance, fd as u32), Release);
-        index::changed();
+        known.changed();
     }
 }
 
 /// Is this instance registered edge-triggered in another one, directly or through instances between
 /// them? Then it has to report each event anew.
 fn tells_edges(instance: u32, depth: usize) -> bool {
-    index::any_nested()
-        && depth < DEEPEST
+    depth < DEEPEST
+        && index::is_within(instance)
         && all().any(|r| {
             r.target() == Target::Epoll(instance)
                 && (r.events() & EDGE != 0 || tells_edges(r.instance(), depth + 1))
@@ -587,9 +645,7 @@ pub fn ring_for_edges(instance: u32) {
 
 /// Forgets the registrations of a tunnel that has ended: the kernel's own ended with it.
 pub fn tunnel_ended(inode: u64) {
-    if index::may_have(inode) {
-        of_inode(inode).for_each(Registration::forget);
-    }
+    of_inode(inode).for_each(Registration::forget);
 }
 
 /// Forgets the registrations in an instance that has no descriptor left in this process.

@@ -9,7 +9,7 @@
 use super::care::{self, look, look_at, modify};
 use super::instances::{self, DEEPEST};
 use super::registrations::{
-    self, mark, told, Registration, Target, EDGE, ERR, EXCLUSIVE, IN, OUT, SHOT, WOKEN_BY_DELETION,
+    self, mark, told, Registration, Target, EDGE, ERR, IN, OUT, SHOT, WOKEN_BY_DELETION,
 };
 use super::{adopt, sharing};
 use crate::waiting::bed::{self, Bed};
@@ -26,7 +26,7 @@ const SEEN: u32 = (libc::EPOLLIN | libc::EPOLLOUT | libc::EPOLLERR) as u32;
 /// Is there an event, in an instance or in one nested in it, that only this process can report?
 /// `depth` says how many instances the caller has descended already.
 fn has_listed(instance: u32, depth: usize) -> bool {
-    registrations::of(instance).any(|r| match r.target() {
+    registrations::cares_in(instance).any(|r| match r.target() {
         // A single shot that was fired reports nothing, nor does an edge that was reported.
         Target::Epoll(inner) => {
             let told = r.events() & EDGE != 0 && r.mark() == mark::FRESH;
@@ -57,8 +57,8 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     // The kernel's ready list may hold an edge or a single shot that no thread has taken, although
     // the link went down since. The answer is no only if the look has found such a false report, or
     // if nothing is registered in the instance that this process does not know.
-    let tunnels = registrations::of(instance).count();
-    let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None) == Some(tunnels));
+    let is_all = |there| there == registrations::count_in(instance);
+    let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None).is_some_and(is_all));
     let is_true = !(only_false(instance) && (found.is_false || alone()));
     if let Some(epoll) = epoll.filter(|_| !is_true) {
         drop_false(instance, epoll);
@@ -99,7 +99,20 @@ fn drop_false(instance: u32, epoll: c_int) {
 /// Is every event false that the kernel may report of the known registrations in this instance? The
 /// kernel's false event is that a tunnel is writable although it is not.
 fn only_false(instance: u32) -> bool {
-    registrations::of(instance).all(|r| match r.target() {
+    // The one that was ready at the last look often is the one that is ready.
+    if registrations::ready_in(instance).is_some_and(|r| !is_false(r)) {
+        return false;
+    }
+    let ready = registrations::of(instance).find(|r| !is_false(r));
+    if let Some(ready) = ready {
+        ready.is_ready_in(instance);
+    }
+    ready.is_none()
+}
+
+/// Is the event false that the kernel may report of this registration?
+fn is_false(r: &Registration) -> bool {
+    match r.target() {
         // What the kernel reports of such a registration is never true: only this process reports
         // its events.
         Target::Tunnel(_) if r.mark() >= mark::GONE => true,
@@ -117,7 +130,7 @@ fn only_false(instance: u32) -> bool {
         Target::Epoll(inner) => {
             r.events() & IN == 0 || !is_instance_ready(inner, instances::number_of(inner))
         }
-    })
+    }
 }
 
 /// Notes that a single shot has been fired: the kernel's registration asks no events any more, and
@@ -148,7 +161,7 @@ fn tell_nested(epoll: c_int, registration: &Registration, is_ready: bool) -> u32
 /// registrations off its ready list unless they are level-triggered.
 fn take_listed(epoll: c_int) -> Vec<epoll_event> {
     let mut events = Vec::new();
-    for registration in registrations::of(instances::of(epoll)) {
+    for registration in registrations::cares_in(instances::of(epoll)) {
         let ready = match registration.target() {
             Target::Epoll(inner) => tell_nested(epoll, registration, has_listed(inner, 1)),
             Target::Tunnel(_) if registration.mark() < mark::GONE => 0,
@@ -185,7 +198,7 @@ fn sift(epoll: c_int, registration: &Registration, bits: u32, state: State) -> u
     let left = match state {
         _ if registration.mark() == mark::DEAD => 0,
         // This process has reported the single shot itself, and could not tell the kernel.
-        _ if events & SHOT != 0 && events & !(EDGE | SHOT | EXCLUSIVE) == 0 => 0,
+        _ if registration.is_disarmed() => 0,
         State::Quiet(_) if registration.mark() == mark::SPENT => bits & !OUT,
         State::Plain if registration.mark() == mark::SPENT => bits | registration.look() & events,
         // The bell rang because the interface was deleted. This process reports the deletion as
@@ -279,13 +292,15 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
     for at in 0..events.len() {
         let mut event = events[at];
         let data = event.u64;
-        if let Some((registration, alone)) = registrations::with_datum(instance, data) {
-            // The event is checked only if one registration has its datum: it does not say of
-            // which of several registrations it is. Another descriptor than a tunnel's may have the
-            // same, too, which the kernel says; it is asked only where the event is not the
-            // tunnel's as it is now.
+        // The event is checked only if one registration has its datum: it does not say of which of
+        // several registrations it is.
+        if let Some((registration, true)) = registrations::with_datum(instance, data) {
+            // Another descriptor than a tunnel's may have the same, too, which the kernel says; it
+            // is asked only where the event is not the tunnel's as it is now, or an event of the
+            // other's may have been taken for the tunnel's single shot.
             let truly = is_told_truly(registration, event.events);
-            if alone && (truly.is_some() || !is_shared(epoll, data)) {
+            let is_certain = truly.is_some() && !registration.is_disarmed();
+            if is_certain || !is_shared(epoll, data) {
                 event.events = match registration.target() {
                     Target::Tunnel(_) => {
                         let state = truly.unwrap_or_else(|| registration.state());
@@ -331,7 +346,7 @@ fn is_told_truly(registration: &Registration, bits: u32) -> Option<State> {
     }
     // A bell that rings for nothing falls silent, whatever becomes of the event. Whoever waits
     // next looks at what the state is.
-    registrations::changed();
+    registration.changed();
     is_told_falsely(registration, bits);
     None
 }
@@ -346,9 +361,12 @@ fn is_shared(epoll: c_int, data: u64) -> bool {
 /// datum.
 fn merged(epoll: c_int, event: &epoll_event, ours: &mut [epoll_event]) -> bool {
     let data = event.u64;
-    let same = registrations::of(instances::of(epoll)).filter(|r| r.data() == data);
+    let is_alone = || {
+        let known = registrations::with_datum(instances::of(epoll), data);
+        known.is_some_and(|(_, alone)| alone) && !is_shared(epoll, data)
+    };
     match ours.iter_mut().find(|own| { own.u64 } == data) {
-        Some(own) if same.count() == 1 && !is_shared(epoll, data) => {
+        Some(own) if is_alone() => {
             own.events |= event.events;
             true
         }
@@ -455,8 +473,8 @@ fn step(
 ) -> Step {
     stale::settle();
     bed.links.clear();
-    let (instance, moment) = (instances::of(epoll), care::moment());
-    if moment.is_some_and(|moment| registrations::is_still_plain(instance, moment)) {
+    care::catch_up();
+    if registrations::is_nothing_cared_for() {
         return Step::Wait(milliseconds(deadline.left()));
     }
     let found = look(epoll);
@@ -467,9 +485,6 @@ fn step(
         return Step::Return(ours as c_int);
     }
     if ours == 0 && found.links.is_empty() && found.nap.is_none() {
-        if let Some(moment) = moment.filter(|_| !found.is_false) {
-            care::note_plain(instance, moment);
-        }
         return Step::Wait(milliseconds(deadline.left()));
     }
     // The kernel's events go to a buffer of this process first, because events that are not true

@@ -1,6 +1,7 @@
 //! Memory that is mapped when it is first needed and then stays, because a process without it
 //! should have none: that counts where memory is locked.
 
+use crate::cells::Cells;
 use memtun_sys as sys;
 use std::ptr::null_mut;
 use std::sync::atomic::AtomicPtr;
@@ -11,6 +12,9 @@ use std::sync::atomic::Ordering::{AcqRel, Acquire, Relaxed};
 /// # Safety
 /// They must be, and threads may share it.
 pub unsafe trait Zeroes: 'static {}
+
+// SAFETY: they are atomic numbers.
+unsafe impl Zeroes for Cells {}
 
 /// A value of zeroes that is not there before it is needed.
 pub struct Zeroed<T: Zeroes>(AtomicPtr<T>);
