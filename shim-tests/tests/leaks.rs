@@ -184,15 +184,10 @@ said(lambda: tcp.connect(far))
 said(lambda: server.bind(('0.0.0.0', 0)) or server.listen())
 ";
 
-/// Runs [`USES_SOCKETS`] isolated in a net. Returns what it printed, and what the library said.
-fn tried_isolated(stage: &Stage, net: &Path) -> (String, String) {
+/// Runs a script isolated in a net. Returns what it printed, and what the library said.
+fn tried_isolated(stage: &Stage, net: &Path, script: &str) -> (String, String) {
     let mut command = stage.shimmed(net, "env");
-    command.args([
-        "MEMTUN_HOST=isolated",
-        "/usr/bin/python3",
-        "-c",
-        USES_SOCKETS,
-    ]);
+    command.args(["MEMTUN_HOST=isolated", "/usr/bin/python3", "-c", script]);
     let heard = stage.path().join("heard");
     command.stdout(fs::File::create(&heard).expect("a file"));
     let status = Process::start(&mut command).ended(Duration::from_secs(20));
@@ -208,7 +203,7 @@ fn an_isolated_program_whose_net_cannot_be_made_has_no_network() {
     fs::write(&file, "").expect("a file");
     let nets = ["/proc/none", "/none/net", file.to_str().expect("a path")];
     for net in nets {
-        let (heard, said) = tried_isolated(&stage, net.as_ref());
+        let (heard, said) = tried_isolated(&stage, net.as_ref(), USES_SOCKETS);
         assert_eq!(
             heard, "ENETUNREACH\nENETUNREACH\nEADDRNOTAVAIL\n",
             "{net}: {said}"
@@ -224,7 +219,23 @@ fn an_isolated_program_has_no_network_before_its_net_has_an_address() {
     let stage = Stage::new("leaks-early");
     // The net is made by the program, and is there already.
     for _ in 0..2 {
-        let (heard, said) = tried_isolated(&stage, &stage.path().join("net"));
+        let (heard, said) = tried_isolated(&stage, &stage.path().join("net"), USES_SOCKETS);
         assert_eq!(heard, "ENETUNREACH\nENETUNREACH\ndone\n", "{said}");
     }
+}
+
+/// Asks for the address of the loopback, which that of a new namespace does not have, before
+/// anything else.
+const ASKS_FIRST: &str = "
+import fcntl, socket, struct
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+try: print(socket.inet_ntoa(fcntl.ioctl(sock, 0x8915, struct.pack('16s24x', b'lo'))[20:24]))
+except OSError as e: print(e.strerror)
+";
+
+#[test]
+fn an_isolated_program_that_begins_with_an_interface_is_not_told_of_the_machines() {
+    let stage = Stage::new("leaks-first");
+    let (heard, said) = tried_isolated(&stage, &stage.path().join("net"), ASKS_FIRST);
+    assert_eq!(heard, "Cannot assign requested address\n", "{said}");
 }

@@ -15,7 +15,7 @@ use libc::{c_int, c_ulong, c_void, sockaddr, socklen_t};
 use memtun_abi::request::{self, Named};
 use memtun_abi::uapi::{IfReq, SIOCGIFCONF, SIOCGIFINDEX};
 use memtun_abi::{Errno, Name};
-use memtun_calls::host::{asked, link_towards};
+use memtun_calls::host::{asked, link_towards, Host};
 use memtun_calls::packet::mark;
 use memtun_calls::socket::{bind, joins_group, OptionCall, Socket, SocketCall, Verdict};
 use memtun_calls::Memory;
@@ -135,7 +135,12 @@ pub fn ioctl(fd: c_int, request: c_ulong, arg: *mut c_void, host: impl FnOnce() 
         None => host(),
     };
     let verdict = fence(|| {
-        let Some(net) = net::existing() else {
+        let net = match net::existing() {
+            // The machine's interfaces are none of an isolated program's.
+            None if OwnHost.is_isolated() => OwnHost.make().map(Some),
+            net => Ok(net),
+        };
+        let Some(net) = net? else {
             return Ok(None);
         };
         let verdict = call(net, &socket, request, arg).ioctl()?;

@@ -6,7 +6,7 @@
 use super::addresses;
 use super::call::{Socket, SocketCall};
 use super::verdict::{After, Verdict};
-use crate::host::{asked, links_changed, Host};
+use crate::host::{self, asked, links_changed, Host};
 use crate::interfaces::{by_index, by_name, without_alias, Whose};
 use crate::memory::Memory;
 use memtun_abi::request::{self, Answer, Named, Need, Request};
@@ -72,6 +72,9 @@ impl<S: Socket, M: Memory, H: Host> SocketCall<'_, S, M, H> {
         }
         let of_stack = row.answer == Answer::Stack && row.is_of_family(family);
         if let (true, Some(net)) = (of_stack, asked(self.host)?) {
+            if self.host.is_isolated() {
+                host::need_state(self.host, net)?;
+            }
             return self.stack(net, row, family);
         }
         let Some(named) = self.named(row) else {
