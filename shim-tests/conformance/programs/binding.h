@@ -3,6 +3,7 @@
 #ifndef BINDING_H
 #define BINDING_H
 #include "far.h"
+#include <sys/resource.h>
 
 /* What a socket is before it is bound. */
 enum { PLAIN, REUSEADDR, REUSEPORT, BOTH };
@@ -229,6 +230,28 @@ static void no_port(void)
     close(sock);
 }
 
+/* Many sockets of datagrams that share one port. */
+static void crowd(void)
+{
+    if (TYPE != SOCK_DGRAM)
+        return;
+    enum { MANY = 3800 };
+    static int socks[MANY];
+    struct rlimit limit;
+    MUST(getrlimit(RLIMIT_NOFILE, &limit));
+    limit.rlim_cur = limit.rlim_max;
+    MUST(setrlimit(RLIMIT_NOFILE, &limit));
+    const char *how = "ok";
+    for (int i = 0; i < MANY; i++) {
+        socks[i] = socket_with(FAMILY, REUSEADDR);
+        const char *one = bound(socks[i], OWN, 5000);
+        how = strcmp(one, "ok") ? one : how;
+    }
+    say("many with one port", "%s", how);
+    for (int i = 0; i < MANY; i++)
+        close(socks[i]);
+}
+
 /* An address that goes away with its link, or stays. */
 static void link_down(void)
 {
@@ -261,6 +284,7 @@ int main(int argc, char **argv)
 #ifdef V6
     families();
 #endif
+    crowd();
     link_down();
     return 0;
 }

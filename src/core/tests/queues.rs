@@ -4,7 +4,10 @@ use memtun::Sending;
 mod common;
 
 use common::{FRAME, WAIT};
-use memtun::uapi::{IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF};
+use memtun::uapi::{
+    IFF_ATTACH_QUEUE, IFF_DETACH_QUEUE, IFF_MULTI_QUEUE, IFF_NO_PI, IFF_TAP, IFF_TUN, TUNSETIFF,
+    TUNSETQUEUE,
+};
 use memtun::{
     ifreq, Errno, Interface, IoSystem, MemoryIoSystem, Net, TransmitCounters, TunnelClass,
 };
@@ -153,6 +156,55 @@ fn an_injector_waits_for_room() {
             .expect("room after a read");
     });
     assert_eq!(number(&system.read(fd, 100).expect("the second")), 1);
+}
+
+/// How often this thread has gone to sleep.
+fn sleeps() -> u64 {
+    let status = std::fs::read_to_string("/proc/thread-self/status").expect("a status");
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"));
+    line.expect("a count").trim().parse().expect("a number")
+}
+
+#[test]
+fn an_injector_waits_for_room_in_bytes_asleep() {
+    const LEN: usize = 60_000;
+    let (system, fd, interface) = attached(IFF_TUN);
+    interface.set_txqueuelen(5000).expect("a length");
+    interface.set_mtu(65_535).expect("an mtu");
+    let put = |number: u32, time| {
+        let frame = numbered(number, LEN);
+        interface.inject_with(&frame, Sending::new().within(time))
+    };
+    let fit = (0..5000)
+        .take_while(|number| put(*number, NOW).is_ok())
+        .count() as u32;
+    assert!((100..5000).contains(&fit), "{fit}");
+    let before = sleeps();
+    let refused = put(fit, Some(Duration::from_millis(300)));
+    assert_eq!(refused.unwrap_err().errno(), Errno(libc::EAGAIN));
+    assert!(sleeps() - before >= 2, "it did not sleep");
+    let frames = [numbered(fit, LEN), numbered(fit + 1, LEN)];
+    let before = sleeps();
+    let how = Sending::new().within(Some(Duration::from_millis(300)));
+    let refused = interface.inject_many_with(&frames, how);
+    assert_eq!(refused.unwrap_err().done(), 0);
+    assert!(sleeps() - before >= 2, "it did not sleep");
+    std::thread::scope(|scope| {
+        let waiting =
+            scope.spawn(|| interface.inject_many_with(&frames, Sending::new().within(WAIT)));
+        for number in 0..fit + 2 {
+            let packet = loop {
+                match system.read(fd, LEN) {
+                    Ok(packet) => break packet,
+                    Err(_) => std::thread::yield_now(),
+                }
+            };
+            assert_eq!(self::number(&packet), number);
+        }
+        waiting.join().expect("no panic").expect("room after reads");
+    });
 }
 
 #[test]
@@ -446,6 +498,109 @@ fn who_wrote_a_flow_last_gets_its_answers() {
         exchange(fd, v4);
         exchange(fd, v6);
     }
+}
+
+/// Writes a packet through the last of four queues, and then others that differ from it in one
+/// place: all are flows of their own, whose answers come to that queue.
+fn teaches_each(kind: u32, first: &[u8], places: &[usize]) {
+    let flags = kind | IFF_MULTI_QUEUE;
+    for at in places {
+        let (system, _, interface) = attached(flags);
+        let last = [(); 3].map(|()| open(&system, flags))[2];
+        let packets = (0..8u8).map(|number| {
+            let mut packet = first.to_vec();
+            packet[*at] ^= 16 * number;
+            packet
+        });
+        for packet in packets.clone() {
+            system.write(last, &packet).expect("write");
+        }
+        for packet in packets {
+            let how = Sending::new().within(NOW);
+            interface.inject_with(&packet, how).expect("room");
+            assert_eq!(system.read(last, 200), Ok(packet), "byte {at}");
+        }
+    }
+}
+
+#[test]
+fn each_flow_is_taught_by_itself() {
+    let ends = ["10.1.2.3:7", "10.4.5.6:9", "[fd00::1]:7", "[fd00::2]:9"];
+    let ends = ends.map(|end| end.parse::<std::net::SocketAddr>().unwrap());
+    let v4 = memtun::packet::build(ends[0], ends[1], b"payload").expect("a packet");
+    let v6 = memtun::packet::build(ends[2], ends[3], b"payload").expect("a packet");
+    // Addresses and ports.
+    let (of_v4, of_v6) = (
+        [12, 15, 16, 19, 20, 21, 22, 23],
+        [8, 16, 23, 24, 32, 39, 40, 41, 42, 43],
+    );
+    teaches_each(IFF_TUN, &v4, &of_v4);
+    teaches_each(IFF_TUN, &v6, &of_v6);
+    let behind = |places: &[usize]| -> Vec<_> { places.iter().map(|at| at + 14).collect() };
+    let frame =
+        |ethertype: u16, packet: &[u8]| [&[2; 12][..], &ethertype.to_be_bytes(), packet].concat();
+    teaches_each(IFF_TAP, &frame(0x0800, &v4), &behind(&of_v4));
+    teaches_each(IFF_TAP, &frame(0x86dd, &v6), &behind(&of_v6));
+}
+
+/// Packets that look like one flow and are of several: UDP and TCP, a fragment, one with options.
+#[test]
+fn what_only_looks_like_the_last_flow_is_taught_anew() {
+    let flags = IFF_TUN | IFF_MULTI_QUEUE;
+    let ends = ["10.1.2.3:7", "10.4.5.6:9", "[fd00::1]:7", "[fd00::2]:9"];
+    let ends = ends.map(|end| end.parse::<std::net::SocketAddr>().unwrap());
+    let v4 = memtun::packet::build(ends[0], ends[1], b"payload").expect("a packet");
+    let v6 = memtun::packet::build(ends[2], ends[3], b"payload").expect("a packet");
+    let cases: [(&[u8], usize, u8); 6] = [
+        (&v4, 9, 6),
+        (&v4, 6, 0x20),
+        (&v4, 7, 1),
+        (&v4, 0, 0x46),
+        (&v6, 6, 6),
+        (&v6, 6, 44),
+    ];
+    for (first, at, with) in cases {
+        // Each time other addresses, because a queue may be the right one by chance.
+        for number in 0..8 {
+            let (system, _, interface) = attached(flags);
+            let last = [(); 3].map(|()| open(&system, flags))[2];
+            let mut first = first.to_vec();
+            first[18] ^= number;
+            let mut other = first.clone();
+            other[at] = with;
+            for packet in [&first, &other] {
+                system.write(last, packet).expect("write");
+            }
+            for packet in [&other, &first] {
+                let how = Sending::new().within(NOW);
+                interface.inject_with(packet, how).expect("room");
+                assert_eq!(system.read(last, 200).as_ref(), Ok(packet), "byte {at}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_queue_that_comes_back_in_another_place_teaches_its_flow_anew() {
+    let flags = IFF_TUN | IFF_MULTI_QUEUE;
+    let (system, first, interface) = attached(flags);
+    let _others = [(); 2].map(|()| open(&system, flags));
+    let ends = ["10.1.2.3:7", "10.4.5.6:9"].map(|end| end.parse().unwrap());
+    let [own, peer]: [std::net::SocketAddr; 2] = ends;
+    let written = memtun::packet::build(own, peer, b"x").expect("a packet");
+    let answer = memtun::packet::build(peer, own, b"y").expect("a packet");
+    let exchange = || {
+        system.write(first, &written).expect("write");
+        let sent = interface.inject_with(&answer, Sending::new().within(NOW));
+        sent.expect("room");
+        assert_eq!(system.read(first, 100), Ok(answer.clone()));
+    };
+    exchange();
+    for flag in [IFF_DETACH_QUEUE, IFF_ATTACH_QUEUE] {
+        let switched = system.ioctl(first, TUNSETQUEUE, &ifreq("", flag));
+        switched.expect("TUNSETQUEUE");
+    }
+    exchange();
 }
 
 #[test]

@@ -72,6 +72,14 @@ pub fn export(name: &str, value: &CStr) {
     unsafe { libc::setenv(name.as_ptr(), value.as_ptr(), 1) };
 }
 
+/// Puts the value that is taken in place of a wrong one: whoever this process starts does not name
+/// the mistake again.
+fn correct(name: &str, taken: &str) {
+    if let Ok(taken) = CString::new(taken) {
+        export(name, &taken);
+    }
+}
+
 fn owner() -> Option<u32> {
     let given = variable(settings::OWNER).filter(|uid| !uid.is_empty())?;
     let uid = settings::owner(&given);
@@ -98,6 +106,7 @@ pub fn init(own: Option<&CStr>) {
             String::from_utf8_lossy(&log),
             settings::LOG_REMEDY
         );
+        correct(settings::LOG, "warn");
     }
     let given = variable(settings::NET).filter(|dir| !dir.is_empty());
     let net = match &given {
@@ -127,6 +136,7 @@ pub fn init(own: Option<&CStr>) {
             settings::LINK,
             String::from_utf8_lossy(&link)
         );
+        correct(settings::LINK, settings::link_word(true));
         true
     });
     let bell = variable(settings::BELL).unwrap_or_default();
@@ -136,6 +146,7 @@ pub fn init(own: Option<&CStr>) {
             settings::BELL,
             String::from_utf8_lossy(&bell)
         );
+        correct(settings::BELL, settings::bell_word(true));
         true
     });
     let busy_poll = variable(settings::BUSY_POLL).unwrap_or_default();
@@ -146,6 +157,7 @@ pub fn init(own: Option<&CStr>) {
             String::from_utf8_lossy(&busy_poll),
             settings::BUSY_POLL_DEFAULT
         );
+        correct(settings::BUSY_POLL, "");
         settings::BUSY_POLL_DEFAULT
     }));
     let host_setting = variable(settings::HOST);
@@ -158,7 +170,9 @@ pub fn init(own: Option<&CStr>) {
             settings::HOST_REMEDY
         );
         // Whoever meant that must not reach the machine's network by a slip of the pen.
-        settings::Host::Isolated
+        let taken = settings::Host::Isolated;
+        correct(settings::HOST, settings::host_word(taken));
+        taken
     });
     let devices = devices(variable(settings::DEVICES).filter(|d| !d.is_empty()));
     let environment = settings::INHERITED

@@ -195,6 +195,16 @@ impl<'m> SharedBytes<'m> {
         (at < self.len).then(|| self.memory.byte(at))
     }
 
+    /// Reads words of 8 bytes from an offset on, as they are now, the first byte the lowest. None
+    /// where there are not as many, or memory is not divided there.
+    #[inline(always)]
+    pub fn words<const N: usize>(self, at: usize) -> Option<[u64; N]> {
+        let end = at.checked_add(N * 8)?;
+        let are_there = end <= self.len && self.memory.has_word(at);
+        let word = |word: &AtomicU64| u64::from_le(word.load(Relaxed));
+        are_there.then(|| self.memory.words(at).each_ref().map(word))
+    }
+
     /// Fills the beginning of `room`, and returns how many bytes were copied.
     #[inline]
     pub fn copy_to(self, room: &mut [u8]) -> usize {
@@ -269,10 +279,16 @@ mod real {
             }
         }
 
+        /// Does one of the words begin at this offset?
+        #[inline(always)]
+        pub fn has_word(self, offset: usize) -> bool {
+            self.at.addr().wrapping_add(offset).is_multiple_of(8)
+        }
+
         #[inline]
         pub fn words<const N: usize>(self, offset: usize) -> &'m [AtomicU64; N] {
-            // SAFETY: `Area` has checked that this many aligned words lie within what is mapped for
-            // the lifetime.
+            // SAFETY: the caller has checked that this many aligned words lie within what is mapped
+            // for the lifetime.
             unsafe { &*self.at.add(offset).cast::<[AtomicU64; N]>() }
         }
 
@@ -399,6 +415,10 @@ mod model {
                 from: self.from + offset,
                 ..self
             }
+        }
+
+        pub fn has_word(self, offset: usize) -> bool {
+            (self.from + offset).is_multiple_of(8)
         }
 
         pub fn words<const N: usize>(self, offset: usize) -> &'m [AtomicU64; N] {

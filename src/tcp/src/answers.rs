@@ -118,14 +118,22 @@ impl Answers {
         self.owe(now);
     }
 
-    /// Data comes that fills a gap, up to there: what lies beyond the gap may be here already
-    /// (tcp_ofo_queue).
-    pub(crate) fn overlap(&mut self, to: u32) {
-        let within = self.ahead.iter().filter(|&&(start, _)| before(start, to));
-        let first = within.reduce(|a, b| if before(b.0, a.0) { b } else { a });
-        if let Some(&(start, end)) = first {
+    /// Data comes of which parts may be here already, beyond a gap: the first part is said, and
+    /// what touches it (tcp_dsack_extend).
+    pub(crate) fn overlap(&mut self, from: u32, to: u32) {
+        let parts = self.ahead.iter().map(|&(start, end)| {
+            let start = if before(start, from) { from } else { start };
             let end = if before(to, end) { to } else { end };
-            self.duplicate = Some((start, end));
+            (start, end)
+        });
+        let known = parts.filter(|&(start, end)| before(start, end));
+        let first = known.reduce(|a, b| if before(b.0, a.0) { b } else { a });
+        if let Some((start, end)) = first {
+            self.duplicate = Some(match self.duplicate {
+                Some(said) if said.1 == start => (said.0, end),
+                Some(said) => said,
+                None => (start, end),
+            });
         }
     }
 
@@ -134,6 +142,8 @@ impl Answers {
         let within = |&(start, end): &(u32, u32)| !before(from, start) && !before(end, to);
         if self.ahead.iter().any(within) {
             self.came_again(from, to, now);
+        } else {
+            self.overlap(from, to);
         }
         let mut whole = (from, to);
         self.ahead.retain(|&(start, end)| {
@@ -187,6 +197,11 @@ impl Answers {
             true => drop(self.due.get_or_insert(now + DELAY)),
             false => self.owe(now),
         }
+    }
+
+    /// Whether data has come, and nothing beyond a gap.
+    pub(crate) fn has_no_gap(&self) -> bool {
+        self.heard.is_some() && self.ahead.is_empty()
     }
 
     /// Bytes that came beyond a gap.
@@ -276,11 +291,11 @@ mod tests {
         for start in [70, 10, 40_u32] {
             answers.came_ahead(start, start + 20, Duration::ZERO);
         }
-        answers.overlap(60);
+        answers.overlap(0, 60);
         answers.came(60, 60, Duration::ZERO);
         assert_eq!(said(&answers), [(10, 30), (70, 90)]);
         answers.said(60);
-        answers.overlap(80);
+        answers.overlap(60, 80);
         answers.came(90, 20, Duration::ZERO);
         assert_eq!(said(&answers), [(70, 80)]);
     }

@@ -6,9 +6,11 @@ use std::time::Duration;
 
 use smoltcp::socket::tcp::State as Engines;
 
+use crate::buffers;
 use crate::connection::{Connection, End, State};
 use crate::ecn::{mark, Haste};
-use crate::segment::{before, head, without_odd_options, Plain, ACK, FIN, RST, SYN, URG};
+use crate::segment::{before, head, without_odd_options, Plain};
+use crate::segment::{ACK, FIN, PSH, RST, SYN, URG};
 use crate::sender::Ack;
 use crate::{Emit, Segment};
 
@@ -71,13 +73,12 @@ impl Connection {
     /// the list for a kernel, and the whole segment for the engine.
     pub(crate) fn give(&mut self, packet: &[u8], now: Duration, emit: &mut Emit<'_>) {
         let packet = &*without_odd_options(packet);
-        let Connection {
-            engine,
-            wire,
-            scratch,
-            ..
-        } = self;
-        engine.input(packet, scratch, &mut |packet| wire.leave(packet, now, emit));
+        let Connection { engine, wire, .. } = self;
+        let mut scratch = buffers::take();
+        engine.input(packet, &mut scratch, &mut |packet| {
+            wire.leave(packet, now, emit);
+        });
+        buffers::put(scratch);
     }
 
     /// Tells the engine that data, or a flag, came in that place: in a packet as short as can be,
@@ -90,7 +91,7 @@ impl Connection {
         emit: &mut Emit<'_>,
     ) {
         let first = self.wire.first.unwrap_or_default();
-        let mut packet = std::mem::take(&mut self.spare);
+        let mut packet = buffers::take();
         let plain = Plain {
             source: self.remote,
             destination: self.local,
@@ -103,7 +104,7 @@ impl Connection {
         head(&plain, data.len(), &mut packet);
         packet.extend_from_slice(data);
         self.give(&packet, now, emit);
-        self.spare = packet;
+        buffers::put(packet);
     }
 
     /// What answers our SYN.
@@ -112,7 +113,26 @@ impl Connection {
             self.learn(segment, now);
             self.wire.ecn.was_answered(segment);
         }
-        self.give(packet, now, emit);
+        let answers = segment.has(SYN | ACK) && !segment.has(RST);
+        match answers && segment.len() > 1 {
+            true => {
+                // What comes with it is not heard (tcp_rcv_synsent_state_process).
+                let mut alone = buffers::take();
+                let plain = Plain {
+                    source: self.remote,
+                    destination: self.local,
+                    sequence: segment.sequence,
+                    acknowledgement: segment.acknowledgement,
+                    flags: SYN | ACK,
+                    window: segment.window,
+                    options: segment.options,
+                };
+                head(&plain, 0, &mut alone);
+                self.give(&alone, now, emit);
+                buffers::put(alone);
+            }
+            false => self.give(packet, now, emit),
+        }
         match self.engine.state() {
             Engines::Closed => self.end(End::Refused),
             Engines::Established => {
@@ -180,16 +200,17 @@ impl Connection {
         emit: &mut Emit<'_>,
     ) {
         let expected = self.expected();
-        let inside = before(segment.sequence, self.wire.told) || segment.sequence == expected;
+        let beyond = before(self.wire.told, segment.sequence);
         if segment.has(RST) {
-            if segment.sequence == expected {
+            let before_end = self.end_is_last() && segment.sequence == expected.wrapping_sub(1);
+            if segment.sequence == expected || before_end {
                 self.give(packet, now, emit);
                 self.end(if self.engine.state() == Engines::TimeWait {
                     End::Closed
                 } else {
                     End::Reset
                 });
-            } else if !before(segment.sequence, expected) && inside {
+            } else if !before(segment.sequence, expected) && !beyond {
                 self.challenge(now, emit);
             }
             return;
@@ -197,12 +218,10 @@ impl Connection {
         // An acknowledgement that was overtaken says nothing wrong (tcp_disordered_ack).
         let harmless = segment.is_empty()
             && segment.sequence == expected
-            && segment.acknowledgement == self.sender.oldest();
+            && segment.acknowledgement == self.sender.oldest()
+            && self.wire.stamps.is_late(segment, self.sender.timeout());
         if self.wire.stamps.is_old(segment, now) && !harmless {
-            return match segment.payload {
-                [] => self.challenge(now, emit),
-                _ => self.acknowledge(now, emit),
-            };
+            return self.dismiss(segment, now, emit);
         }
         if segment.has(SYN) {
             if self.unproven && !segment.has(ACK) && segment.sequence == self.theirs {
@@ -210,28 +229,37 @@ impl Connection {
             }
             return self.challenge(now, emit);
         }
+        // What lies outside the window says nothing (tcp_sequence): somebody asks whether we are
+        // still here, or is mistaken.
+        let told = self.answers.told();
+        let end = segment.sequence.wrapping_add(segment.len());
+        if before(end, told) || beyond && segment.sequence != expected {
+            return self.dismiss(segment, now, emit);
+        }
         if !segment.has(ACK) {
             return;
         }
-        if before(self.wire.next, segment.acknowledgement)
-            || self.sender.is_ancient(segment.acknowledgement)
-        {
+        let ancient = self.sender.is_ancient(segment.acknowledgement);
+        let predicted = self.is_predicted(segment);
+        let heard = predicted && !segment.is_empty();
+        let unsent = before(self.wire.next, segment.acknowledgement);
+        let late = before(segment.acknowledgement, self.sender.oldest());
+        if !unsent && (predicted || !late) {
+            self.wire.stamps.hear(segment, told, now);
+        }
+        if unsent || ancient && !heard {
             return self.challenge(now, emit);
         }
         if self.unproven {
             self.prove(now);
         }
-        let told = self.answers.told();
-        self.wire.stamps.hear(segment, told, now);
         self.heard = now;
         if let Some(keepalive) = &mut self.keepalive {
             keepalive.hear();
         }
-        if segment.is_empty() && (before(segment.sequence, expected) || !inside) {
-            // Somebody asks whether we are still here, or is mistaken.
-            return self.challenge(now, emit);
+        if !ancient {
+            self.acknowledged(segment, now, emit);
         }
-        self.acknowledged(segment, now, emit);
         if !segment.is_empty() {
             if !segment.payload.is_empty() {
                 match self.wire.ecn.hear(segment, mark(packet)) {
@@ -241,12 +269,42 @@ impl Connection {
                 }
             }
             self.hear_urgent(segment);
+            self.wire.came(segment.payload.len());
             self.data(segment, now, emit);
             self.wire.ahead = self.answers.ahead();
-            if self.answers.is_urgent() {
-                self.acknowledge(now, emit);
+            // Who has closed its end may have nobody for it, and says that.
+            if self.answers.is_urgent() && !self.closing && self.state == State::Open {
+                // What may leave now carries the answer.
+                self.output(now, emit);
             }
         }
+    }
+
+    /// Whether a segment is what was to be expected, so that a kernel looks at little of it
+    /// (tcp_rcv_established, its fast path): it takes data whatever that acknowledges.
+    fn is_predicted(&self, segment: &Segment<'_>) -> bool {
+        segment.flags & !PSH == ACK
+            && segment.sequence == self.expected()
+            && self.answers.has_no_gap()
+            && self
+                .sender
+                .has_said(u32::from(segment.window) << self.scale)
+            && segment.sacks().next().is_none()
+            && self.engine.state() == Engines::Established
+    }
+
+    /// An answer to a segment that is not heard (tcp_send_dupack).
+    fn dismiss(&mut self, segment: &Segment<'_>, now: Duration, emit: &mut Emit<'_>) {
+        if segment.is_empty() {
+            return self.challenge(now, emit);
+        }
+        let (from, expected) = (segment.sequence, self.expected());
+        if before(from, expected) {
+            let end = from.wrapping_add(segment.len());
+            let end = if before(expected, end) { expected } else { end };
+            self.answers.came_again(from, end, now);
+        }
+        self.acknowledge(now, emit);
     }
 
     /// What it says of what we have sent.
@@ -284,11 +342,10 @@ impl Connection {
         // With the end, if that is known.
         let mut end = to;
         if self.has_heard_all() {
-            self.answers.came_again(from, to, now);
-            return;
+            return self.after_the_end(segment, now, emit);
         }
         if segment.has(FIN) {
-            let fits = !before(edge, to) || self.takes_beyond(from, to);
+            let fits = !before(edge, to) || self.takes_beyond(to);
             if !before(to, expected) && fits {
                 self.end_at = Some(to);
                 end = to.wrapping_add(1);
@@ -305,7 +362,7 @@ impl Connection {
         }
         if !before(expected, to) {
             self.answers.came_again(from, to, now);
-        } else if before(edge, to) && !self.takes_beyond(from, to) {
+        } else if before(edge, to) && !self.takes_beyond(to) {
             self.answers.owe(now);
         } else if before(expected, from) {
             if self.answers.admits(from, to) {
@@ -318,20 +375,43 @@ impl Connection {
             if before(from, expected) {
                 self.answers.came_again(from, expected, now);
             }
-            self.answers.overlap(to);
+            self.answers.overlap(from, to);
             self.tell(0, (from, segment.payload), now, emit);
             self.answers.came(self.expected(), size, now);
         }
         self.finish(now, emit);
     }
 
+    /// What comes when the other side has said all: what it has said already is acknowledged again,
+    /// what lies beyond is not heard, and what is both is no end of this connection
+    /// (tcp_rcv_state_process).
+    fn after_the_end(&mut self, segment: &Segment<'_>, now: Duration, emit: &mut Emit<'_>) {
+        let (from, expected) = (segment.sequence, self.expected());
+        if !before(from, expected) {
+            return;
+        }
+        let to = from.wrapping_add(segment.payload.len() as u32);
+        if before(expected, to) {
+            self.wire.bare_reset = Some(segment.acknowledgement);
+            self.engine.socket_mut().abort();
+            self.engines_turn(now, emit);
+            return self.end(End::Reset);
+        }
+        self.answers
+            .came_again(from, from.wrapping_add(segment.len()), now);
+    }
+
+    /// Whether a reset may have the number of the end that was the last to come.
+    fn end_is_last(&self) -> bool {
+        self.has_heard_all() && self.engine.state() != Engines::TimeWait
+    }
+
     /// Whether what goes beyond the window is taken nevertheless: when nothing else waits to be
     /// read (tcp_sequence).
-    fn takes_beyond(&self, from: u32, to: u32) -> bool {
+    fn takes_beyond(&self, to: u32) -> bool {
         let expected = self.expected();
         let room = self.engine.socket().recv_capacity() as u32;
-        let fits = !before(expected, from) && to.wrapping_sub(expected) <= room;
-        fits && self.available() == 0
+        to.wrapping_sub(expected) <= room && self.available() == 0
     }
 
     /// Urgent data is told of (tcp_check_urg).

@@ -129,8 +129,6 @@ pub struct Connection {
     clamp: u16,
     pub(super) keepalive: Option<Keepalive>,
     pub(super) patience: Option<Duration>,
-    pub(super) scratch: Vec<u8>,
-    pub(super) spare: Vec<u8>,
     pub(super) options: Vec<u8>,
 }
 
@@ -218,8 +216,6 @@ impl Connection {
             clamp: maximum,
             keepalive: None,
             patience: None,
-            scratch: Vec::new(),
-            spare: Vec::new(),
             options: Vec::new(),
         })
     }
@@ -379,7 +375,7 @@ impl Connection {
             Ok(result) => result,
             Err(_) => {
                 self.end(End::Reset);
-                let mut packet = std::mem::take(&mut self.spare);
+                let mut packet = Vec::new();
                 let plain = Plain {
                     source: self.local,
                     destination: self.remote,
@@ -409,6 +405,8 @@ impl Connection {
         self.progress = now;
         self.unacknowledged = first;
         self.wire.syn = Vec::new();
+        // Challenges of the handshake are counted by themselves.
+        self.challenged = None;
     }
 
     /// Open with what has come in the SYN (tcp_fastopen_create_child).
@@ -472,6 +470,10 @@ impl Connection {
             State::Connecting => self.wire.silent = true,
             State::Accepting | State::Open => {}
         }
+        if self.sacks {
+            let most = self.most_blocks();
+            self.answers.option(most, &mut self.wire.blocks);
+        }
         self.engine.socket_mut().abort();
         self.end(End::Aborted);
     }
@@ -480,6 +482,10 @@ impl Connection {
     /// connection: without an acknowledgement.
     pub fn refuse(&mut self) {
         self.wire.bare_reset = Some(self.sender.oldest());
+        if self.state == State::Ended(End::Closed) {
+            // The end came with data that nobody takes.
+            self.state = State::Open;
+        }
         self.abort();
     }
 

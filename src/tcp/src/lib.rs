@@ -66,6 +66,7 @@
 
 mod answers;
 mod arriving;
+mod buffers;
 pub mod connection;
 mod cookies;
 pub mod demux;

@@ -78,6 +78,14 @@ impl Stamps {
         })
     }
 
+    /// Whether a segment that is older is so little older that it may have been overtaken
+    /// (tcp_tsval_replay).
+    pub(crate) fn is_late(&self, segment: &Segment<'_>, timeout: Duration) -> bool {
+        let most = timeout.as_millis() as u32 / 5 * 6;
+        let said = segment.timestamps();
+        said.is_some_and(|(value, _)| self.recent.wrapping_sub(value) <= most)
+    }
+
     /// Whether a segment left later than what has been heard.
     pub(crate) fn is_newer(&self, segment: &Segment<'_>) -> bool {
         let said = segment.timestamps().filter(|_| self.agreed);

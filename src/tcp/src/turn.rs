@@ -10,7 +10,7 @@ use crate::connection::{Connection, End, State};
 use crate::keepalive::Turn;
 use crate::segment::{Plain, ACK, RST};
 use crate::sender::Piece;
-use crate::{cookies, Emit};
+use crate::{buffers, cookies, Emit};
 
 /// How long each try of a SYN waits for an answer: tcp_syn_linear_timeouts times a second, and
 /// then tcp_syn_retries times twice as long.
@@ -87,7 +87,7 @@ impl Connection {
     }
 
     /// Sends data that may leave, and an answer that is due. Returns whether that was all.
-    fn output(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
+    pub(super) fn output(&mut self, now: Duration, emit: &mut Emit<'_>) -> bool {
         self.engines_turn(now, emit);
         let expected = self.expected();
         if self.wire.has_opened(expected) {
@@ -215,13 +215,10 @@ impl Connection {
 
     /// Lets the engine say what it has to.
     pub(super) fn engines_turn(&mut self, now: Duration, emit: &mut Emit<'_>) {
-        let Connection {
-            engine,
-            wire,
-            scratch,
-            ..
-        } = self;
-        engine.output(scratch, &mut |packet| wire.leave(packet, now, emit));
+        let Connection { engine, wire, .. } = self;
+        let mut scratch = buffers::take();
+        engine.output(&mut scratch, &mut |packet| wire.leave(packet, now, emit));
+        buffers::put(scratch);
     }
 
     /// The options of a segment that leaves now. They are put back afterwards.
@@ -230,13 +227,17 @@ impl Connection {
         options.clear();
         self.wire.stamps.option(now, &mut options);
         if self.sacks {
-            let most = match options.is_empty() {
-                true => BLOCKS,
-                false => BLOCKS - 1,
-            };
-            self.answers.option(most, &mut options);
+            self.answers.option(self.most_blocks(), &mut options);
         }
         options
+    }
+
+    /// How many blocks beyond a gap a segment has room for.
+    pub(super) fn most_blocks(&self) -> usize {
+        match self.wire.stamps.agreed {
+            true => BLOCKS - 1,
+            false => BLOCKS,
+        }
     }
 
     /// An acknowledgement leaves.
@@ -261,13 +262,17 @@ impl Connection {
         self.engines_turn(now, emit);
         let expected = self.expected();
         let options = self.options_of_segment(now);
+        let (is_open, first) = (self.state != State::Accepting, self.wire.window);
         let plain = Plain {
             source: self.local,
             destination: self.remote,
             sequence,
             acknowledgement: expected,
             flags,
-            window: self.wire.window_at(expected),
+            window: match is_open {
+                true => self.wire.window_at(expected),
+                false => self.wire.window_of_syn(),
+            },
             options: &options,
         };
         let nothing = Piece {
@@ -277,6 +282,9 @@ impl Connection {
             data: (&[], &[]),
         };
         self.wire.send(&plain, &nothing, emit);
+        if !is_open {
+            self.wire.window = first;
+        }
         self.answers.said(expected);
         self.options = options;
     }

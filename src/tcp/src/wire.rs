@@ -1,6 +1,7 @@
 //! What leaves the engine, made what Linux would send.
 #![forbid(unsafe_code)]
 
+use crate::buffers;
 use crate::ecn::{Ecn, CWR, ECE};
 use crate::engine::WAITING;
 use crate::fastopen::Place;
@@ -33,6 +34,8 @@ pub(crate) struct Wire {
     pub(crate) ecn: Ecn,
     /// The number of a RST that acknowledges nothing.
     pub(crate) bare_reset: Option<u32>,
+    /// The option of the blocks beyond a gap that stands in the RST by which this side gives up.
+    pub(crate) blocks: Vec<u8>,
     /// No RST leaves: the other end knows of no connection.
     pub(crate) silent: bool,
     pub(crate) hop_limit: u8,
@@ -54,7 +57,6 @@ pub(crate) struct Wire {
     /// Bytes that came beyond a gap.
     pub(crate) ahead: u32,
     identification: u16,
-    packet: Vec<u8>,
 }
 
 impl Wire {
@@ -72,6 +74,7 @@ impl Wire {
             ecn: Ecn::asking(says.asks_ecn),
             silent: false,
             bare_reset: None,
+            blocks: Vec::new(),
             hop_limit: 64,
             service: 0,
             cookie: None,
@@ -84,7 +87,6 @@ impl Wire {
             limit_from: 0,
             ahead: 0,
             identification: (seed >> 32) as u16,
-            packet: Vec::new(),
         }
     }
 
@@ -109,10 +111,11 @@ impl Wire {
                     packet[at + 8..at + 12].fill(0);
                     packet[at + 13] = RST;
                     packet[at + 14..at + 16].fill(0);
-                } else if self.stamps.agreed {
+                } else {
                     packet.truncate(at + HEADER);
                     self.stamps.option(now, packet);
-                    packet[at + 12] = ((HEADER + stamps::LENGTH) as u8 / 4) << 4;
+                    packet.extend_from_slice(&self.blocks);
+                    packet[at + 12] = ((packet.len() - at) as u8 / 4) << 4;
                     set_length(packet, at);
                 }
             }
@@ -173,6 +176,11 @@ impl Wire {
         said > 0 && said / 2 >= told
     }
 
+    /// The window that the SYN has said, as a segment says it that is none (tcp_reqsk_send_ack).
+    pub(crate) fn window_of_syn(&self) -> u16 {
+        self.window >> self.shift
+    }
+
     /// The window that is said with this acknowledgement.
     pub(crate) fn window_at(&self, expected: u32) -> u16 {
         let positive = |room: u32| if (room as i32) < 0 { 0 } else { room };
@@ -184,6 +192,15 @@ impl Wire {
         let told = positive(self.told.wrapping_sub(expected)) >> self.shift;
         let limit = limit.max(told);
         u16::try_from(limit.min(room >> self.shift)).unwrap_or(u16::MAX)
+    }
+
+    /// So much data has come in one piece: the window is no longer that of the beginning
+    /// (tcp_grow_window).
+    pub(crate) fn came(&mut self, size: usize) {
+        const LEAST: usize = 128;
+        if size >= LEAST {
+            self.limit = self.limit.max(self.says.window);
+        }
     }
 
     /// The program has read up to here; what it has is no burden any more. A window that grows has
@@ -202,7 +219,7 @@ impl Wire {
     /// A packet of an open connection leaves, with data or without.
     pub(crate) fn send(&mut self, plain: &Plain<'_>, piece: &Piece<'_>, emit: &mut Emit<'_>) {
         let data = piece.data;
-        let mut packet = std::mem::take(&mut self.packet);
+        let mut packet = buffers::take();
         head(plain, data.0.len() + data.1.len(), &mut packet);
         packet.extend_from_slice(data.0);
         packet.extend_from_slice(data.1);
@@ -224,7 +241,7 @@ impl Wire {
         seal(&mut packet, at);
         self.count += 1;
         emit(&packet);
-        self.packet = packet;
+        buffers::put(packet);
     }
 
     /// The fields of IP that are ours.
@@ -281,6 +298,7 @@ impl Wire {
         };
         let window = says.first_window(u32::from(self.maximum).saturating_sub(stamps));
         self.window = u16::try_from(window).unwrap_or(u16::MAX);
+        self.limit = self.says.window.min(window);
         packet[at + 14..at + 16].copy_from_slice(&self.window.to_be_bytes());
         set_length(packet, at);
     }

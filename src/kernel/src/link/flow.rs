@@ -58,21 +58,16 @@ enum Next {
 /// header.
 #[inline(never)]
 pub fn flow_hash(byte: impl Fn(usize) -> Option<u8>, ethernet: bool) -> u32 {
-    let flow = Flow::of(&byte, ethernet);
-    let [a, b] = flow.addresses;
-    let words = [
-        u64::from(flow.ethertype) << 8 | u64::from(flow.protocol),
-        a as u64,
-        (a >> 64) as u64,
-        b as u64,
-        (b >> 64) as u64,
-        u64::from(flow.ports[0]) << 16 | u64::from(flow.ports[1]),
-    ];
-    let mixed = words.into_iter().fold(0u64, |hash, word| {
-        let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        (hash ^ hash >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
-    });
-    ((mixed ^ mixed >> 32) as u32).max(1)
+    Flow::of(&byte, ethernet).hash()
+}
+
+/// The same of a packet that lies in memory of this process.
+#[inline]
+pub fn flow_hash_of(packet: &[u8], ethernet: bool) -> u32 {
+    match Flow::plain(packet, ethernet) {
+        Some(flow) => flow.hash(),
+        None => flow_hash(|at| packet.get(at).copied(), ethernet),
+    }
 }
 
 /// Returns at which offset the payload of a frame begins, behind all headers that the kernel knows
@@ -138,6 +133,68 @@ fn sorted<T: Ord>(a: T, b: T) -> [T; 2] {
 }
 
 impl Flow {
+    /// Mixes what makes a flow.
+    #[inline(always)]
+    fn hash(&self) -> u32 {
+        let [a, b] = self.addresses;
+        let words = [
+            u64::from(self.ethertype) << 8 | u64::from(self.protocol),
+            a as u64,
+            (a >> 64) as u64,
+            b as u64,
+            (b >> 64) as u64,
+            u64::from(self.ports[0]) << 16 | u64::from(self.ports[1]),
+        ];
+        let mixed = words.into_iter().fold(0u64, |hash, word| {
+            let hash = (hash ^ word).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            (hash ^ hash >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9)
+        });
+        ((mixed ^ mixed >> 32) as u32).max(1)
+    }
+
+    /// The flow of a packet of TCP or UDP over IP that has nothing unusual in front of its ports.
+    #[inline(always)]
+    fn plain(packet: &[u8], ethernet: bool) -> Option<Flow> {
+        let (ethertype, network) = match ethernet {
+            true => {
+                let (link, network) = packet.split_first_chunk::<ETH_HLEN>()?;
+                (Some(u16::from_be_bytes([link[12], link[13]])), network)
+            }
+            false => (None, packet),
+        };
+        let carries_ports =
+            |protocol| [libc::IPPROTO_TCP, libc::IPPROTO_UDP].contains(&i32::from(protocol));
+        let port = |at: [u8; 2]| u16::from_be_bytes(at);
+        let is = |wanted| ethertype.is_none_or(|it| it == wanted);
+        if let Some([0x45, _, _, _, _, _, flags, rest, _, protocol, _, _, ends @ ..]) =
+            network.first_chunk::<24>()
+        {
+            let [a, b, c, d, e, f, g, h, i, j, k, l] = *ends;
+            let wide = |address| u128::from(u32::from_be_bytes(address));
+            let is_plain = flags & 0x3f == 0 && *rest == 0 && is(IPV4) && carries_ports(*protocol);
+            return is_plain.then(|| Flow {
+                ethertype: IPV4,
+                protocol: *protocol,
+                addresses: sorted(wide([a, b, c, d]), wide([e, f, g, h])),
+                ports: sorted(port([i, j]), port([k, l])),
+                fragment: Fragment::None,
+            });
+        }
+        let headers = network.first_chunk::<44>()?;
+        let [0x60..=0x6f, _, _, _, _, _, protocol, _, ends @ .., i, j, k, l] = headers else {
+            return None;
+        };
+        let (from, to) = ends.split_first_chunk::<16>()?;
+        let wide = |address: &[u8; 16]| u128::from_be_bytes(*address);
+        (is(IPV6) && carries_ports(*protocol)).then_some(Flow {
+            ethertype: IPV6,
+            protocol: *protocol,
+            addresses: sorted(wide(from), wide(to.first_chunk()?)),
+            ports: sorted(port([*i, *j]), port([*k, *l])),
+            fragment: Fragment::None,
+        })
+    }
+
     fn of(byte: &dyn Fn(usize) -> Option<u8>, ethernet: bool) -> Flow {
         let mut flow = Flow::default();
         let mut data = Data { byte, start: 0 };
@@ -282,5 +339,61 @@ impl Flow {
         };
         self.ports = sorted(data.word(at)?, data.word(at + 2)?);
         Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Numbers of xorshift, from a seed on.
+    fn numbers(mut seed: u64) -> impl FnMut(usize) -> usize {
+        move |below| {
+            seed ^= seed << 13;
+            seed ^= seed >> 7;
+            seed ^= seed << 17;
+            (seed >> 11) as usize % below
+        }
+    }
+
+    #[test]
+    fn what_is_plain_has_the_flow_that_the_search_finds() {
+        let mut number = numbers(7);
+        let (mut plain, mut odd) = (0, 0);
+        for turn in 0..40_000 {
+            let (ethernet, wide) = (turn & 1 != 0, turn & 2 != 0);
+            let link = if ethernet { ETH_HLEN } else { 0 };
+            let mut packet: Vec<u8> = (0..link + 64).map(|_| number(256) as u8).collect();
+            let ethertype = if wide { IPV6 } else { IPV4 };
+            if ethernet {
+                packet[12..14].copy_from_slice(&ethertype.to_be_bytes());
+            }
+            let protocol = [6, 17, 17, 47, 44, 1][number(6)];
+            if wide {
+                packet[link] = 0x60 | packet[link] & 15;
+                packet[link + 6] = protocol;
+            } else {
+                packet[link] = 0x45;
+                packet[link + 6..link + 8].copy_from_slice(&[0x40, 0]);
+                packet[link + 9] = protocol;
+            }
+            // One byte of the headers is something else, and some packets are cut.
+            let at = number(link + 10);
+            packet[at] ^= [0, 0, 1, 0x20, 0xff][number(5)];
+            if number(4) == 0 {
+                packet.truncate(number(link + 64));
+            }
+            let found = Flow::of(&|at| packet.get(at).copied(), ethernet);
+            match Flow::plain(&packet, ethernet) {
+                Some(flow) => {
+                    assert_eq!(flow, found, "{packet:x?}");
+                    plain += 1;
+                }
+                None => odd += 1,
+            }
+            let hash = flow_hash(|at| packet.get(at).copied(), ethernet);
+            assert_eq!(flow_hash_of(&packet, ethernet), hash);
+        }
+        assert!(plain > 10_000 && odd > 10_000, "{plain} and {odd}");
     }
 }

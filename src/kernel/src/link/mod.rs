@@ -176,7 +176,7 @@ impl Link for InterfaceState {
             0 => return None,
             1 => 0,
             n => {
-                let hash = flow_hash(|at| packet.get(at).copied(), self.is_tap());
+                let hash = flow::flow_hash_of(packet, self.is_tap());
                 match self.known_queue(hash) {
                     Some(known) if known < n => known,
                     // The kernel's core corrects what is beyond the queues (`netdev_cap_txqueue`).

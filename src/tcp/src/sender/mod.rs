@@ -189,6 +189,16 @@ impl Sender {
         before(acknowledgement, self.oldest.wrapping_sub(window))
     }
 
+    /// Whether this is the window that the other side has said last.
+    pub(crate) fn has_said(&self, window: u32) -> bool {
+        self.peer == window
+    }
+
+    /// After how long something is sent again.
+    pub(crate) fn timeout(&self) -> Duration {
+        self.trip.timeout()
+    }
+
     /// What was written last is urgent.
     pub(crate) fn press(&mut self) {
         self.urgent = Some(self.end());

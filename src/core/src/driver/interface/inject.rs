@@ -50,6 +50,9 @@ impl Interface {
     #[doc(hidden)]
     #[inline(never)]
     pub fn inject_late(&self, frame: &[u8], how: Sending) -> Result<()> {
+        if self.transmit().send_at_once_to_one(frame, how.ethertype) {
+            return Ok(());
+        }
         self.put(frame, how.ethertype, how.timeout)
             .map_err(|(refusal, wait)| {
                 self.refused(frame, how.ethertype, refusal, wait);
@@ -173,13 +176,8 @@ impl Interface {
         let end = Deadline::after(timeout);
         let wait = Wait::until(end.instant());
         while answer.is_err_and(|refusal| refusal.is_full_queue()) && !end.is_over() {
-            answer = match self.wait_for_room(frame, end) {
-                Ok(()) => self.try_inject(frame, ethertype, wait),
-                Err(e) => Err(e.into()),
-            };
-            if answer.is_err_and(|refusal| refusal.is_full_queue()) {
-                self.net.look_after(&self.state);
-            }
+            let attempt = || (0, self.try_inject(frame, ethertype, wait));
+            answer = self.when_room(frame, end, attempt);
         }
         answer.map_err(|refusal| (refusal, wait))
     }
@@ -199,39 +197,48 @@ impl Interface {
         let end = Deadline::after(how.timeout);
         let wait = Wait::until(end.instant());
         while answer.is_err_and(|refusal| refusal.is_full_queue()) && !end.is_over() {
-            if let Err(e) = self.wait_for_room(frames[done].as_ref(), end) {
-                answer = Err(e.into());
-                break;
-            }
-            let (more, then) = transmit.send_many(&frames[done..], kind, wait);
-            (done, answer) = (done + more, then);
-            if more == 0 && answer.is_err_and(|refusal| refusal.is_full_queue()) {
-                self.net.look_after(&self.state);
-            }
+            let frame = frames[done].as_ref();
+            answer = self.when_room(frame, end, || {
+                let (more, then) = transmit.send_many(&frames[done..], kind, wait);
+                done += more;
+                (more, then)
+            });
         }
         answer.map_err(|refusal| (done, refusal, wait))
     }
 
-    /// Sleeps until the queue that would take this packet has room, or a moment has passed.
-    fn wait_for_room(&self, frame: &[u8], end: Deadline) -> std::result::Result<(), Errno> {
-        let inode = self
-            .state
-            .select_queue(frame)
-            .ok_or_else(|| no_queue(&self.state))?;
-        let tunnel = self
-            .net
-            .dir()
-            .tunnel(inode)
-            .map_err(|_| Errno(libc::ENODEV))?;
+    /// Makes an attempt to queue this packet, which returns also how many packets it has queued.
+    /// Where the queue that would take it has no room, this sleeps until a packet is read from it,
+    /// or a moment has passed, and makes the attempt once more.
+    fn when_room(
+        &self,
+        frame: &[u8],
+        end: Deadline,
+        mut attempt: impl FnMut() -> (usize, std::result::Result<(), Refusal>),
+    ) -> std::result::Result<(), Refusal> {
+        let inode = self.state.select_queue(frame);
+        let inode = inode.ok_or_else(|| no_queue(&self.state))?;
+        let tunnel = self.net.dir().tunnel(inode);
+        let tunnel = tunnel.map_err(|_| Errno(libc::ENODEV))?;
+        // Whoever reads a packet behind the attempt finds this one counted. What there is no room
+        // for, packets or bytes, only the attempt knows.
         tunnel.room_waiters.fetch_add(1, SeqCst);
         let seen = tunnel.room_event.load(SeqCst);
-        if tunnel.ring.queued() >= self.state.txqueuelen.load(Relaxed) {
+        let is_full = |answer: &std::result::Result<(), Refusal>| {
+            answer.is_err_and(|refusal| refusal.is_full_queue())
+        };
+        let (done, mut answer) = attempt();
+        if done == 0 && is_full(&answer) {
             if let Some(time) = end.nap() {
                 let _ = sys::futex_wait(&tunnel.room_event, seen, Some(time));
             }
+            answer = attempt().1;
+            if is_full(&answer) {
+                self.net.look_after(&self.state);
+            }
         }
         tunnel.room_waiters.fetch_sub(1, SeqCst);
-        Ok(())
+        answer
     }
 
     #[inline(always)]

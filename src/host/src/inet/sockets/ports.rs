@@ -257,13 +257,18 @@ impl Open {
         // The identifier of echo requests is no native port.
         let ports = [net.port().min(first), first].into_iter();
         let ports = ports.chain((0..TRIES).map(any_port));
+        let mut why = Errno(libc::EADDRINUSE);
         for port in ports.filter(|port| *port != 0) {
             let native = SocketAddr::new(address, port);
             if self.stands_for(name.protocol, port, net.port()) && is_free(name.protocol, &native) {
-                return self.moved(name.protocol, native, net.port());
+                // Where one port finds no place among those that stand for others, another may.
+                match self.moved(name.protocol, native, net.port()) {
+                    Ok(native) => return Ok(native),
+                    Err(e) => why = e,
+                }
             }
         }
-        Err(Errno(libc::EADDRINUSE))
+        Err(why)
     }
 
     /// Must a socket have a native port of its own, because several of UDP share one of the net's

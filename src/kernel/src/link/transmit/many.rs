@@ -46,7 +46,7 @@ impl<F: Find> Transmit<'_, F> {
         let (state, first) = (&**self.interface, frames[0].as_ref());
         let inode = self.admit(first)?;
         let found;
-        let queue = match self.queues.first(inode) {
+        let queue = match self.queues.known(inode) {
             Some(first) => first,
             None => {
                 found = self.queues.find(self.net, state, inode)?;

@@ -33,8 +33,12 @@ pub trait Find {
     type Found: Deref<Target = Queue>;
     /// Can the caller run the program of TUNATTACHFILTER, which allocates?
     const RUNS_PROGRAMS: bool;
-    /// Returns the queue with this inode if it is the one that is found at once.
+    /// Returns the queue with this inode if it is the one that was found first.
     fn first(&self, inode: u64) -> Option<&Queue>;
+    /// Returns the queue with this inode if it is one that is found at once.
+    fn known(&self, inode: u64) -> Option<&Queue> {
+        self.first(inode)
+    }
     /// Returns the queue with this inode.
     ///
     /// # Errors
@@ -159,7 +163,7 @@ impl<F: Find> Transmit<'_, F> {
         let inode = self.admit(frame)?;
         let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
         let found;
-        let queue = match self.queues.first(inode) {
+        let queue = match self.queues.known(inode) {
             Some(first) => first,
             None => {
                 found = self.queues.find(self.net, state, inode)?;
@@ -193,16 +197,39 @@ impl<F: Find> Transmit<'_, F> {
     #[inline(always)]
     pub fn send_at_once(&self, frame: &[u8], ethertype: Option<u16>) -> bool {
         let state = &**self.interface;
-        let is_plain = state.attached.load(Acquire) == 1
-            && state.carrier.load(Relaxed) != 0
-            && state.filters.load(Acquire) == 0
-            && !self.net.is_captured();
-        if !is_plain || may_go(state, frame).is_err() {
+        let is_only = state.attached.load(Acquire) == 1;
+        if !is_only || !self.is_plain() || may_go(state, frame).is_err() {
             return false;
         }
-        let Some(queue) = self.queues.first(state.queues[0].load(Relaxed)) else {
+        let first = self.queues.first(state.queues[0].load(Relaxed));
+        first.is_some_and(|queue| self.send_to(queue, frame, ethertype))
+    }
+
+    /// Does the same where there are several queues. It stands apart, so that a frame for the only
+    /// queue keeps nothing for it.
+    #[inline(never)]
+    pub fn send_at_once_to_one(&self, frame: &[u8], ethertype: Option<u16>) -> bool {
+        let is_one = self.interface.attached.load(Acquire) > 1;
+        if !is_one || !self.is_plain() || may_go(self.interface, frame).is_err() {
             return false;
-        };
+        }
+        let inode = self.interface.select_queue(frame);
+        let known = inode.and_then(|inode| self.queues.known(inode));
+        known.is_some_and(|queue| self.send_to(queue, frame, ethertype))
+    }
+
+    /// Has the link a carrier, and does nobody filter or see what is sent?
+    #[inline(always)]
+    fn is_plain(&self) -> bool {
+        self.interface.carrier.load(Relaxed) != 0
+            && self.interface.filters.load(Acquire) == 0
+            && !self.net.is_captured()
+    }
+
+    /// Puts a frame that the link takes into a queue, as [`Transmit::send_at_once`] does.
+    #[inline(always)]
+    fn send_to(&self, queue: &Queue, frame: &[u8], ethertype: Option<u16>) -> bool {
+        let state = &**self.interface;
         let ethertype = ethertype.unwrap_or_else(|| self::ethertype(frame, state.is_tap()));
         let tunnel: &TunnelState = &queue.tunnel;
         let Some(lock) = self.net.lock_tunnel_at_once(&queue.tunnel) else {

@@ -10,12 +10,17 @@ use std::ops::Deref;
 use std::sync::atomic::Ordering::Relaxed;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
+/// Number of places for queues that are found at once.
+const KNOWN: usize = 8;
+
 /// The queues of one interface, for a process that may allocate and wait for its own threads.
 #[derive(Default)]
 pub struct Queues {
-    /// The queue that was sent into first. Most interfaces have only this one, and it is found
-    /// without a lock.
+    /// The queue that was sent into first. Most interfaces have only this one.
     first: OnceLock<Arc<Queue>>,
+    /// Queues that were sent into, each in the place of its inode, where there are several. They
+    /// are found without a lock, as the first one is.
+    known: [OnceLock<Arc<Queue>>; KNOWN],
     all: Mutex<Vec<Arc<Queue>>>,
 }
 
@@ -29,6 +34,13 @@ impl Find for Queues {
         first.map(|queue| &**queue)
     }
 
+    #[inline]
+    fn known(&self, inode: u64) -> Option<&Queue> {
+        let known = self.known[inode as usize % KNOWN].get();
+        let known = known.filter(|queue| queue.inode == inode);
+        known.map(|queue| &**queue)
+    }
+
     #[cold]
     fn find(&self, net: &NetDir, state: &InterfaceState, inode: u64) -> Result<Arc<Queue>, Errno> {
         let mut queues = self.all.lock().unwrap_or_else(PoisonError::into_inner);
@@ -38,6 +50,7 @@ impl Find for Queues {
         queues.retain(|queue| state.queue_inodes().any(|inode| inode == queue.inode));
         let queue = Arc::new(Queue::new(net, inode)?);
         let _ = self.first.set(queue.clone());
+        let _ = self.known[inode as usize % KNOWN].set(queue.clone());
         queues.push(queue.clone());
         Ok(queue)
     }
