@@ -207,6 +207,15 @@ pub fn checked_program(name: &str, checker: &'static str, flags: &[&str]) -> Pat
     })
 }
 
+/// Compiles `random/NAME.c` and returns the path of the executable.
+pub fn random_program(name: &str) -> PathBuf {
+    static PROGRAMS: Made<String, PathBuf> = OnceLock::new();
+    once_per(&PROGRAMS, name.to_owned(), || {
+        let source = crate_dir().join("random").join(format!("{name}.c"));
+        compile(&source, &format!("random-{name}"), &["-O1"], &[])
+    })
+}
+
 /// Compiles `tools/hold.c` and returns the path of the executable.
 pub fn hold() -> PathBuf {
     static PROGRAM: OnceLock<PathBuf> = OnceLock::new();

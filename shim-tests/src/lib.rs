@@ -7,6 +7,7 @@
 //! | `conformance/transcripts/*.txt` | what they print on the kernel's driver; `MEMTUN_RECORD=1` rewrites them |
 //! | `conformance/known-differences.txt` | lines that differ under the shim, each with both answers and the reason |
 //! | [`fidelity`] | docs/fidelity.md, made from these and from memtun's table of requests |
+//! | `random/*.c`, `tests/random.rs` | programs of random calls, from seeds, compared with the kernel without a record |
 //! | `tests/conformance.rs` | one test per program and variant |
 //! | [`requests`], `conformance/programs/requests.c`, `tests/requests.rs` | memtun's table of requests, walked on the kernel and under the shim, and beside the headers |
 //! | `tools/*.sh`, [`tools`], `tests/tools.rs` | commands of net-tools, ethtool and iproute2, unmodified, and what they print on the kernel |

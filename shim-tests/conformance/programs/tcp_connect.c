@@ -33,6 +33,20 @@ static const rule rules[] = {
     { 4, HAS_NO_HOST, 30 }, { 5, HAS_NO_PORT, 0 }, { 6, FORBIDS, 0 }, { 99, IS_SILENT, 0 }, { 0 },
 };
 
+/* A connection within the machine that was refused after the call is told by the next call, also
+ * where that is to another host. */
+static void refused_elsewhere(int asks)
+{
+    const char *what = asks ? "refused by the loopback and asked" : "refused by the loopback";
+    int sock = new_socket(SOCK_NONBLOCK);
+    SHOW(label("%s, connect", what), connect_to(sock, LOOP, 5009));
+    (void)EVENTUALLY(now_events(sock, POLLHUP) & POLLHUP, SOON);
+    if (asks)
+        show_error(label("%s, SO_ERROR", what), sock);
+    SHOW(label("%s, connect out", what), connect_to(sock, FAR, 99));
+    close(sock);
+}
+
 static void on_alarm(int number) { (void)number; }
 
 static void blocking(void)
@@ -336,6 +350,8 @@ int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
     blocking();
+    refused_elsewhere(0);
+    refused_elsewhere(1);
     options();
     pending();
     refused();

@@ -105,6 +105,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let Some(kind) = self.told_kind()? else {
             return self.uncarried(&name).map(|()| Step::Machine);
         };
+        let tcp = kind.protocol == Protocol::Tcp;
+        // That the last connection has failed is told before the name is looked at.
+        if tcp
+            && !pending.is_empty()
+            && self.state()? == CLOSED
+            && pending.take(self.socket.cookie()?)
+        {
+            return Ok(Step::To(self.shut(kind)));
+        }
         self.is_of_family(&name)?;
         if is_loopback(&name)
             && !self.table.is_apart(kind.protocol, name.port())
@@ -118,16 +127,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if self.hears_only_v6(kind) && name.ip().to_canonical().is_ipv4() {
             return Err(Errno(libc::ENETUNREACH));
         }
-        if kind.protocol == Protocol::Tcp && self.state()? != CLOSED {
+        if tcp && self.state()? != CLOSED {
             // It connects or is connected, and the machine's kernel says so.
             return Ok(Step::Machine);
         }
         let mut question = self.question(kind, Some(name))?;
-        let was_pending = kind.protocol == Protocol::Tcp && pending.take(question.cookie);
-        if was_pending {
-            return Ok(Step::To(self.shut(kind)));
-        }
-        if kind.protocol == Protocol::Tcp {
+        if tcp {
             // What nobody has asked for is not that of the next connection.
             self.table.error(question.cookie, true);
         }
@@ -136,7 +141,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 SocketAnswer::Local(bind, to) => (bind, to),
                 SocketAnswer::Carried(bind, to) => {
                     self.bound_what_waits(kind);
-                    if kind.protocol == Protocol::Tcp {
+                    if tcp {
                         self.cork_flow(to.ip());
                     }
                     (bind, to)

@@ -52,7 +52,10 @@ extern "C" fn connect_carried(fd: c_int, name: *const sockaddr, length: socklen_
         return answer;
     }
     match inet_calls::before_connect(fd, name, length, &mut to) {
-        Before::Machine => real!(connect(fd, name, length)),
+        Before::Machine => {
+            let answer = real!(connect(fd, name, length));
+            inet_calls::after_connect(fd, answer)
+        }
         Before::Done(answer) => answer,
         Before::To => connect_natively(fd, &to),
     }
