@@ -158,6 +158,33 @@ fn an_injector_waits_for_room() {
     assert_eq!(number(&system.read(fd, 100).expect("the second")), 1);
 }
 
+#[test]
+fn a_queue_that_goes_round_is_full_before_what_was_not_read() {
+    const LEN: usize = 60_000;
+    let (system, fd, interface) = attached(IFF_TUN);
+    interface.set_txqueuelen(5000).expect("a length");
+    interface.set_mtu(65_535).expect("an mtu");
+    let mut next = 0;
+    let mut fill = || {
+        let how = Sending::new().within(NOW);
+        while interface.inject_with(&numbered(next, LEN), how).is_ok() {
+            next += 1;
+        }
+        next
+    };
+    let full = fill();
+    for number in 0..full / 2 {
+        assert_eq!(system.read(fd, LEN), Ok(numbered(number, LEN)));
+    }
+    let last = fill();
+    assert!(last > full + full / 4, "{full} and {last}");
+    for number in full / 2..last {
+        let packet = system.read(fd, LEN).expect("a packet");
+        assert!(packet == numbered(number, LEN), "packet {number} of {last}");
+    }
+    assert!(system.read(fd, LEN).is_err());
+}
+
 /// How often this thread has gone to sleep.
 fn sleeps() -> u64 {
     let status = std::fs::read_to_string("/proc/thread-self/status").expect("a status");
