@@ -118,6 +118,8 @@ static void names(void)
     SHOW("connect", connect(sock, (struct sockaddr *)&a, sizeof a));
     SHOW("listen", listen(sock, 1));
     SHOW("accept", accept(sock, NULL, NULL));
+    SHOW("SIOCATMARK", ioctl(sock, 0x8905, &(int){ 0 }));
+    SHOW("SIOCPROTOPRIVATE", ioctl(sock, 0x89e0, &(int){ 0 }));
     SHOW("shutdown", shutdown(sock, SHUT_RD));
     socklen_t len = sizeof a;
     SHOW("getpeername", getpeername(sock, (struct sockaddr *)&a, &len));

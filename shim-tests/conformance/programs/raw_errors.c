@@ -232,6 +232,11 @@ static void names(void)
     show_peer(named("disconnected, peer"), sock);
     if (kind == SOCK_DGRAM)
         SHOW(named("disconnected, identifier"), own_port(sock));
+    SHOW(named("FIONREAD"), ioctl(sock, FIONREAD, &(int){ 0 }));
+    SHOW(named("TIOCOUTQ"), ioctl(sock, TIOCOUTQ, &(int){ 0 }));
+    SHOW(named("SIOCATMARK"), ioctl(sock, 0x8905, &(int){ 0 }));
+    SHOW(named("SIOCPROTOPRIVATE"), ioctl(sock, 0x89e0, &(int){ 0 }));
+    SHOW(named("shutdown of nothing that is"), shutdown(sock, 9));
     SHOW(named("shutdown"), shutdown(sock, SHUT_RDWR));
     name n = any_name(FAR, 0);
     SHOW(named("connect by a short name"), connect(sock, &n.sa, 4));

@@ -12,6 +12,8 @@ use libc::{c_int, c_ulong, c_void};
 fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int) -> c_int {
     if packets::asks_for_stamp(request) && is_packets(fd) {
         packets::stamped(fd, request, arg)
+    } else if packets::asks_otherwise(request) && is_packets(fd) {
+        requested(fd, request, arg, real)
     } else if inet_calls::asks_for_rest(request) {
         let answer = real();
         match answer {
@@ -20,12 +22,6 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
         }
     } else if sockios::concerns(request) {
         sockios::ioctl(fd, request, arg, real)
-    } else if request == libc::FIONREAD && is_packets(fd) {
-        let answer = real();
-        if answer == 0 {
-            packets::queued(fd, arg);
-        }
-        answer
     } else if request == libc::FIONREAD && inet_calls::is_early() {
         real()
     } else if any_marked() {
@@ -33,6 +29,19 @@ fn host(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl Fn() -> c_int)
     } else {
         real()
     }
+}
+
+/// Makes a request on a packet socket, a raw one or one for pings.
+#[cold]
+fn requested(fd: c_int, request: c_ulong, arg: *mut c_void, real: impl FnOnce() -> c_int) -> c_int {
+    if let Some(answer) = packets::refuses_request(fd, request) {
+        return answer;
+    }
+    let answer = real();
+    if request == libc::FIONREAD && answer == 0 {
+        packets::queued(fd, arg);
+    }
+    answer
 }
 
 /// Makes a request on a descriptor that may be one of the view.

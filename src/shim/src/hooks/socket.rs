@@ -286,7 +286,7 @@ hooks! {
     }
     fn shutdown(fd: c_int, how: c_int) -> c_int => my_shutdown {
         if is_packets(fd) {
-            if let Some(answer) = packets::shut_down(fd) { return answer; }
+            if let Some(answer) = packets::shut_down(fd, how) { return answer; }
         }
         inet_calls::look();
         let answer = real!(shutdown(fd, how));

@@ -353,8 +353,13 @@ pub extern "C" fn peer_name(
 /// shutdown(2).
 #[cold]
 #[inline(never)]
-pub extern "C" fn shut_down(fd: c_int) -> Option<c_int> {
-    match answer(fd, |call| call.shut_down())? {
+pub extern "C" fn shut_down(fd: c_int, how: c_int) -> Option<c_int> {
+    let shut = answer(fd, |call| match how {
+        libc::SHUT_RD..=libc::SHUT_RDWR => call.shut_down(),
+        _ if call.kind.family != libc::AF_PACKET => Err(Errno(libc::EINVAL)),
+        _ => call.shut_down(),
+    });
+    match shut? {
         Ok(()) => None,
         refused => Some(give(refused)),
     }
@@ -495,6 +500,38 @@ pub extern "C" fn stamped(fd: c_int, request: c_ulong, arg: *mut c_void) -> c_in
         }
     };
     errno::give(told.map(|()| 0)) as c_int
+}
+
+const SIOCATMARK: c_ulong = 0x8905;
+/// A request of the protocol's own, and of AF_UNIX.
+const SIOCPROTOPRIVATE: c_ulong = 0x89e0;
+
+/// Does the carrier, a socket of AF_UNIX, answer this request otherwise than such a socket?
+#[inline]
+pub fn asks_otherwise(request: c_ulong) -> bool {
+    matches!(
+        request,
+        libc::FIONREAD | libc::TIOCOUTQ | SIOCATMARK | SIOCPROTOPRIVATE
+    )
+}
+
+/// What a request of [`asks_otherwise`] fails with; `None` where the carrier is right.
+#[cold]
+#[inline(never)]
+pub extern "C" fn refuses_request(fd: c_int, request: c_ulong) -> Option<c_int> {
+    let is_of_queue = matches!(request, libc::FIONREAD | libc::TIOCOUTQ);
+    let refused = answer(fd, |call| {
+        let is_raw = call.kind.family != libc::AF_PACKET && !call.kind.is_ping();
+        Err::<(), _>(Errno(match request {
+            SIOCPROTOPRIVATE if is_raw => libc::EINVAL,
+            _ if is_of_queue && !call.kind.is_ping() => 0,
+            _ => libc::ENOTTY,
+        }))
+    });
+    match refused {
+        Some(Err(Errno(0))) | None => None,
+        Some(refused) => Some(give(refused)),
+    }
 }
 
 /// ioctl(2) FIONREAD: the length of the next copy without what stands in front of it.
