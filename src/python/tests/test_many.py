@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import fcntl
 import os
+import signal
+import struct
 import threading
 
 import pytest
@@ -38,6 +41,27 @@ def test_frames_go_in_together(memtun: m.Net) -> None:
     assert everything(fd) == frames
     with pytest.raises(TypeError):
         tun.inject_many(["text"])
+
+
+def test_each_frame_is_a_signal_of_its_own(memtun: m.Net) -> None:
+    fd = attach()
+    tun = memtun.interface("tun0", timeout=0)
+    number = signal.SIGRTMIN + 3
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, [number])
+    try:
+        # The process has other threads, which do not block it: it is for this one.
+        f_setown_ex, f_owner_tid = 15, 0
+        fcntl.fcntl(fd, f_setown_ex, struct.pack("ii", f_owner_tid, threading.get_native_id()))
+        fcntl.fcntl(fd, fcntl.F_SETSIG, number)
+        fcntl.fcntl(fd, fcntl.F_SETFL, fcntl.fcntl(fd, fcntl.F_GETFL) | os.O_ASYNC)
+        tun.inject_many(numbered(5))
+        signals = []
+        while (told := signal.sigtimedwait([number], 0)) is not None:
+            signals.append(told.si_signo)
+        assert signals == [number] * 5
+    finally:
+        fcntl.fcntl(fd, fcntl.F_SETFL, os.O_NONBLOCK)
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def test_an_error_says_how_many_were_done(memtun: m.Net) -> None:
