@@ -41,6 +41,7 @@ programs! {
     descriptor_reuse
     bell_left
     epoll_datum
+    epoll_ended
     epoll_et
     epoll_looks
     epoll_lt

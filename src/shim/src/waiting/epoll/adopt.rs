@@ -5,7 +5,7 @@
 use super::registrations::{
     self, mark, Registration, Target, EDGE, EXCLUSIVE, OUT, OUT_LEFT_OUT, SHOT, SHOT_LEFT_OUT,
 };
-use super::{instances, sharing};
+use super::{index, instances, sharing};
 use crate::waiting::state::State;
 use crate::{errno, net, table};
 use libc::{c_int, epoll_event};
@@ -41,7 +41,7 @@ pub fn adopt(fd: c_int) {
             instances::duplicated(sibling, fd, registrations::instance_ended);
             return sharing::arrived(fd);
         }
-        None => instances::created(fd, registrations::instance_ended),
+        None => instances::created(fd, registrations::instance_ended, index::is_named),
     }
     sharing::arrived(fd);
     if let Err(e) = each_line(fd, |line| enter(fd, line)) {

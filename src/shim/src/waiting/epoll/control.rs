@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 use super::care::modify;
+use super::index;
 use super::instances::{self, DEEPEST};
 use super::registrations::{self, mark, told_to_others, Target, EDGE, EXCLUSIVE, OUT, SHOT};
 use super::{adopt, sharing};
@@ -12,7 +13,7 @@ use libc::{c_int, epoll_event};
 
 /// Notes that the program has made an epoll instance with this descriptor.
 pub fn created(epoll: c_int) {
-    instances::created(epoll, registrations::instance_ended);
+    instances::created(epoll, registrations::instance_ended, index::is_named);
 }
 
 /// Notes that `new` has become a duplicate of the descriptor `old`, whatever `old` is.

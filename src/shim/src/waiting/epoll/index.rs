@@ -124,6 +124,12 @@ pub fn is_within(number: u32) -> bool {
     any_nested() && instance(number).is_none_or(|i| i.within.load(Relaxed) != 0)
 }
 
+/// Is this instance what some registration is of? The answer is exact but for an instance whose
+/// number is too large.
+pub fn is_named(number: u32) -> bool {
+    instance(number).is_some_and(|i| i.within.load(Relaxed) != 0)
+}
+
 /// How many registrations an instance has; `None` where its number is too large.
 pub fn count_in(number: u32) -> Option<usize> {
     let instance = instance(number)?;

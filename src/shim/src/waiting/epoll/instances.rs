@@ -20,8 +20,14 @@ const NUMBERS: usize = 1 << 16;
 /// For each descriptor number 1 + its instance, with [`SHARED`] as a flag. An entry is 0 when the
 /// number is not known as an epoll descriptor.
 static INSTANCES: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
+/// For each instance how many numbers have it.
+static HELD: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
+/// For each instance 1 + a number that has it, or 0 where it must be looked for.
+static FOUND: [AtomicU32; NUMBERS] = [const { AtomicU32::new(0) }; NUMBERS];
 /// Every number that has an entry is below this bound.
 static BELOW: AtomicU32 = AtomicU32::new(0);
+/// Every instance below this one is in use, as far as is known.
+static FREE: AtomicU32 = AtomicU32::new(0);
 /// The flag of an entry whose instance another process has as well.
 const SHARED: u32 = 1 << 30;
 /// The flag of an instance that is named after its descriptor number, because the number has no
@@ -70,42 +76,75 @@ pub fn numbers_below(n: c_int) -> impl Iterator<Item = c_int> {
     (0..n.min(BELOW.load(Relaxed) as c_int)).filter(|fd| is_known(*fd))
 }
 
-/// Returns the lowest known descriptor number of an instance, which may have been closed since
-/// unseen. It is `None` when no number of the instance is known.
+/// Returns a known descriptor number of an instance, which may have been closed since unseen. It is
+/// `None` when no number of the instance is known.
 pub fn number_of(instance: u32) -> Option<c_int> {
     if instance & BY_NUMBER != 0 {
         return Some((instance & !BY_NUMBER) as c_int);
     }
-    let at = numbers().iter().position(|n| plain(n) == instance + 1);
-    at.map(|number| number as c_int)
+    let at = instance as usize;
+    let (held, found) = (HELD.get(at)?, FOUND.get(at)?);
+    if held.load(Relaxed) == 0 {
+        return None;
+    }
+    let is_its = |number: u32| {
+        let entry = number.checked_sub(1).and_then(|n| entry(n as c_int));
+        entry.is_some_and(|entry| plain(entry) == instance + 1)
+    };
+    let number = found.load(Relaxed);
+    if is_its(number) {
+        return Some(number as c_int - 1);
+    }
+    let at = numbers().iter().position(|n| plain(n) == instance + 1)?;
+    found.store(at as u32 + 1, Relaxed);
+    Some(at as c_int)
 }
 
-/// Enters a new instance for this descriptor number. `forget` is called with the instance that gets
-/// entered, or that the number had alone until now, so that old registrations under it are dropped.
-pub fn created(epoll: c_int, forget: impl FnOnce(u32)) {
-    let Some(entry) = entry(epoll).filter(|_| process::owns_memory()) else {
-        return;
-    };
-    concern::note(concern::EPOLL);
-    BELOW.fetch_max(epoll as u32 + 1, Relaxed);
-    let old = entry.swap(0, Relaxed) & !SHARED;
-    let is_used = |instance: u32| numbers().iter().any(|n| plain(n) == instance + 1);
-    if old != 0 && !is_used(old - 1) {
-        forget(old - 1);
-        entry.store(old, Relaxed);
+/// Changes the entry of a number. Returns the instance that has lost its last number by that, and
+/// whether it is known that another process has it as well.
+fn enter(number: c_int, new: u32) -> Option<(u32, bool)> {
+    let entry = entry(number)?;
+    if let Some(instance) = (new & !SHARED).checked_sub(1) {
+        concern::note(concern::EPOLL);
+        BELOW.fetch_max(number as u32 + 1, Relaxed);
+        HELD[instance as usize].fetch_add(1, Relaxed);
+        FOUND[instance as usize].store(number as u32 + 1, Relaxed);
+    }
+    let old = entry.swap(new, Relaxed);
+    let instance = (old & !SHARED).checked_sub(1)?;
+    let is_last = HELD[instance as usize].fetch_sub(1, Relaxed) == 1;
+    if is_last {
+        FREE.fetch_min(instance, Relaxed);
+    }
+    is_last.then_some((instance, old & SHARED != 0))
+}
+
+/// Enters a new instance for this descriptor number. `ended` is called as in [`closed`], and
+/// `is_named` says whether registrations name an instance as what they are of, although no number
+/// has it any more: a new one must not be taken for it.
+pub fn created(epoll: c_int, ended: impl FnOnce(u32, bool), is_named: impl Fn(u32) -> bool) {
+    if entry(epoll).is_none() || !process::owns_memory() {
         return;
     }
-    // A free instance is always found, because there are never more instances than numbers.
-    if let Some(free) = (0..=BELOW.load(Relaxed)).find(|instance| !is_used(*instance)) {
-        forget(free);
-        entry.store(free + 1, Relaxed);
+    forget(epoll, ended);
+    let first = FREE.load(Relaxed);
+    let claims = |instance: &u32| {
+        let held = &HELD[*instance as usize];
+        !is_named(*instance) && held.compare_exchange(0, 1, Relaxed, Relaxed).is_ok()
+    };
+    let free = (first..NUMBERS as u32).chain(0..first).find(claims);
+    if let Some(free) = free {
+        enter(epoll, free + 1);
+        // The claim is counted by the entry now.
+        HELD[free as usize].fetch_sub(1, Relaxed);
+        let _ = FREE.compare_exchange(first, free + 1, Relaxed, Relaxed);
     }
 }
 
 /// Notes that a descriptor number is closed. `ended` is called with its instance when the number
-/// was the last of that instance in this process.
+/// was the last of that instance in this process, and with whether another process has it as well.
 #[inline]
-pub fn closed(number: c_int, ended: impl FnOnce(u32)) {
+pub fn closed(number: c_int, ended: impl FnOnce(u32, bool)) {
     if any() && is_known(number) {
         forget(number, ended);
     }
@@ -113,19 +152,18 @@ pub fn closed(number: c_int, ended: impl FnOnce(u32)) {
 
 /// Removes the entry of a number that is closed ([`closed`]).
 #[cold]
-fn forget(number: c_int, ended: impl FnOnce(u32)) {
-    let Some(entry) = entry(number).filter(|_| process::owns_memory()) else {
+fn forget(number: c_int, ended: impl FnOnce(u32, bool)) {
+    if !process::owns_memory() {
         return;
-    };
-    let old = entry.swap(0, Relaxed) & !SHARED;
-    if old != 0 && number_of(old - 1).is_none() {
-        ended(old - 1);
+    }
+    if let Some((instance, is_shared)) = enter(number, 0) {
+        ended(instance, is_shared);
     }
 }
 
 /// Notes that the numbers from `first` to `last`, both included, are closed. `ended` is called with
 /// each instance that has no number left in this process.
-pub fn closed_range(first: u32, last: u32, ended: impl Fn(u32)) {
+pub fn closed_range(first: u32, last: u32, ended: impl Fn(u32, bool)) {
     if any() {
         let end = BELOW.load(Relaxed).min(last.saturating_add(1));
         (first..end).for_each(|number| closed(number as c_int, &ended));
@@ -135,7 +173,7 @@ pub fn closed_range(first: u32, last: u32, ended: impl Fn(u32)) {
 /// Notes that `new` is a duplicate of `old`, whatever `new` was before. `ended` is called with the
 /// instance of which `new` was the last number in this process.
 #[inline]
-pub fn duplicated(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
+pub fn duplicated(old: c_int, new: c_int, ended: impl FnOnce(u32, bool)) {
     if any() && old != new {
         copy(old, new, ended);
     }
@@ -143,15 +181,13 @@ pub fn duplicated(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
 
 /// Copies the entry of `old` to `new` ([`duplicated`]).
 #[cold]
-fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32)) {
-    closed(new, ended);
+fn copy(old: c_int, new: c_int, ended: impl FnOnce(u32, bool)) {
+    if !process::owns_memory() {
+        return;
+    }
     let instance = entry(old).map_or(0, |e| e.load(Relaxed));
-    if let Some(entry) = entry(new).filter(|_| process::owns_memory()) {
-        if instance != 0 {
-            concern::note(concern::EPOLL);
-            BELOW.fetch_max(new as u32 + 1, Relaxed);
-        }
-        entry.store(instance, Relaxed);
+    if let Some((instance, is_shared)) = enter(new, instance) {
+        ended(instance, is_shared);
     }
 }
 
@@ -176,7 +212,7 @@ pub fn share_all() {
     });
 }
 
-/// Returns the lowest known descriptor number of each instance.
+/// Returns one known descriptor number of each instance.
 pub fn first_numbers() -> impl Iterator<Item = c_int> {
     numbers_below(c_int::MAX).filter(|fd| number_of(of(*fd)) == Some(*fd))
 }

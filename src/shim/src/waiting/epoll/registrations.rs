@@ -648,7 +648,12 @@ pub fn tunnel_ended(inode: u64) {
     of_inode(inode).for_each(Registration::forget);
 }
 
-/// Forgets the registrations in an instance that has no descriptor left in this process.
-pub fn instance_ended(instance: u32) {
+/// Forgets the registrations in an instance that has no descriptor left in this process. Those of
+/// it in other instances have ended, too, unless another process has the instance as well.
+pub fn instance_ended(instance: u32, is_shared: bool) {
     of(instance).for_each(Registration::forget);
+    if !is_shared && index::is_within(instance) {
+        let is_its = |r: &&Registration| r.target() == Target::Epoll(instance);
+        all().filter(is_its).for_each(Registration::forget);
+    }
 }

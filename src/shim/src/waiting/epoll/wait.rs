@@ -41,12 +41,12 @@ fn has_listed(instance: u32, depth: usize) -> bool {
 /// Is an epoll descriptor ready to read, as poll(2) would report it of the driver? The kernel's
 /// answer is checked against the states of the tunnels.
 pub fn is_ready(epoll: c_int) -> bool {
-    is_instance_ready(instances::of(epoll), Some(epoll))
+    is_instance_ready(instances::of(epoll), Some(epoll), 0)
 }
 
 /// Does the work of [`is_ready`] for an instance. `epoll` is a descriptor of it, or `None` when
-/// this process has none.
-fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
+/// this process has none. `depth` says how many instances the caller has descended already.
+fn is_instance_ready(instance: u32, epoll: Option<c_int>, depth: usize) -> bool {
     let found = look_at(instance);
     if has_listed(instance, 0) {
         return true;
@@ -59,11 +59,16 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>) -> bool {
     // if nothing is registered in the instance that this process does not know.
     let is_all = |there| there == registrations::count_in(instance);
     let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None).is_some_and(is_all));
-    let is_true = !(only_false(instance) && (found.is_false || alone()));
+    let is_true = !(only_false(instance, depth) && (found.is_false || alone()));
     if let Some(epoll) = epoll.filter(|_| !is_true) {
         drop_false(instance, epoll);
     }
     is_true
+}
+
+/// Does the work of [`is_ready`] for an instance that is registered in another one.
+fn is_inner_ready(instance: u32, depth: usize) -> bool {
+    is_instance_ready(instance, instances::number_of(instance), depth)
 }
 
 /// Does the kernel report this epoll descriptor as ready to read?
@@ -98,12 +103,12 @@ fn drop_false(instance: u32, epoll: c_int) {
 
 /// Is every event false that the kernel may report of the known registrations in this instance? The
 /// kernel's false event is that a tunnel is writable although it is not.
-fn only_false(instance: u32) -> bool {
+fn only_false(instance: u32, depth: usize) -> bool {
     // The one that was ready at the last look often is the one that is ready.
-    if registrations::ready_in(instance).is_some_and(|r| !is_false(r)) {
+    if registrations::ready_in(instance).is_some_and(|r| !is_false(r, depth)) {
         return false;
     }
-    let ready = registrations::of(instance).find(|r| !is_false(r));
+    let ready = registrations::of(instance).find(|r| !is_false(r, depth));
     if let Some(ready) = ready {
         ready.is_ready_in(instance);
     }
@@ -111,7 +116,7 @@ fn only_false(instance: u32) -> bool {
 }
 
 /// Is the event false that the kernel may report of this registration?
-fn is_false(r: &Registration) -> bool {
+fn is_false(r: &Registration, depth: usize) -> bool {
     match r.target() {
         // What the kernel reports of such a registration is never true: only this process reports
         // its events.
@@ -128,7 +133,7 @@ fn is_false(r: &Registration) -> bool {
             }
         }
         Target::Epoll(inner) => {
-            r.events() & IN == 0 || !is_instance_ready(inner, instances::number_of(inner))
+            r.events() & IN == 0 || depth < DEEPEST && !is_inner_ready(inner, depth + 1)
         }
     }
 }
@@ -306,14 +311,14 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
                         let state = truly.unwrap_or_else(|| registration.state());
                         sift(epoll, registration, event.events, state)
                     }
-                    Target::Epoll(inner)
-                        if is_instance_ready(inner, instances::number_of(inner)) =>
-                    {
-                        let told = event.events & registration.events();
-                        if told != 0 && registration.events() & SHOT != 0 {
+                    // Another process may have the inner instance still, or have closed it, and
+                    // then the event is some other descriptor's with the same datum.
+                    Target::Epoll(inner) if instances::number_of(inner).is_none() => event.events,
+                    Target::Epoll(inner) if is_inner_ready(inner, 1) => {
+                        if registration.events() & SHOT != 0 {
                             fired(epoll, registration);
                         }
-                        told
+                        event.events
                     }
                     Target::Epoll(_) => {
                         // A single shot that was fired for an event that is not true is armed
@@ -337,7 +342,7 @@ pub fn correct(epoll: c_int, events: &mut [epoll_event]) -> usize {
 /// Returns the target's state if these bits are what it has now, and `None` if they are not.
 fn is_told_truly(registration: &Registration, bits: u32) -> Option<State> {
     if let Target::Epoll(inner) = registration.target() {
-        let is_ready = is_instance_ready(inner, instances::number_of(inner));
+        let is_ready = is_inner_ready(inner, 1);
         return is_ready.then_some(State::Plain);
     }
     let now = registration.readiness();
