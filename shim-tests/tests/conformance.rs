@@ -118,6 +118,7 @@ programs! {
     requests
     routes_ioctl
     rtnl_addr
+    rtnl_before
     rtnl_events
     rtnl_link
     rtnl_neigh

@@ -60,6 +60,9 @@ HELPER int if_set_flags(const char *name, int flags)
     return if_request(SIOCSIFFLAGS, &ifr, name);
 }
 
+/* For qsort() of an array of texts. */
+HELPER int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
+
 HELPER int if_mtu(const char *name)
 {
     struct ifreq ifr;

@@ -112,8 +112,6 @@ HELPER void show_write(const char *what, const char *path, const char *text, siz
     close(fd);
 }
 
-HELPER int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* The lines of a file that name the interface, numbered; fields with one blank between them, those
    of `hidden` (bit 0 is the first field) as a star. The tables of IPv6 and of neighbours are in an
    order that depends on a random number or on other interfaces, so their lines are sorted. */

@@ -188,8 +188,6 @@ static int rt_error;
 /* The kernel keeps some lists by a hash that is another one each time: they are shown in order. */
 static int rt_sorted;
 
-HELPER int by_text(const void *a, const void *b) { return strcmp(*(char *const *)a, *(char *const *)b); }
-
 /* Takes the text that was made so far as one item. */
 HELPER void item(char **items, int *count)
 {

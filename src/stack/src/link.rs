@@ -31,6 +31,10 @@ pub(crate) const GROUPS: u16 = 0x3f04;
 const FEATURES: u16 = 0x3f06;
 /// The addresses of all routers of its networks, one behind the other.
 pub(crate) const ANYCASTS: u16 = 0x3f07;
+/// [`Extra::inet6_since`].
+const INET6_SINCE: u16 = 0x3f08;
+/// A bit of [`STATES`].
+pub(crate) const RECEIVES_ALL: u8 = 64;
 const GSO_MAX_SEGS: u16 = 40;
 const GSO_MAX_SIZE: u16 = 41;
 const CARRIER_UPS: u16 = 47;
@@ -96,6 +100,12 @@ pub struct Extra {
     /// Has it got all of its settings of IPv4, so that those of new links do not become its own any
     /// more (`ipv4_devconf_setall`)?
     pub settled: bool,
+    /// Does it receive what is sent to every address, because it is to receive more addresses than
+    /// its own (`uc_promisc`)? While it is down that stays as it was.
+    pub receives_all: bool,
+    /// Which place it took among the links of IPv6 when IPv6 began on it: the highest is the newest
+    /// one.
+    pub inet6_since: u32,
     /// IFLA_GSO_MAX_SEGS, None for the default.
     pub gso_max_segs: Option<u32>,
     /// IFLA_GSO_MAX_SIZE, None for the default.
@@ -149,8 +159,10 @@ impl Extra {
                 u8::from(self.ready) << 2
                     | u8::from(self.was_down) << 3
                     | u8::from(self.asked) << 4
-                    | u8::from(self.settled) << 5,
+                    | u8::from(self.settled) << 5
+                    | u8::from(self.receives_all) << 6,
             )
+            .u32(INET6_SINCE, self.inet6_since)
             .attribute(TOKEN, &self.token);
         for (kind, list) in [(UNICAST, &self.unicast), (GROUPS, &self.groups)] {
             if !list.is_empty() {
@@ -220,6 +232,8 @@ impl Extra {
             was_down: attributes.get(STATES)?.u8()? & 8 != 0,
             asked: attributes.get(STATES)?.u8()? & 16 != 0,
             settled: attributes.get(STATES)?.u8()? & 32 != 0,
+            receives_all: attributes.get(STATES)?.u8()? & RECEIVES_ALL != 0,
+            inet6_since: limit(INET6_SINCE).unwrap_or(0),
             gso_max_segs: limit(GSO_MAX_SEGS),
             gso_max_size: limit(GSO_MAX_SIZE),
             gro_max_size: limit(GRO_MAX_SIZE),

@@ -86,6 +86,8 @@ pub struct Fields {
     pub iif: Name,
     /// Name of the link to which a socket is bound, empty for any.
     pub oif: Name,
+    /// The links that both names mean as other names of theirs, see [`Rule::attached`].
+    pub attached: [u32; 2],
     /// Mark of the packet.
     pub mark: u32,
     /// Bits of the mark that count.
@@ -163,6 +165,7 @@ impl Fields {
             l3mdev: u8_of(fra::L3MDEV).unwrap_or(0) != 0,
             iif: name(fra::IIFNAME)?,
             oif: name(fra::OIFNAME)?,
+            attached: rule.attached,
             mark: u32_of(fra::FWMARK).unwrap_or(0),
             mark_mask: u32_of(fra::FWMASK).unwrap_or(0),
             target: u32_of(fra::GOTO).unwrap_or(0),
@@ -187,6 +190,20 @@ impl Fields {
                 word(bytes(fra::FLOWLABEL_MASK)).unwrap_or_default(),
             ],
         })
+    }
+
+    /// Returns the links that are meant: that by which a packet comes in, and that to which a
+    /// socket is bound.
+    fn links(&self, world: &World<'_>) -> [Option<u32>; 2] {
+        let link = |name: &Name, attached| {
+            if attached != 0 {
+                return Some(attached);
+            }
+            let link = world.link_named(name.as_bytes())?;
+            (link.extra.name == *name).then_some(link.extra.index)
+        };
+        let [iif, oif] = self.attached;
+        [link(&self.iif, iif), link(&self.oif, oif)]
     }
 
     /// Makes the rule's message in the kernel's order (`fib_nl_fill_rule`).
@@ -281,6 +298,7 @@ impl Fields {
             family: self.family,
             priority: self.priority,
             body: to.bytes()[memtun_stack::wire::HEADER..].to_vec(),
+            attached: self.attached,
         }
     }
 }
@@ -357,22 +375,38 @@ pub fn told(world: &World<'_>, rule: &Rule, rules: &[Rule]) -> Rule {
     if fields.action == action::GOTO && !rules.iter().any(target) {
         flags |= UNRESOLVED;
     }
-    let detached =
-        |name: &Name| !name.as_bytes().is_empty() && link_of(world, name.as_bytes()).is_none();
-    if detached(&fields.iif) {
+    let links = fields.links(world);
+    let detached = |name: &Name, link| !name.as_bytes().is_empty() && link == None::<u32>;
+    if detached(&fields.iif, links[0]) {
         flags |= IIF_DETACHED;
     }
-    if detached(&fields.oif) {
+    if detached(&fields.oif, links[1]) {
         flags |= OIF_DETACHED;
     }
     rule.body[8..12].copy_from_slice(&flags.to_ne_bytes());
     rule
 }
 
-/// Other names of a link do not count here.
-fn link_of(world: &World<'_>, name: &[u8]) -> Option<u32> {
-    let link = world.link_named(name)?;
-    (link.extra.name.as_bytes() == name).then_some(link.extra.index)
+/// Returns the link of whose other names this is one, 0 for none. Who makes a rule may mean a link
+/// by such a name.
+pub fn other_name(world: &World<'_>, name: &Name) -> u32 {
+    let link = world.link_named(name.as_bytes());
+    let link = link.filter(|link| link.extra.name != *name);
+    link.map_or(0, |link| link.extra.index)
+}
+
+/// A link has got a new name of its own, or is gone: rules that meant it by another of its names
+/// mean it no more (`detach_rules`). Those with its own name find the link that has it.
+pub fn link_is_named(world: &mut World<'_>, index: u32) {
+    let means = |rule: &Rule| rule.attached.contains(&index);
+    if !world.state.rules.iter().any(means) {
+        return;
+    }
+    for rule in &mut world.state.rules {
+        for attached in rule.attached.iter_mut().filter(|at| **at == index) {
+            *attached = 0;
+        }
+    }
 }
 
 /// Returns the priority of a rule for which none was given (`fib_default_rule_pref`): in front of
@@ -517,9 +551,8 @@ pub fn walk<T>(
 }
 
 fn matches(world: &World<'_>, rule: &Fields, flow: &Flow) -> bool {
-    let over = |name: &Name, index: u32| {
-        name.as_bytes().is_empty() || link_of(world, name.as_bytes()) == Some(index)
-    };
+    let links = rule.links(world);
+    let over = |name: &Name, link, index| name.as_bytes().is_empty() || link == Some(index);
     let within = |network: &[u8], length: u8, address: IpAddr| {
         let Some(network) = memtun_stack::wire::ip_of(network) else {
             return length == 0;
@@ -536,8 +569,8 @@ fn matches(world: &World<'_>, rule: &Fields, flow: &Flow) -> bool {
     } else {
         rule.tos == 0 || rule.tos == flow.tos & 0x1c
     };
-    let found = over(&rule.iif, flow.iif)
-        && over(&rule.oif, flow.oif)
+    let found = over(&rule.iif, links[0], flow.iif)
+        && over(&rule.oif, links[1], flow.oif)
         && (rule.mark ^ flow.mark) & rule.mark_mask == 0
         && rule.tunnel == [0; 8]
         // No link of the net is in such a domain.

@@ -126,10 +126,7 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) 
         _ => 1,
     };
     let bit = |flag: i32| u32::from(extra.flags & flag as u32 != 0);
-    // A driver that cannot filter addresses receives all, while it is up, when it is to receive the
-    // address of another card (`__dev_set_rx_mode`).
-    let by_itself = !extra.unicast.is_empty() && (link.is_up() || extra.was_down);
-    let by_itself = u32::from(by_itself);
+    let by_itself = u32::from(extra.receives_all);
     to.string(libc::IFLA_IFNAME, extra.name.as_bytes())
         .u32(libc::IFLA_TXQLEN, extra.txqueuelen)
         .u8(libc::IFLA_OPERSTATE, operstate(link))

@@ -54,7 +54,11 @@ fn find(world: &World<'_>, body: &[u8]) -> Result<(), Failure> {
         parent => tree::find(world.state, index, parent & MAJOR),
     };
     let Some(of) = of else {
-        return invalid("Parent Qdisc doesn't exists");
+        // What every link has before it first comes up is no discipline that is found by a number.
+        return invalid(match parent {
+            0 => "Qdisc not classful",
+            _ => "Parent Qdisc doesn't exists",
+        });
     };
     let Some(leaf) = tree::leaf(world.state, link, of, parent) else {
         return invalid("Qdisc not classful");

@@ -255,6 +255,10 @@ fn set_family(
         }
         return Ok(());
     }
+    // An mtu that the same request has set can have ended IPv6.
+    if !conf::has_inet6(world.state, engine::get(world, index)?) {
+        return Err(Failure::new(libc::EAFNOSUPPORT));
+    }
     let tb = request.parse_nested(family, &policy::INET6, Mode::Liberal)?;
     if let Some(token) = tb.get(7) {
         let link = engine::get(world, index)?;

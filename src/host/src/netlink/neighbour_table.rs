@@ -11,6 +11,7 @@ use crate::message::conf;
 use crate::{Failure, World};
 use memtun_stack::view::place::Settings;
 use memtun_stack::wire::Writer;
+use memtun_stack::Link;
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 const INET: u8 = libc::AF_INET as u8;
@@ -192,13 +193,15 @@ fn dump_tables(
             .attribute(5, &config)
             .attribute(7, &[0; 88]);
         write_parameters(world, family, None, to);
-        for index in indexes(world).into_iter().rev() {
-            let Some(link) = world.link(index) else {
-                continue;
-            };
-            if family == INET6 && !conf::has_inet6(world.state, link) {
-                continue;
-            }
+        // The newest parameters come first. Those of IPv6 are new whenever it begins on a link.
+        let all = indexes(world).into_iter();
+        let mut links: Vec<&Link> = all.filter_map(|index| world.link(index)).collect();
+        if family == INET6 {
+            links.retain(|link| conf::has_inet6(world.state, link));
+            links.sort_by_key(|link| link.extra.inet6_since);
+        }
+        let indexes: Vec<u32> = links.iter().map(|link| link.extra.index).collect();
+        for index in indexes.into_iter().rev() {
             to.message(head.kind, head.flags, head.sequence, head.port)
                 .raw(&[family, 0, 0, 0])
                 .string(1, name);

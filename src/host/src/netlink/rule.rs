@@ -134,6 +134,8 @@ fn fields(world: &World<'_>, body: &[u8], tb: &Parsed<'_>) -> Result<(Fields, bo
             .unwrap_or_default(),
         ..Fields::default()
     };
+    let names = [&fields.iif, &fields.oif];
+    fields.attached = names.map(|name| engine::other_name(world, name));
     let given = number(fra::PRIORITY);
     fields.priority =
         given.unwrap_or_else(|| engine::default_priority(&engine::all(world, family)));

@@ -67,7 +67,7 @@ pub(super) fn table(to: &mut Writer, (family, table): &(u8, u32)) {
 }
 
 pub(super) fn rule(to: &mut Writer, rule: &Rule) {
-    rule.write(to, head(libc::RTM_NEWRULE));
+    rule.write_whole(to, head(libc::RTM_NEWRULE));
 }
 
 pub(super) fn neighbour(to: &mut Writer, neighbour: &Neighbour) {

@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::tree::Tree;
-use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, STATES};
+use crate::link::{Counters, Driver, DECLARED, GROUPS, HEADER, RECEIVES_ALL, STATES};
 use crate::state::{self, View};
 use crate::wire::{u16_at, u32_at, Attributes, Message};
 use memtun_abi::{Errno, Name};
@@ -65,6 +65,8 @@ pub struct Seen {
     pub carrier_changes: [u32; 2],
     /// Has it gone down since it first came up?
     pub was_down: bool,
+    /// Does its driver receive what is sent to every address, though nobody has set that?
+    pub receives_all: bool,
     /// IF_OPER_* as the host last told it.
     pub operstate: u8,
     /// Speed in megabits a second, and DUPLEX_*.
@@ -101,6 +103,7 @@ impl Seen {
                 interface.carrier_downs.load(Relaxed),
             ],
             was_down: false,
+            receives_all: false,
             operstate: 0,
             speed: (
                 interface.link_settings[0].load(Relaxed),
@@ -133,6 +136,7 @@ impl Seen {
             carrier: true,
             carrier_changes: [0; 2],
             was_down: false,
+            receives_all: false,
             operstate: 0,
             speed: (0, 0),
             address_is_set: false,
@@ -157,6 +161,7 @@ impl Seen {
             .unwrap_or(0);
         let bits = attributes.get(STATES).and_then(|a| a.u8());
         self.was_down = bits.unwrap_or(0) & 8 != 0;
+        self.receives_all = bits.unwrap_or(0) & RECEIVES_ALL != 0;
         let operstate = attributes.get(libc::IFLA_OPERSTATE);
         self.operstate = operstate.and_then(|a| a.u8()).unwrap_or(0);
         let broadcast = attributes.get(libc::IFLA_BROADCAST);

@@ -399,7 +399,10 @@ impl Tree<'_> {
                 seen.driver.ok_or(Errno(libc::EINVAL))?;
                 say!(text, "{}\n", seen.speed.0 as i32);
             }
-            "flags" => say!(text, "{:#x}\n", seen.flags),
+            "flags" => {
+                let by_itself = u32::from(seen.receives_all) * libc::IFF_PROMISC as u32;
+                say!(text, "{:#x}\n", seen.flags | by_itself);
+            }
             "group" => say!(text, "{}\n", seen.driver.map_or(-1, |driver| driver.group)),
             "owner" => say!(text, "{}\n", seen.driver.map_or(-1, |driver| driver.owner)),
             "tun_flags" => say!(text, "{:#x}\n", seen.driver.map_or(0, |d| d.flags)),

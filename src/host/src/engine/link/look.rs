@@ -3,15 +3,18 @@
 
 use super::known::{arrange, change, get, known, note};
 use super::known::{RUNNING, SETTABLE, UP};
+use super::receive;
 use super::tell::{tell, tell_conf, tell_conf6, tell_conf_of, tell_features, tell_inet6, tell_of};
 use crate::engine::address;
-use crate::engine::{neighbour, nexthop, route, traffic};
+use crate::engine::{neighbour, nexthop, route, rule, traffic};
 use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::Errno;
 use memtun_stack::link::{oper, Notified};
 use memtun_stack::route::rtnh;
 use memtun_stack::{Extra, Link};
+
+const PROMISCUOUS: u32 = libc::IFF_PROMISC as u32;
 
 /// Compares the links with what the host knew of them, tells listeners what has changed, and
 /// carries out what follows for addresses, routes and neighbours. Every question begins with this,
@@ -72,6 +75,7 @@ fn is_new(world: &mut World<'_>, index: u32) {
         own.extra.operstate = link.extra.operstate;
     }
     link.extra.flags &= !(UP | RUNNING);
+    link.extra.inet6_since = newest_of_inet6(world);
     note(world, link.extra.clone());
     copy_defaults(world, index);
     tell_conf(world, &link, &[conf::NEWNETCONF]);
@@ -118,6 +122,7 @@ pub(super) fn is_gone(world: &mut World<'_>, mut link: Link) {
         tell_of(world, &link, libc::RTM_NEWLINK, UP | RUNNING);
     }
     world.state.links.retain(|extra| extra.index != index);
+    rule::link_is_named(world, index);
     nexthop::change::link_is_down(world, index, true);
     if up {
         address::link_is_down(world, index);
@@ -161,6 +166,7 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     if carrier {
         link.extra.operstate = policy(&link);
     }
+    receive::decide(&mut link.extra);
     let now = link.extra.clone();
     note(world, now.clone());
     if let Some(own) = world.links.iter_mut().find(|l| l.extra.index == index) {
@@ -200,6 +206,8 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
                 false => conf::v6(world.state, conf::Of::Default, "accept_dad"),
             };
             conf::set_v6(world.state, index, "accept_dad", detects);
+            let place = newest_of_inet6(world);
+            let _ = change(world, index, |extra| extra.inet6_since = place);
             tell_conf6(world, &link, conf::NEWNETCONF);
         }
         address::mtu_has_changed(world, index, before.mtu);
@@ -229,7 +237,12 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
     if now.txqueuelen != before.txqueuelen {
         tell(world, index, 0);
     }
-    let changed = (now.flags ^ before.flags) & SETTABLE;
+    let mut changed = (now.flags ^ before.flags) & SETTABLE;
+    // What the driver receives is another thing than what somebody has set.
+    let receives_all = |extra: &Extra| extra.flags & PROMISCUOUS != 0 || extra.receives_all;
+    if changed != 0 && receives_all(&now) != receives_all(before) {
+        changed |= PROMISCUOUS;
+    }
     if changed != 0 {
         tell(world, index, changed);
     }
@@ -279,6 +292,13 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
         address::inet6_is_ready(world, index);
     }
     tell_inet6(world, index);
+}
+
+/// Returns the place among the links of IPv6 for one on which IPv6 begins now, see
+/// [`Extra::inet6_since`].
+fn newest_of_inet6(world: &World<'_>) -> u32 {
+    let all = world.state.links.iter().map(|extra| extra.inet6_since);
+    all.max().unwrap_or(0).wrapping_add(1)
 }
 
 /// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own
@@ -343,6 +363,7 @@ fn forget_inet6(world: &mut World<'_>, index: u32) {
 }
 
 fn renamed(world: &mut World<'_>, link: &Link, before: &Extra) {
+    rule::link_is_named(world, link.extra.index);
     address::name_has_changed(world, link.extra.index, before.name.as_bytes());
     tell_conf(world, link, &[conf::DELNETCONF, conf::NEWNETCONF]);
 }

@@ -1,10 +1,10 @@
 //! Which link-layer addresses a link receives (net/core/dev_addr_lists.c).
 #![forbid(unsafe_code)]
 
-use super::known::{change, get};
+use super::known::{change, get, UP};
 use crate::message::conf;
 use crate::{Failure, World};
-use memtun_stack::Link;
+use memtun_stack::{Extra, Link};
 
 /// Returns the groups that a link receives because of IP, in the order in which it joins them.
 pub fn groups_of_ip(world: &World<'_>, link: &Link) -> Vec<[u8; 6]> {
@@ -85,9 +85,20 @@ pub fn add_received(world: &mut World<'_>, index: u32, address: [u8; 6]) -> Resu
         return Err(Failure::new(libc::EEXIST));
     }
     change(world, index, |extra| match of_one {
-        true => extra.unicast.push(address),
+        true => {
+            extra.unicast.push(address);
+            decide(extra);
+        }
         false => extra.groups.push(address),
     })
+}
+
+/// A driver that cannot filter addresses receives all when it is to receive the address of another
+/// card (`__dev_set_rx_mode`). That is decided while the link is up.
+pub(super) fn decide(extra: &mut Extra) {
+    if extra.flags & UP != 0 {
+        extra.receives_all = !extra.unicast.is_empty();
+    }
 }
 
 /// Takes an address away from those that a link receives (`ndo_dflt_fdb_del`).
@@ -104,6 +115,7 @@ pub fn remove_received(world: &mut World<'_>, index: u32, address: [u8; 6]) -> R
     }
     change(world, index, |extra| {
         extra.unicast.retain(|other| *other != address);
+        decide(extra);
     })
 }
 
