@@ -169,6 +169,8 @@ programs! {
     tcp_inherit6
     tcp_no_port
     tcp_no_port6
+    tcp_anew
+    tcp_anew6
     tcp_offload
     tcp_offload6
     tcp_wire

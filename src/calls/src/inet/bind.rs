@@ -2,14 +2,14 @@
 //! another one where it is asked to.
 #![forbid(unsafe_code)]
 
-use super::call::{Inet, Kind, Native, Step};
-use super::name::{is_any, is_loopback};
+use super::call::{Inet, Kind, Native, Step, IP_BIND_ADDRESS_NO_PORT};
+use super::name::{family_of, is_any, is_loopback, of_family};
 use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
 use memtun_stack::sockets::{flag, Protocol};
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 
 /// Number of native names that are tried for one name of the net.
 pub const TRIES: usize = 8;
@@ -56,8 +56,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         };
         match answer {
             SocketAnswer::Bind(to) => {
+                let is_chosen = kind.protocol == Protocol::Tcp && name.port() == 0 && failed == 0;
                 self.hears_ipv4(kind, &to);
-                Ok(Step::To(to))
+                match is_chosen && self.bind_as_choice(&to) {
+                    true => Ok(Step::Done),
+                    false => Ok(Step::To(to)),
+                }
             }
             _ => Ok(Step::Machine),
         }
@@ -113,10 +117,61 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         Err(Errno(libc::EADDRINUSE))
     }
 
-    /// Binds the native socket.
+    /// Binds the native socket to a name with a port that the net has chosen.
     pub(super) fn bind_natively(&self, kind: Kind, to: &SocketAddr) -> Result<(), Errno> {
         self.hears_ipv4(kind, to);
-        self.socket.bind(to)
+        match kind.protocol == Protocol::Tcp && self.bind_as_choice(to) {
+            true => Ok(()),
+            false => self.socket.bind(to),
+        }
+    }
+
+    /// Binds a native socket of TCP as if the machine's kernel had chosen the port: a port that it
+    /// was asked for stays the socket's when its connection has ended, and one that was chosen is
+    /// given up then, so that the socket can be bound anew. Returns false where that cannot be had,
+    /// as before Linux 6.3, and nothing has become of it.
+    fn bind_as_choice(&self, to: &SocketAddr) -> bool {
+        /// IP_LOCAL_PORT_RANGE of linux/in.h.
+        const IP_LOCAL_PORT_RANGE: i32 = 51;
+        let option = (libc::IPPROTO_IP, IP_LOCAL_PORT_RANGE);
+        // With this option of the program's the kernel would choose none yet.
+        let puts_off = || {
+            self.socket
+                .option(libc::IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT)
+                != Ok(0)
+        };
+        if !self.table.is_choice(to.port()) || puts_off() {
+            return false;
+        }
+        let port = u32::from(to.port());
+        let only = (port | port << 16) as i32;
+        let Ok(was) = self.socket.option(option.0, option.1) else {
+            return false;
+        };
+        if self.socket.set_option(option.0, option.1, only).is_err() {
+            return false;
+        }
+        let bound = self.socket.bind(&SocketAddr::new(to.ip(), 0));
+        let _ = self.socket.set_option(option.0, option.1, was);
+        bound.is_ok()
+    }
+
+    /// Returns the name that the native socket holds. One of TCP whose port was chosen has none any
+    /// more once its connection has ended, though getsockname(2) still shows it.
+    pub(super) fn held(&self, kind: Kind, native: SocketAddr, given: bool) -> Option<SocketAddr> {
+        if native.port() == 0 {
+            return None;
+        }
+        let stays = given || kind.protocol != Protocol::Tcp || !self.is_closed();
+        (stays || !self.has_given_up(&native)).then_some(native)
+    }
+
+    /// Has a native socket, which is not connected, no port any more? Then a port is refused to it
+    /// because somebody listens there, else because it has one.
+    fn has_given_up(&self, native: &SocketAddr) -> bool {
+        let heard = SocketAddr::from((Ipv4Addr::LOCALHOST, self.table.ports().open));
+        let heard = of_family(family_of(native), heard);
+        self.socket.bind(&heard) == Err(Errno(libc::EADDRINUSE))
     }
 
     /// Lets a socket of AF_INET6 be bound to a carrier's address, which is one of IPv4: what the

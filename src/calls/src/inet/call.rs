@@ -108,6 +108,8 @@ pub enum Step {
     Machine,
     /// It is made with this name of the machine's.
     To(SocketAddr),
+    /// It has been made.
+    Done,
 }
 
 /// A call on a socket, in a net that has addresses.
@@ -205,7 +207,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// What asking the machine's kernel about the socket fails with.
     pub fn question(&self, kind: Kind, name: Option<SocketAddr>) -> Result<SocketQuestion, Errno> {
         let (cookie, inode) = (self.socket.cookie()?, self.socket.inode()?);
-        let native = self.socket.own_name()?;
+        let known = self.table.socket(cookie);
+        let has_port = known.is_some_and(|entry| entry.flags & flag::PORT_GIVEN != 0);
+        let native = self.held(kind, self.socket.own_name()?, has_port);
         let v6 = kind.family == libc::AF_INET6;
         let value = |level, option| self.socket.option(level, option).unwrap_or(0);
         let by_v6 = v6 && !name.is_some_and(|name| self.is_by_v4(kind, name));
@@ -231,14 +235,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let in_ipv6 = |option| v6 && value(libc::IPPROTO_IPV6, option) != 0;
         let errors = || in_ip(libc::IP_RECVERR) || in_ipv6(libc::IPV6_RECVERR);
         set(set::RECEIVES_ERRORS, datagrams && errors());
-        let known = self.table.socket(cookie);
         let v6only = match known {
             Some(entry) => entry.flags & flag::V6ONLY != 0,
             None => in_ipv6(libc::IPV6_V6ONLY),
         };
         set(set::V6ONLY, v6only);
         set(set::NONBLOCK, self.socket.is_nonblocking());
-        set(set::BOUND, native.port() != 0);
+        set(set::BOUND, native.is_some());
         let to_group = name.is_some_and(|name| name.ip().to_canonical().is_multicast());
         let (out, source) = match (by_v6, to_group) {
             (true, true) => (kept(Kept::Multicast6), None),
@@ -286,7 +289,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             mark: kept(Kept::Mark).unwrap_or(0),
             failed: 0,
             source,
-            native: (native.port() != 0).then_some(native),
+            native,
             name,
             tuning: match kind.protocol {
                 Protocol::Tcp => self.tuning(),

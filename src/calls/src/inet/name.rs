@@ -103,3 +103,11 @@ pub fn of_family(family: i32, name: SocketAddr) -> SocketAddr {
         name => name,
     }
 }
+
+/// Returns the family of a name.
+pub fn family_of(native: &SocketAddr) -> i32 {
+    match native {
+        SocketAddr::V4(_) => libc::AF_INET,
+        SocketAddr::V6(_) => libc::AF_INET6,
+    }
+}

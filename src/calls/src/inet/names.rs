@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use super::call::{Inet, Native, IP_BIND_ADDRESS_NO_PORT};
-use super::name::{is_any, is_for, is_loopback, of_family, of_loopback};
+use super::name::{family_of, is_any, is_for, is_loopback, of_family, of_loopback};
 use crate::host::Host;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::{SocketAnswer, SocketQuestion};
@@ -20,13 +20,6 @@ pub enum Accepted {
     Net(SocketAddr),
     /// Somebody on the machine has connected to an address of the net's, which nobody may.
     Foreign,
-}
-
-fn family_of(native: &SocketAddr) -> i32 {
-    match native {
-        SocketAddr::V4(_) => libc::AF_INET,
-        SocketAddr::V6(_) => libc::AF_INET6,
-    }
 }
 
 /// Returns a name of any address, with the same port.

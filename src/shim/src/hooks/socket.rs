@@ -22,7 +22,10 @@ extern "C" fn bind_carried(fd: c_int, name: *const sockaddr, length: socklen_t) 
     loop {
         match inet_calls::before_bind(fd, name, length, failed, &mut to) {
             Before::Machine => return real!(bind(fd, name, length)),
-            Before::Done(answer) => return answer,
+            Before::Done(answer) => {
+                sending::forget_options();
+                return answer;
+            }
             Before::To => {
                 let native = to.bytes();
                 let answer = real!(bind(fd, native.as_ptr().cast(), native.len() as socklen_t));

@@ -111,6 +111,10 @@ fn before(step: Result<Step, Errno>, to: &mut SocketName) -> Before {
             *to = SocketName::new(&name);
             Before::To
         }
+        Ok(Step::Done) => {
+            known::carries();
+            Before::Done(0)
+        }
         Err(e) => Before::Done(errno::give::<c_int>(Err(e)) as c_int),
     }
 }

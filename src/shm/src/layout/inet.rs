@@ -98,6 +98,8 @@ pub struct InetState {
     pub generation: AtomicU32,
     /// The native ports of the host process, 16 bits each: plug, open, shut, datagram.
     pub ports: AtomicU64,
+    /// The first port and the last one that the machine's kernel chooses, 16 bits each; 0 for none.
+    pub machine_range: AtomicU32,
     /// First addresses of the slices, as numbers; 0 for none.
     pub slices: [AtomicU32; SLICES],
     /// SO_COOKIE of the sockets by which the slices were claimed.

@@ -20,7 +20,7 @@ use crate::lock::Lock;
 use std::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Version of the files. It changes with every change of a struct in this folder.
-pub const VERSION: u32 = 14;
+pub const VERSION: u32 = 15;
 const MAGIC: u64 = u64::from_le_bytes(*b"memtun\r\n");
 
 const MACHINE: u32 = if cfg!(target_arch = "aarch64") {

@@ -128,6 +128,12 @@ impl Table {
         }
     }
 
+    /// Is it a port that the machine's kernel may choose for a socket?
+    pub fn is_choice(&self, port: u16) -> bool {
+        let word = self.state.machine_range.load(Relaxed);
+        word != 0 && (word as u16..=(word >> 16) as u16).contains(&port)
+    }
+
     /// Returns the state itself, in which is counted.
     pub fn state(&self) -> &InetState {
         &self.state

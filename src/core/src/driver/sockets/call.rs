@@ -102,7 +102,11 @@ impl Sockets {
             let mut failed = 0;
             let has_name = || socket.own_name().is_ok_and(|own| own.port() != 0);
             for _ in 0..TRIES {
-                let to = match target(inet, &name, inet.bind(name, failed)?, has_name)? {
+                let step = inet.bind(name, failed)?;
+                if step == Step::Done {
+                    return Ok(());
+                }
+                let to = match target(inet, &name, step, has_name)? {
                     Target::Given => return Ok(inet.socket.bind(&name)?),
                     Target::Native(to) => to,
                 };
@@ -298,6 +302,7 @@ fn target(
 ) -> std::result::Result<Target, Why> {
     match step {
         Step::To(native) => Ok(Target::Native(native)),
+        Step::Done => Ok(Target::Given),
         Step::Machine if is_over() => Ok(Target::Given),
         Step::Machine => machine(inet, name).map(|()| Target::Given),
     }

@@ -144,14 +144,8 @@ impl Sockets {
         if way.broadcast && question.flags & set::BROADCAST == 0 {
             return Err(Errno(libc::EACCES));
         }
-        let (entry, _) = self.own_end(asker);
-        // A connection that was refused at once may have left the socket another native name than
-        // it was to have for that, or none.
-        let ported = |entry: &Entry| {
-            let native = question.native;
-            native.is_some_and(|native| native.port() == entry.native.port())
-        };
-        let entry = entry.filter(ported);
+        let (known, _) = self.own_end(asker);
+        let entry = known.filter(|entry| is_named_so(asker, entry));
         let (local, bind) = self.own_name(asker, entry, way.source, way.index, to, ports)?;
         let open = self.open.as_mut().ok_or(Errno(libc::ENETDOWN))?;
         let flow = Flow {
@@ -164,6 +158,12 @@ impl Sockets {
         };
         if !tcp {
             return open.connect_by_flow(asker, &flow, entry, bind);
+        }
+        if let (Some(mut known), Some(bind)) = (known, bind) {
+            // What it was before says nothing any more of the port that it has now.
+            (known.local, known.native) = (local, bind);
+            (known.remote, known.flow) = (None, None);
+            open.put(&known, asker.pid)?;
         }
         self.begin(asker, flow, (entry, bind), way.mtu)
     }
@@ -289,6 +289,9 @@ impl Sockets {
         let index = talks_by(question.device, to);
         let to = with_port(to, to.port(), index);
         let (entry, _) = self.own_end(asker);
+        let is_gone =
+            |entry: &Entry| question.protocol == Protocol::Tcp && !is_named_so(asker, entry);
+        let entry = entry.filter(|entry| !is_gone(entry));
         let (local, bind) = self.own_name(asker, entry, source, index, to, ports)?;
         let target = self.target(question.protocol, to, local, index);
         let v6 = asker.is_v6();
@@ -353,6 +356,13 @@ impl Sockets {
         put_connected(open, asker, (local, to), (entry, bind))?;
         Ok(Connected::Answer(SocketAnswer::Local(bind, native_to)))
     }
+}
+
+/// Has the socket that asks the native port that is known of it? A connection that has ended may
+/// have left it another one, or none.
+fn is_named_so(asker: &Asker<'_>, entry: &Entry) -> bool {
+    let native = asker.question.native;
+    native.is_some_and(|native| native.port() == entry.native.port())
 }
 
 /// Do datagrams to a socket of this net go through the host process, as they do to another host?

@@ -115,3 +115,14 @@ impl Natives {
         Ok(())
     }
 }
+
+/// Returns the first port and the last one that the machine's kernel chooses.
+pub(super) fn machine_range() -> Option<(u16, u16)> {
+    ends_of(&std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").ok()?)
+}
+
+/// Reads the first port and the last one of a range, as the setting has it.
+pub(super) fn ends_of(range: &str) -> Option<(u16, u16)> {
+    let mut words = range.split_ascii_whitespace().map(str::parse);
+    Some((words.next()?.ok()?, words.next()?.ok()?))
+}

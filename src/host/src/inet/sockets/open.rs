@@ -4,7 +4,7 @@
 use super::ahead::Ahead;
 use super::claim::{self, Claim};
 use super::diag::Diag;
-use super::native::Natives;
+use super::native::{machine_range, Natives};
 use super::writer::Writer;
 use memtun_abi::Errno;
 use memtun_kernel::net::NetDir;
@@ -63,7 +63,8 @@ impl Open {
         if before == 0 || open.natives.ports.datagram != before {
             open.writer.set_secret([sys::random(), sys::random()]);
         }
-        open.writer.set_ports(&open.natives.ports);
+        let range = machine_range().unwrap_or((0, 0));
+        open.writer.set_ports(&open.natives.ports, range);
         Ok(open)
     }
 

@@ -3,6 +3,7 @@
 
 use super::diag::{Native, TIME_WAIT};
 use super::names::{native_protocol, own_of, port_kind, scope_of};
+use super::native::ends_of;
 use super::open::Open;
 use super::rules::{says, Name, Says};
 use memtun_abi::Errno;
@@ -35,10 +36,7 @@ impl Range {
             let set = state.sysctls.iter().find(|set| set.path == path)?;
             std::str::from_utf8(&set.value).ok()
         };
-        let ends = setting(b"ipv4/ip_local_port_range").and_then(|text| {
-            let mut words = text.split_ascii_whitespace().map(str::parse);
-            Some((words.next()?.ok()?, words.next()?.ok()?))
-        });
+        let ends = setting(b"ipv4/ip_local_port_range").and_then(ends_of);
         let ends = ends.filter(|(low, high)| (1..=*high).contains(low));
         let reserved = setting(b"ipv4/ip_local_reserved_ports").unwrap_or_default();
         let reserved = reserved.split(',').filter_map(|part| {

@@ -153,9 +153,12 @@ impl Writer {
         }
     }
 
-    /// Tells the native ports of this host process.
-    pub fn set_ports(&self, ports: &Ports) {
+    /// Tells the native ports of this host process, and those that the machine's kernel chooses,
+    /// from `low` to `high`.
+    pub fn set_ports(&self, ports: &Ports, (low, high): (u16, u16)) {
         let state = self.table.mapped();
+        let range = u32::from(low) | u32::from(high) << 16;
+        state.machine_range.store(range, Relaxed);
         let Ports {
             plug,
             open,

@@ -1,0 +1,3 @@
+/* The same over IPv6. */
+#define V6
+#include "tcp_anew.c"
