@@ -1,6 +1,6 @@
 /* What rtnetlink answers because of what went before: rules that meant a link by another of its
- * names, a tap that received more addresses than its own when it was last up, IPv6 that began anew,
- * and links that were never up. */
+ * names, a tap that received more addresses than its own when it was last up, IPv4 and IPv6 that
+ * began anew, and links that were never up. */
 #include "host.h"
 #include "rtnl.h"
 #include <linux/pkt_sched.h>
@@ -268,6 +268,68 @@ static void anew(void)
     size("be1", 1500);
 }
 
+/* ---- the loopback without IPv4 ---- */
+
+/* The order of the attributes within IFLA_AF_SPEC is all that counts here. */
+static void show_families(const struct nlmsghdr *h)
+{
+    int len = IFLA_PAYLOAD(h);
+    for (const struct rtattr *a = IFLA_RTA(NLMSG_DATA(h)); RTA_OK(a, len); a = RTA_NEXT(a, len)) {
+        if ((a->rta_type & NLA_TYPE_MASK) != IFLA_AF_SPEC)
+            continue;
+        int within = RTA_PAYLOAD(a);
+        for (const struct rtattr *f = RTA_DATA(a); RTA_OK(f, within); f = RTA_NEXT(f, within))
+            out(" %d", f->rta_type & NLA_TYPE_MASK);
+    }
+    out(";");
+}
+
+static void without_inet4(void)
+{
+    static const int sizes[] = { 67, 68, 65536 };
+    char label[100];
+    neigh_request(RTM_NEWNEIGH, NEW, "lo", "10.2.0.1", NUD_PERMANENT);
+    put(NDA_LLADDR, "\2\0\0\0\0\1", 6);
+    say("a neighbour of lo", "%d", quietly());
+    listener = rt_socket(SOCK_RAW, 1 << (RTNLGRP_NEIGH - 1) | 1 << (RTNLGRP_IPV4_NETCONF - 1));
+    struct sockaddr_nl at;
+    socklen_t len = sizeof at;
+    MUST(getsockname(nl, (struct sockaddr *)&at, &len));
+    rt_port = at.nl_pid;
+    for (int i = 0; i < 3; i++) {
+        link_request(RTM_SETLINK, 0, "lo");
+        put_u32(IFLA_MTU, sizes[i]);
+        if (!i) {
+            size_t spec = nest(IFLA_AF_SPEC), inet = nest(AF_INET);
+            nest_end(inet);
+            nest_end(spec);
+        }
+        snprintf(label, sizeof label, "lo of size %d", sizes[i]);
+        ask(label);
+        ONLY(1, 2);
+        heard(label);
+        ALL();
+        each(RTM_GETLINK, AF_UNSPEC, show_families);
+        snprintf(label, sizeof label, "lo of size %d, families", sizes[i]);
+        out_line(label);
+        snprintf(label, sizeof label, "lo of size %d, tables", sizes[i]);
+        order(label);
+        ONLY(1);
+        snprintf(label, sizeof label, "lo of size %d, settings", sizes[i]);
+        list(label, RTM_GETNETCONF, AF_INET);
+        struct netconfmsg m = { AF_INET };
+        request(RTM_GETNETCONF, 0, &m, sizeof m);
+        put_u32(NETCONFA_IFINDEX, if_index("lo"));
+        snprintf(label, sizeof label, "lo of size %d, its settings", sizes[i]);
+        ask(label);
+        addr_request(RTM_NEWADDR, 0, "lo", "127.0.0.5/8");
+        snprintf(label, sizeof label, "lo of size %d, an address", sizes[i]);
+        ask(label);
+        ALL();
+    }
+    close(listener);
+}
+
 /* ---- never up ---- */
 
 static void filters(const char *link)
@@ -294,6 +356,7 @@ int main(int argc, char **argv)
     filters("lo");
     filters("be0");
     anew();
+    without_inet4();
     listener = rt_socket(SOCK_RAW, 0);
     static const int groups[] = { RTNLGRP_LINK, RTNLGRP_IPV4_RULE, RTNLGRP_IPV6_RULE };
     for (int i = 0; i < 3; i++)

@@ -31,8 +31,8 @@ pub(crate) const GROUPS: u16 = 0x3f04;
 const FEATURES: u16 = 0x3f06;
 /// The addresses of all routers of its networks, one behind the other.
 pub(crate) const ANYCASTS: u16 = 0x3f07;
-/// [`Extra::inet6_since`].
-const INET6_SINCE: u16 = 0x3f08;
+/// [`Extra::ip_since`].
+const IP_SINCE: u16 = 0x3f08;
 /// A bit of [`STATES`].
 pub(crate) const RECEIVES_ALL: u8 = 64;
 const GSO_MAX_SEGS: u16 = 40;
@@ -103,9 +103,11 @@ pub struct Extra {
     /// Does it receive what is sent to every address, because it is to receive more addresses than
     /// its own (`uc_promisc`)? While it is down that stays as it was.
     pub receives_all: bool,
-    /// Which place it took among the links of IPv6 when IPv6 began on it: the highest is the newest
-    /// one.
-    pub inet6_since: u32,
+    /// Has IPv4 ended on it, because its mtu is too small?
+    pub without_inet4: bool,
+    /// Which places it took among the links of IPv4 and of IPv6 when these began on it: the highest
+    /// is the newest one.
+    pub ip_since: [u32; 2],
     /// IFLA_GSO_MAX_SEGS, None for the default.
     pub gso_max_segs: Option<u32>,
     /// IFLA_GSO_MAX_SIZE, None for the default.
@@ -160,9 +162,10 @@ impl Extra {
                     | u8::from(self.was_down) << 3
                     | u8::from(self.asked) << 4
                     | u8::from(self.settled) << 5
-                    | u8::from(self.receives_all) << 6,
+                    | u8::from(self.receives_all) << 6
+                    | u8::from(self.without_inet4) << 7,
             )
-            .u32(INET6_SINCE, self.inet6_since)
+            .attribute(IP_SINCE, &self.ip_since.map(u32::to_ne_bytes).concat())
             .attribute(TOKEN, &self.token);
         for (kind, list) in [(UNICAST, &self.unicast), (GROUPS, &self.groups)] {
             if !list.is_empty() {
@@ -233,7 +236,11 @@ impl Extra {
             asked: attributes.get(STATES)?.u8()? & 16 != 0,
             settled: attributes.get(STATES)?.u8()? & 32 != 0,
             receives_all: attributes.get(STATES)?.u8()? & RECEIVES_ALL != 0,
-            inet6_since: limit(INET6_SINCE).unwrap_or(0),
+            without_inet4: attributes.get(STATES)?.u8()? & 128 != 0,
+            ip_since: {
+                let bytes = attributes.get(IP_SINCE).map_or(&[][..], |a| a.value);
+                [0, 4].map(|at| u32_at(bytes, at).unwrap_or(0))
+            },
             gso_max_segs: limit(GSO_MAX_SEGS),
             gso_max_size: limit(GSO_MAX_SIZE),
             gro_max_size: limit(GRO_MAX_SIZE),

@@ -279,6 +279,11 @@ pub fn has_inet6(state: &State, link: &Link) -> bool {
     link.is_loopback() || v6(state, Of::Link(link), "mtu") >= IPV6_MIN_MTU as i32
 }
 
+/// Has a link IPv4? Only the loopback can lose it.
+pub fn has_inet4(link: &Link) -> bool {
+    !link.extra.without_inet4
+}
+
 /// Appends IFLA_INET_CONF.
 pub fn write_v4(state: &State, link: &Link, to: &mut Writer, kind: u16) {
     let of = Of::Link(link);

@@ -206,7 +206,7 @@ pub fn write(state: &State, link: &Link, to: &mut Writer, head: Head, why: Why) 
     let families = to.begin(libc::IFLA_AF_SPEC);
     // The last message comes when IP is gone from the link.
     let has_ip = head.kind != libc::RTM_DELLINK;
-    if has_ip {
+    if has_ip && conf::has_inet4(link) {
         let inet = to.begin(libc::AF_INET as u16);
         conf::write_v4(state, link, to, 1);
         to.end(inet);

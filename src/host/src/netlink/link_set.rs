@@ -77,6 +77,9 @@ fn validate(
     };
     for family in request.each_nested(families) {
         match i32::from(family.kind) {
+            libc::AF_INET if !conf::has_inet4(link) => {
+                return Err(Failure::new(libc::EAFNOSUPPORT));
+            }
             libc::AF_INET => validate_inet(request, family)?,
             libc::AF_INET6 => {
                 if !conf::has_inet6(world.state, link) {
@@ -245,6 +248,15 @@ fn set_family(
     let Some(family) = request.at(family.at) else {
         return Err(Failure::new(libc::EINVAL));
     };
+    // An mtu that the same request has set can have ended IPv4 or IPv6.
+    let link = engine::get(world, index)?;
+    let has = match i32::from(family.kind) {
+        libc::AF_INET => conf::has_inet4(link),
+        _ => conf::has_inet6(world.state, link),
+    };
+    if !has {
+        return Err(Failure::new(libc::EAFNOSUPPORT));
+    }
     if i32::from(family.kind) == libc::AF_INET {
         let tb = request.parse_nested(family, &policy::INET, Mode::Liberal)?;
         if let Some(settings) = tb.get(1) {
@@ -254,10 +266,6 @@ fn set_family(
             }
         }
         return Ok(());
-    }
-    // An mtu that the same request has set can have ended IPv6.
-    if !conf::has_inet6(world.state, engine::get(world, index)?) {
-        return Err(Failure::new(libc::EAFNOSUPPORT));
     }
     let tb = request.parse_nested(family, &policy::INET6, Mode::Liberal)?;
     if let Some(token) = tb.get(7) {

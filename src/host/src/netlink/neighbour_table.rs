@@ -193,13 +193,14 @@ fn dump_tables(
             .attribute(5, &config)
             .attribute(7, &[0; 88]);
         write_parameters(world, family, None, to);
-        // The newest parameters come first. Those of IPv6 are new whenever it begins on a link.
+        // The newest parameters come first. They are new whenever the family begins on a link.
         let all = indexes(world).into_iter();
         let mut links: Vec<&Link> = all.filter_map(|index| world.link(index)).collect();
-        if family == INET6 {
-            links.retain(|link| conf::has_inet6(world.state, link));
-            links.sort_by_key(|link| link.extra.inet6_since);
-        }
+        links.retain(|link| match family {
+            INET => conf::has_inet4(link),
+            _ => conf::has_inet6(world.state, link),
+        });
+        links.sort_by_key(|link| link.extra.ip_since[usize::from(family == INET6)]);
         let indexes: Vec<u32> = links.iter().map(|link| link.extra.index).collect();
         for index in indexes.into_iter().rev() {
             to.message(head.kind, head.flags, head.sequence, head.port)

@@ -8,6 +8,7 @@ use super::row::{row, Row};
 use crate::message::conf::{self, EVERYTHING, GETNETCONF, NEWNETCONF};
 use crate::{Failure, World};
 use memtun_stack::wire::Writer;
+use memtun_stack::Link;
 
 const UNSPEC: u8 = libc::AF_UNSPEC as u8;
 const INET: u8 = libc::AF_INET as u8;
@@ -48,6 +49,14 @@ fn check_conf<'b>(request: &Request<'b>) -> Result<super::policy::Parsed<'b>, Fa
     Ok(tb)
 }
 
+/// Has a link this family?
+fn has(world: &World<'_>, family: u8, link: &Link) -> bool {
+    match family {
+        INET => conf::has_inet4(link),
+        _ => conf::has_inet6(world.state, link),
+    }
+}
+
 fn get_conf(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Result<(), Failure> {
     let family = request.message.body[0];
     let tb = check_conf(request)?;
@@ -58,10 +67,8 @@ fn get_conf(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Re
         -1 => conf::Of::All,
         -2 => conf::Of::Default,
         _ => match world.link(index) {
-            Some(link) if family == INET || conf::has_inet6(world.state, link) => {
-                conf::Of::Link(link)
-            }
-            None if family == INET => return Err(Failure::new(libc::ENODEV)),
+            Some(link) if has(world, family, link) => conf::Of::Link(link),
+            _ if family == INET => return Err(Failure::new(libc::ENODEV)),
             _ => return Err(Failure::new(libc::EINVAL)),
         },
     };
@@ -93,7 +100,7 @@ fn dump_conf(world: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> R
             let Some(link) = world.link(index) else {
                 continue;
             };
-            if *family == INET || conf::has_inet6(world.state, link) {
+            if has(world, *family, link) {
                 conf::write_netconf(
                     world.state,
                     *family,

@@ -62,11 +62,16 @@ pub fn mtu_has_changed(world: &mut World<'_>, index: u32, before: u32) {
     // Only the loopback may have so small a one.
     match (before >= LEAST_V4, mtu >= LEAST_V4) {
         (true, false) => {
-            v4::link_is_gone(world, index);
+            v4::addresses_are_gone(world, index);
+            link::inet4_is_switched(world, index, false);
             world.forget_settings(&["ipv4/conf", "ipv4/neigh"], index);
             link::tell_conf4(world, index, conf::DELNETCONF);
+            neighbour::family_is_down(world, index, true);
         }
-        (false, true) => link::tell_conf4(world, index, conf::NEWNETCONF),
+        (false, true) => {
+            link::inet4_is_switched(world, index, true);
+            link::tell_conf4(world, index, conf::NEWNETCONF);
+        }
         _ => {}
     }
     match (before >= LEAST_V6, mtu >= LEAST_V6) {

@@ -71,11 +71,12 @@ fn is_new(world: &mut World<'_>, index: u32) {
     }
     // It is made and then comes up, as listeners of the kernel hear.
     let up = link.is_up();
+    link.extra.ip_since = [newest(world, 0), newest(world, 1)];
     if let Some(own) = world.links.iter_mut().find(|l| l.extra.index == index) {
         own.extra.operstate = link.extra.operstate;
+        own.extra.ip_since = link.extra.ip_since;
     }
     link.extra.flags &= !(UP | RUNNING);
-    link.extra.inet6_since = newest_of_inet6(world);
     note(world, link.extra.clone());
     copy_defaults(world, index);
     tell_conf(world, &link, &[conf::NEWNETCONF]);
@@ -206,8 +207,8 @@ fn compare(world: &mut World<'_>, index: u32, before: &Extra) {
                 false => conf::v6(world.state, conf::Of::Default, "accept_dad"),
             };
             conf::set_v6(world.state, index, "accept_dad", detects);
-            let place = newest_of_inet6(world);
-            let _ = change(world, index, |extra| extra.inet6_since = place);
+            let place = newest(world, 1);
+            let _ = change(world, index, |extra| extra.ip_since[1] = place);
             tell_conf6(world, &link, conf::NEWNETCONF);
         }
         address::mtu_has_changed(world, index, before.mtu);
@@ -294,11 +295,20 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
     tell_inet6(world, index);
 }
 
-/// Returns the place among the links of IPv6 for one on which IPv6 begins now, see
-/// [`Extra::inet6_since`].
-fn newest_of_inet6(world: &World<'_>) -> u32 {
-    let all = world.state.links.iter().map(|extra| extra.inet6_since);
+/// Returns the place among the links of a family for one on which it begins now, see
+/// [`Extra::ip_since`].
+fn newest(world: &World<'_>, family: usize) -> u32 {
+    let all = world.state.links.iter().map(|extra| extra.ip_since[family]);
     all.max().unwrap_or(0).wrapping_add(1)
+}
+
+/// IPv4 has begun anew on a link, or ended there, because of its mtu.
+pub fn inet4_is_switched(world: &mut World<'_>, index: u32, on: bool) {
+    let place = newest(world, 0);
+    let _ = change(world, index, |extra| {
+        extra.without_inet4 = !on;
+        extra.ip_since[0] = place;
+    });
 }
 
 /// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own

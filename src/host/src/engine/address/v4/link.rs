@@ -38,13 +38,18 @@ pub fn link_is_up(world: &mut World<'_>, index: u32) {
 
 /// Removes all of IPv4 of a link (`inetdev_destroy`).
 pub fn link_is_gone(world: &mut World<'_>, index: u32) {
+    addresses_are_gone(world, index);
+    neighbour::family_is_down(world, index, true);
+}
+
+/// Removes the addresses of a link, and its routes.
+pub fn addresses_are_gone(world: &mut World<'_>, index: u32) {
     while let Some(place) = world.address_places(index, true).first().copied() {
         let gone = world.take_address(place);
         tell(world, &gone, libc::RTM_DELADDR, Cause::default());
         is_gone(world, &gone, None, true);
     }
     routes::link_is_down(world, index, routes::Down::Gone);
-    neighbour::family_is_down(world, index, true);
 }
 
 /// Renames the labels of the addresses of a link that has another name (`inetdev_changename`).

@@ -7,5 +7,5 @@ mod list;
 mod routes;
 
 pub use change::{add, insert, remove};
-pub use link::{expire, link_is_gone, link_is_up, name_has_changed};
+pub use link::{addresses_are_gone, expire, link_is_gone, link_is_up, name_has_changed};
 pub use list::{find, matches, plain, set_lifetimes};
