@@ -472,7 +472,7 @@ pub fn ready_in(instance: u32) -> Option<&'static Registration> {
     ready.filter(|r| r.is_of(instance))
 }
 
-/// Returns the known registrations in an instance, beginning with the one of [`ready_in`]: often the
+/// Returns the known registrations in an instance, from the one of [`ready_in`] on: often the
 /// next one that is ready is it, or one that was registered soon after it.
 pub fn of_from_ready(instance: u32) -> impl Iterator<Item = &'static Registration> {
     let used = used();
