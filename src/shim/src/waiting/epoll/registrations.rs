@@ -359,6 +359,18 @@ impl Registration {
         }
     }
 
+    /// Is a packet queued that this asks for? The answer is no as well where that takes more than a
+    /// glance.
+    pub fn has_packet(&self) -> bool {
+        let Target::Tunnel(inode) = self.target() else {
+            return false;
+        };
+        self.events() & IN != 0
+            && self.mark() < mark::GONE
+            && table::hold(self.own() as c_int)
+                .is_some_and(|tunnel| tunnel.inode() == inode && tunnel.has_packet())
+    }
+
     /// Returns the tunnel's readiness as epoll's bits, or 0 when it is not known.
     pub fn look(&self) -> u32 {
         self.readiness().map_or(0, epoll_bits)
@@ -458,6 +470,16 @@ pub fn count_in(instance: u32) -> usize {
 pub fn ready_in(instance: u32) -> Option<&'static Registration> {
     let ready = used().get(index::ready_in(instance)?);
     ready.filter(|r| r.is_of(instance))
+}
+
+/// Returns the known registrations in an instance, from the one of [`ready_in`] on: often the
+/// next one that is ready is it, or one that was registered soon after it.
+pub fn of_from_ready(instance: u32) -> impl Iterator<Item = &'static Registration> {
+    let used = used();
+    let begin = index::ready_in(instance).unwrap_or(0).min(used.len());
+    let (before, after) = used.split_at(begin);
+    let all = after.iter().chain(before);
+    all.filter(move |r| r.is_of(instance))
 }
 
 /// Returns the registrations in an instance that a thread looks at before it waits: those that have

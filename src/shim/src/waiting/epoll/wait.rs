@@ -58,12 +58,26 @@ fn is_instance_ready(instance: u32, epoll: Option<c_int>, depth: usize) -> bool 
     // the link went down since. The answer is no only if the look has found such a false report, or
     // if nothing is registered in the instance that this process does not know.
     let is_all = |there| there == registrations::count_in(instance);
-    let alone = || epoll.is_some_and(|epoll| adopt::count(epoll, None).is_some_and(is_all));
+    let alone = || {
+        epoll.is_some_and(|epoll| {
+            !has_left(instance) && adopt::count(epoll, None).is_some_and(is_all)
+        })
+    };
     let is_true = !(only_false(instance, depth) && (found.is_false || alone()));
     if let Some(epoll) = epoll.filter(|_| !is_true) {
         drop_false(instance, epoll);
     }
     is_true
+}
+
+/// Is an instance registered in this one of which this process has no number any more? Only the
+/// kernel knows whether that registration has ended with it.
+fn has_left(instance: u32) -> bool {
+    let is_left = |r: &Registration| match r.target() {
+        Target::Epoll(inner) => instances::number_of(inner).is_none(),
+        Target::Tunnel(_) => false,
+    };
+    registrations::any_nested_in(instance) && registrations::of(instance).any(is_left)
 }
 
 /// Does the work of [`is_ready`] for an instance that is registered in another one.
@@ -108,7 +122,12 @@ fn only_false(instance: u32, depth: usize) -> bool {
     if registrations::ready_in(instance).is_some_and(|r| !is_false(r, depth)) {
         return false;
     }
-    let ready = registrations::of(instance).find(|r| !is_false(r, depth));
+    // A packet is seen at a glance, so the others are not asked for more before that.
+    let mut all = registrations::of_from_ready(instance);
+    let ready = match all.find(|r| r.has_packet()) {
+        None => registrations::of(instance).find(|r| !is_false(r, depth)),
+        some => some,
+    };
     if let Some(ready) = ready {
         ready.is_ready_in(instance);
     }
