@@ -103,6 +103,22 @@ static void twice(int how)
     close(listener);
 }
 
+/* A connection that has failed, and has not been told by connect(2), keeps the socket from
+ * listening; listen(2) gives it no port. */
+static void untold(const char *address, int at)
+{
+    char what[80];
+    snprintf(what, sizeof what, "untold, %s", address);
+    int sock = MUST(socket(FAMILY, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
+    SHOW(label("%s, connect", what), connect_to(sock, address, at));
+    (void)EVENTUALLY(now_events(sock, POLLHUP) & POLLHUP, SOON);
+    SHOW(label("%s, recv", what), recv(sock, &(char){ 0 }, 1, 0));
+    SHOW(label("%s, listen", what), listen(sock, 1));
+    SHOW(label("%s, bind", what), bind_to(sock, OWN2, next++));
+    SHOW(label("%s, listen then", what), listen(sock, 1));
+    close(sock);
+}
+
 int main(int argc, char **argv)
 {
     static host h;
@@ -117,6 +133,10 @@ int main(int argc, char **argv)
         if (how < HEARD)
             twice(how);
     }
+    untold(OWN, 5009);
+    untold(FAR, 1);
+    untold(LOOP, 5009);
+    untold(ANY, 5009);
     host_end(&h);
     return 0;
 }

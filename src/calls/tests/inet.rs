@@ -4,12 +4,12 @@
 use memtun_abi::Errno;
 use memtun_calls::host::Host;
 use memtun_calls::inet::call::carrier;
-use memtun_calls::inet::connect::Pending;
 use memtun_calls::inet::datagram::control::{self, Rules};
 use memtun_calls::inet::datagram::receive::Heard;
 use memtun_calls::inet::datagram::shown::{show, Came};
 use memtun_calls::inet::datagram::Given;
 use memtun_calls::inet::names::Accepted;
+use memtun_calls::inet::pending::Pending;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
 use memtun_kernel::net::{Create, Join, NetDir};

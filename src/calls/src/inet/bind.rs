@@ -4,6 +4,7 @@
 
 use super::call::{Inet, Kind, Native, Step, IP_BIND_ADDRESS_NO_PORT};
 use super::name::{family_of, is_any, is_loopback, of_family};
+use super::pending::Pending;
 use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
@@ -191,7 +192,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// # Errors
     ///
     /// The same as [`Inet::bind`].
-    pub fn before_listen(&self) -> Result<(), Errno> {
+    pub fn before_listen(&self, pending: &Pending) -> Result<(), Errno> {
         let Some(kind) = self.kind().filter(|kind| kind.protocol == Protocol::Tcp) else {
             return Ok(());
         };
@@ -202,6 +203,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         self.bound_what_waits(kind);
         let question = self.question(kind, None)?;
         match question.native {
+            // One whose connection has failed, which was not told yet, cannot listen.
+            None if pending.has(question.cookie) => Ok(()),
             None => self.autobind(kind, &question),
             Some(_) => Ok(()),
         }

@@ -5,6 +5,7 @@
 use super::bind::{is_refusal_of_machine, TRIES};
 use super::call::{Inet, Kind, Native, Step};
 use super::name::{is_any, is_loopback, of_family};
+use super::pending::Pending;
 use crate::host::Host;
 use memtun_abi::Errno;
 use memtun_stack::ask::What;
@@ -12,8 +13,6 @@ use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::Alias;
 use memtun_stack::sockets::{flag, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::sync::atomic::AtomicU64;
-use std::sync::atomic::Ordering::Relaxed;
 
 /// State of a socket of TCP that is neither connected nor about to be (TCP_CLOSE).
 const CLOSED: u8 = 7;
@@ -21,44 +20,6 @@ const CLOSED: u8 = 7;
 /// May a native socket say this in place of why its connection has ended in the net?
 pub fn is_replaced(errno: Errno) -> bool {
     matches!(errno.0, libc::ECONNRESET | libc::ECONNREFUSED)
-}
-
-/// The sockets of TCP whose connect(2) has returned before the connection was there. The call that
-/// comes after its end tells that, and begins no other one.
-pub struct Pending([AtomicU64; 16]);
-
-impl Pending {
-    /// Returns a value without sockets.
-    #[allow(clippy::new_without_default, reason = "it is made for a static")]
-    pub const fn new() -> Pending {
-        Pending([const { AtomicU64::new(0) }; 16])
-    }
-
-    fn note(&self, cookie: u64) {
-        let taken = |place: &&AtomicU64, old| {
-            place
-                .compare_exchange(old, cookie, Relaxed, Relaxed)
-                .is_ok()
-        };
-        let mut places = self.0.iter();
-        if !self.0.iter().any(|place| place.load(Relaxed) == cookie)
-            && !places.any(|place| taken(&place, 0))
-        {
-            // One of those that nobody has asked about for long.
-            self.0[cookie as usize % self.0.len()].store(cookie, Relaxed);
-        }
-    }
-
-    /// Are there none?
-    pub fn is_empty(&self) -> bool {
-        self.0.iter().all(|place| place.load(Relaxed) == 0)
-    }
-
-    /// Takes a socket out. Returns whether it was there.
-    pub fn take(&self, cookie: u64) -> bool {
-        let mut places = self.0.iter();
-        places.any(|place| place.compare_exchange(cookie, 0, Relaxed, Relaxed).is_ok())
-    }
 }
 
 impl<N: Native, H: Host> Inet<'_, N, H> {

@@ -10,6 +10,7 @@
 //! | [`call`] | a socket as a back end has it, and the questions about it |
 //! | [`bind`], [`connect`] | bind(2) and listen(2); connect(2) |
 //! | [`names`] | getsockname(2), getpeername(2), and what accept(2) finds |
+//! | [`pending`] | connections of which the program waits to be told |
 //! | [`option`] | getsockopt(2) |
 //! | [`datagram`] | what a socket of UDP sends and receives |
 //! | [`nameserver`] | where libc's resolver sends to |
@@ -26,6 +27,7 @@ pub mod name;
 pub mod names;
 pub mod nameserver;
 pub mod option;
+pub mod pending;
 pub mod tuning;
 
 pub use call::{Inet, Kind, Native};

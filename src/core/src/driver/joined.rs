@@ -4,7 +4,7 @@
 
 use super::outward::Outward;
 use crate::{sys, Errno};
-use memtun_calls::inet::connect::Pending;
+use memtun_calls::inet::pending::Pending;
 use memtun_kernel::net::{Local, NetDir};
 use memtun_shm::layout::InterfaceState;
 use memtun_shm::lock::Patience;

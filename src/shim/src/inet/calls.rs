@@ -15,9 +15,10 @@ use memtun_abi::Errno;
 use memtun_calls::host::Host as _;
 use memtun_calls::inet::bind::is_refusal_of_machine;
 use memtun_calls::inet::call::{carrier, told_with_v4, Step};
-use memtun_calls::inet::connect::{is_replaced, Pending};
+use memtun_calls::inet::connect::is_replaced;
 use memtun_calls::inet::names::Accepted;
 use memtun_calls::inet::option::{is_noted, is_translated};
+use memtun_calls::inet::pending::Pending;
 use memtun_calls::inet::tuning::is_shown;
 use memtun_calls::inet::{name, Inet, Native};
 use memtun_calls::Memory;
@@ -310,7 +311,7 @@ pub extern "C" fn shut_down(fd: c_int) {
 #[cold]
 #[inline(never)]
 pub extern "C" fn before_listen(fd: c_int) -> Option<c_int> {
-    listens(fd, |call| call.before_listen())
+    listens(fd, |call| call.before_listen(&PENDING))
 }
 
 /// Called after listen(2). Some is what it fails with.

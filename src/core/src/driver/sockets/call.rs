@@ -184,7 +184,7 @@ impl Sockets {
     pub fn listen(&self, socket: impl AsFd, backlog: i32) -> Result<()> {
         let socket = socket.as_fd();
         self.run(socket, "listen", |inet| {
-            inet.before_listen()?;
+            inet.before_listen(&self.0.pending)?;
             sys::listen(socket, backlog)?;
             Ok(inet.after_listen()?)
         })
