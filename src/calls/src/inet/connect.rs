@@ -11,7 +11,7 @@ use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::Alias;
-use memtun_stack::sockets::{flag, Protocol};
+use memtun_stack::sockets::{flag, Entry, Protocol};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// State of a socket of TCP that is neither connected nor about to be (TCP_CLOSE).
@@ -47,10 +47,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         step
     }
 
-    /// Gives a socket of datagrams a port, as it has one before a connect(2) that fails looks for a
-    /// way (`inet_dgram_connect`).
+    /// Gives a socket of datagrams a port, as it has one before a connect(2) or a send(2) that
+    /// fails looks for a way (`inet_dgram_connect`, `inet_send_prepare`).
     #[cold]
-    fn named_before_it_failed(&self) {
+    pub fn named_before_it_failed(&self) {
+        if self.socket.own_name().map(|own| own.port()) != Ok(0) {
+            return;
+        }
         let kind = self.kind().filter(|kind| kind.protocol == Protocol::Udp);
         let question = kind.and_then(|kind| Some((kind, self.question(kind, None).ok()?)));
         if let Some((kind, question)) = question.filter(|(_, asked)| asked.native.is_none()) {
@@ -61,7 +64,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     fn way_of_connect(&self, name: SocketAddr, pending: &Pending) -> Result<Step, Errno> {
         let name = self.reached(name, None);
         if is_any(&name) {
-            return Ok(Step::Machine);
+            return self.is_of_family(&name).map(|()| Step::Machine);
         }
         let Some(kind) = self.told_kind()? else {
             return self.uncarried(&name).map(|()| Step::Machine);
@@ -79,11 +82,16 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if is_loopback(&name)
             && !self.table.is_apart(kind.protocol, name.port())
             && !self.crosses(&name, None)
+            && !self.has_peer()
         {
             return Ok(Step::Machine);
         }
         if name.is_ipv6() && kind.family == libc::AF_INET {
             return Ok(Step::Machine);
+        }
+        let names_v4 = kind.family == libc::AF_INET6 && name.is_ipv4();
+        if names_v4 && !tcp && (self.hears_only_v6(kind) || self.is_of_v6_alone()) {
+            return Err(Errno(libc::EAFNOSUPPORT));
         }
         if self.hears_only_v6(kind) && name.ip().to_canonical().is_ipv4() {
             return Err(Errno(libc::ENETUNREACH));
@@ -123,24 +131,59 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Does the socket send to the machine's ::1 from an address of the net, which is natively one
     /// of IPv4? `source` is the address that the program has given with the call.
     pub(super) fn crosses(&self, name: &SocketAddr, source: Option<IpAddr>) -> bool {
-        name.ip() == Ipv6Addr::LOCALHOST && self.sends_by_v6(source)
+        let is_v6 = name.ip() == Ipv6Addr::LOCALHOST;
+        is_v6 && (self.sends_by_v6(source) || self.stands_for_any())
+    }
+
+    /// Has a socket of datagrams any address in the net, and natively one of IPv4, as one has that
+    /// was connected?
+    fn stands_for_any(&self) -> bool {
+        let of_v4 = |native: IpAddr| native.to_canonical().is_ipv4() && !native.is_unspecified();
+        self.entry().is_some_and(|entry| {
+            let any = entry.local.ip() == Ipv6Addr::UNSPECIFIED;
+            entry.protocol == Protocol::Udp && any && of_v4(entry.native.ip())
+        })
+    }
+
+    /// Has the net another end for it, as a socket of datagrams? It has to know of the next one.
+    fn has_peer(&self) -> bool {
+        let entry = self.entry();
+        entry.is_some_and(|entry| entry.protocol == Protocol::Udp && entry.remote.is_some())
     }
 
     /// Returns the name that a socket reaches by this one: by any address, ::1, where it sends from
-    /// one of IPv6 of the net's.
+    /// one of IPv6 of the net's; by any of IPv4, the address of IPv4 of the net's from which it
+    /// sends (`ip_route_output_key_hash_rcu`).
     pub(super) fn reached(&self, name: SocketAddr, source: Option<IpAddr>) -> SocketAddr {
-        match name.ip() == Ipv6Addr::UNSPECIFIED && self.sends_by_v6(source) {
-            true => SocketAddr::new(Ipv6Addr::LOCALHOST.into(), name.port()),
-            false => name,
+        if !is_any(&name) {
+            return name;
+        }
+        if name.ip() == Ipv6Addr::UNSPECIFIED && self.sends_by_v6(source) {
+            return SocketAddr::new(Ipv6Addr::LOCALHOST.into(), name.port());
+        }
+        let entry = || self.entry().filter(|entry| entry.protocol == Protocol::Udp);
+        let own = source.or_else(|| entry().map(|entry| entry.local.ip()));
+        let own = own.map(|own| own.to_canonical());
+        let of_v4 = own.filter(|own| own.is_ipv4() && !own.is_unspecified() && !own.is_loopback());
+        let of_net = of_v4.filter(|own| self.table.alias_of(*own, 0).is_some());
+        match (of_net, name) {
+            (Some(IpAddr::V4(own)), SocketAddr::V6(name))
+                if name.ip().to_ipv4_mapped().is_some() =>
+            {
+                SocketAddr::new(own.to_ipv6_mapped().into(), name.port())
+            }
+            (Some(own), SocketAddr::V4(name)) => SocketAddr::new(own, name.port()),
+            _ => name,
         }
     }
 
     /// Does it send from an address of IPv6 of the net's?
     fn sends_by_v6(&self, source: Option<IpAddr>) -> bool {
-        let entry = || {
-            self.entry()
-                .filter(|entry| entry.flags & flag::ADDRESS_GIVEN != 0)
+        // Who is connected keeps the address that it has for that.
+        let has = |entry: &Entry| {
+            entry.flags & flag::ADDRESS_GIVEN != 0 || entry.protocol == Protocol::Udp
         };
+        let entry = || self.entry().filter(has);
         let own = source.or_else(|| entry().map(|entry| entry.local.ip()));
         own.is_some_and(|own| {
             let is_v6 = !own.is_unspecified() && own.to_canonical().is_ipv6();
@@ -149,19 +192,29 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     }
 
     /// Can the socket send to this address: is it bound to none of IPv6 where that is one of IPv4,
-    /// which is mapped?
+    /// which is mapped? Who has such an address only because it is connected can (`sk_ipv6only`).
     ///
     /// # Errors
     ///
     /// ENETUNREACH where it cannot.
     pub(super) fn is_of_family(&self, name: &SocketAddr) -> Result<(), Errno> {
         let is_mapped = name.is_ipv6() && name.ip().to_canonical().is_ipv4();
-        let native = || self.socket.own_name().ok();
-        let bound = || self.entry().map(|entry| entry.local).or_else(native);
-        let is_of_v6 = |own: IpAddr| !own.is_unspecified() && own.to_canonical().is_ipv6();
-        match is_mapped && bound().is_some_and(|own| is_of_v6(own.ip())) {
+        match is_mapped && self.is_of_v6_alone() {
             true => Err(Errno(libc::ENETUNREACH)),
             false => Ok(()),
+        }
+    }
+
+    /// Is the socket bound to an address of IPv6?
+    fn is_of_v6_alone(&self) -> bool {
+        let is_of_v6 = |own: IpAddr| !own.is_unspecified() && own.to_canonical().is_ipv6();
+        match self.entry() {
+            Some(entry) => entry.flags & flag::ADDRESS_GIVEN != 0 && is_of_v6(entry.local.ip()),
+            None => {
+                let only = || self.socket.option(libc::IPPROTO_IPV6, libc::IPV6_V6ONLY);
+                let own = self.socket.own_name();
+                own.is_ok_and(|own| is_of_v6(own.ip())) && only() == Ok(1)
+            }
         }
     }
 

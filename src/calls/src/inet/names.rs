@@ -47,6 +47,14 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         matches!(what, Some(Alias::Own(_)))
     }
 
+    /// Returns the name that a connected socket of IPv6 keeps, because it was connected to one of
+    /// IPv6 first, whatever it sends from now (`np->saddr`).
+    fn first_name(&self, family: i32) -> Option<SocketAddr> {
+        let entry = self.entry().filter(|_| family == libc::AF_INET6)?;
+        let is_v6 = entry.local.is_ipv6() && !is_any(&entry.local);
+        (entry.protocol == Protocol::Udp && is_v6).then_some(entry.local)
+    }
+
     fn protocol(&self) -> Option<Protocol> {
         self.kind().map(|kind| kind.protocol)
     }
@@ -64,7 +72,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         // Who is connected has its port.
         let may_wait = protocol == Protocol::Tcp && flow.is_none();
         let name = match flow {
-            Some(flow) => Some(flow.local),
+            Some(flow) => Some(self.first_name(family).unwrap_or(flow.local)),
             None if native.port() == 0 => None,
             None => {
                 let entry = self.entry();
@@ -187,7 +195,12 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         // Both ends may stand for any address natively, so what was noted comes first.
         match self.entry().and_then(|entry| entry.remote) {
             Some(remote) => Some(of_family(family_of(native), remote)),
-            None => self.remote_name(native),
+            None => self.remote_name(native).filter(|_| {
+                // A socket of datagrams that the net has not connected is the machine's, even where
+                // one of the net's has that name natively.
+                let of_net = native_v4(native.ip()).and_then(|alias| self.table.what(alias));
+                of_net.is_some() || self.protocol() != Some(Protocol::Udp)
+            }),
         }
     }
 

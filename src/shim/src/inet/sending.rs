@@ -29,6 +29,9 @@ use std::net::{IpAddr, SocketAddr};
 /// UDP_SEGMENT of linux/udp.h.
 const UDP_SEGMENT: i32 = 103;
 
+/// MSG_PROBE of linux/socket.h.
+const MSG_PROBE: c_int = 0x10;
+
 static QUEUES: Few = Few::new();
 static LINKS: FewLinks = FewLinks::new();
 static WAYS: Ways = Ways::new();
@@ -159,20 +162,28 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
         Side::Machine => return Ok(None),
     };
     // The kernel refuses urgent data, of IPv4.
-    if flags & libc::MSG_OOB != 0 && !name.is_some_and(|name| name.is_ipv6()) {
+    let by_v6 = |name: SocketAddr| name.ip().to_canonical().is_ipv6();
+    if flags & libc::MSG_OOB != 0 && !name.is_some_and(by_v6) {
         return Ok(None);
     }
     let socket = Descriptor(fd);
     let call = call(known, &socket);
-    let said = match to.control.is_null() {
-        true => Given::default(),
-        false => {
-            let rules = call.rules(name)?;
-            control::given(&OwnMemory, to.control as usize, to.control_length, rules)?
-        }
+    let says = !to.control.is_null() && to.control_length > 0;
+    // That it has no other end comes before what goes with the datagram.
+    if says && name.is_none() && socket.peer_name().is_err() {
+        call.named_before_it_failed();
+        return Ok(None);
+    }
+    let said = match says {
+        false => Ok(Given::default()),
+        true => call.rules(name).and_then(|rules| {
+            control::given(&OwnMemory, to.control as usize, to.control_length, rules)
+        }),
     };
+    let said = said.inspect_err(|_| call.named_before_it_failed())?;
     let given = Given {
         more: flags & libc::MSG_MORE != 0,
+        probes: flags & MSG_PROBE != 0,
         ..said
     };
     let sent = match data {
@@ -186,7 +197,7 @@ fn try_send(fd: c_int, data: Data, flags: c_int, to: &To) -> Result<Option<usize
             call.send(name, &vector, &given, &Queues)
         }
     };
-    match sent? {
+    match sent.inspect_err(|_| call.named_before_it_failed())? {
         Sent::Machine => Ok(None),
         Sent::Done(length) => Ok(Some(length)),
         Sent::Natively(natively) => send_natively(fd, data, flags, &natively).map(Some),

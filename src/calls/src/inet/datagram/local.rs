@@ -25,6 +25,8 @@ pub struct Given {
     pub segment: Option<u16>,
     /// Another part of the datagram follows (MSG_MORE).
     pub more: bool,
+    /// Nothing is sent, and only the way is looked for (MSG_PROBE).
+    pub probes: bool,
     /// Has the program said anything at all? To the machine's kernel that is not what it is to the
     /// net.
     pub told: bool,
@@ -134,7 +136,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     ///
     /// # Errors
     ///
-    /// ENETUNREACH and EINVAL for ::1 by an interface of the net, as from the kernel.
+    /// ENETUNREACH and EINVAL for ::1 by an interface of the net and for a source of IPv4 that is
+    /// nobody's, as from the kernel.
     pub(super) fn send_to_loopback(
         &self,
         to: SocketAddr,
@@ -147,6 +150,15 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
                 Some(source) if source.is_loopback() => libc::EINVAL,
                 _ => libc::ENETUNREACH,
             }));
+        }
+        if let Some(IpAddr::V4(v4)) = given.source.map(|source| source.to_canonical()) {
+            if v4.is_broadcast() || v4.is_multicast() {
+                return Err(Errno(libc::EINVAL));
+            }
+            let is_nobodys = || self.table.alias_of(v4.into(), given.out).is_none();
+            if by_net && !v4.is_loopback() && is_nobodys() {
+                return Err(Errno(libc::ENETUNREACH));
+            }
         }
         let alias = given
             .source

@@ -110,6 +110,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             Some(to) => (to, None),
             None => {
                 let Ok(peer) = self.socket.peer_name() else {
+                    self.named_before_it_failed();
                     return Ok(Sent::Machine);
                 };
                 match self.flow_at(Protocol::Udp, &peer) {
@@ -141,10 +142,6 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             out: given.out,
         };
         let connected = connected.is_some();
-        if by.ways().is_shut(from.cookie) {
-            // The kernel raises the signal for that.
-            return Ok(Sent::Machine);
-        }
         if let Some(error) = self.table.error(from.cookie, true) {
             return Err(error);
         }
@@ -348,6 +345,9 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         if path.broadcast && !way.may_broadcast {
             return Err(Errno(libc::EACCES).into());
         }
+        if given.probes {
+            return Ok(());
+        }
         let destination = way.from.to.ip().to_canonical();
         let head = Head {
             hop_limit: given.hops.unwrap_or(way.hops),
@@ -441,6 +441,10 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
             }
             Pieces::ByNobody | Pieces::Probe => true,
         };
+        // That is found with the memory for the packet, without a signal (`sock_alloc_send_pskb`).
+        if by.ways().is_shut(way.from.cookie) {
+            return Err(Errno(libc::EPIPE).into());
+        }
         let pieces = total / mtu.max(1);
         if !fits && pieces * PIECE > 2 * way.buffer as usize {
             return Err(Errno(libc::ENOBUFS).into());

@@ -77,10 +77,12 @@ impl Sockets {
         let known = open.and_then(|open| open.writer.socket(asker.question.cookie));
         let entry = known.map(|known| known.entry);
         let entry = entry.or_else(|| self.of_machine(asker));
-        // A socket that is connected keeps its address when it connects anew.
+        // A socket that is connected keeps its address when it connects anew, and be it to one of
+        // the machine's between.
         let has = |entry: &Entry| {
+            let is_connected = entry.remote.is_some() || entry.protocol == Protocol::Udp;
             entry.flags & flag::ADDRESS_GIVEN != 0
-                || entry.remote.is_some() && !entry.local.ip().is_unspecified()
+                || is_connected && !entry.local.ip().is_unspecified()
         };
         let given = entry.filter(has);
         (entry, given.map(|entry| entry.local.ip()))
@@ -112,11 +114,30 @@ impl Sockets {
             entry.local = SocketAddr::new(any, entry.local.port());
             // The kernel gives a socket that was bound to no address none again.
             if entry.flags & flag::FALLBACK == 0 {
-                entry.native = SocketAddr::new(any, entry.native.port());
+                let unbound = SocketAddr::new(any, entry.native.port());
+                entry.native = asker.question.native.unwrap_or(unbound);
             }
         }
         open.put(&entry, asker.pid)?;
         Ok(SocketAnswer::Done)
+    }
+
+    /// Notes that a socket of datagrams, which was connected, connects to the machine.
+    fn leaves_peer(&mut self, asker: &Asker<'_>) -> Result<(), Errno> {
+        let Some(open) = &mut self.open else {
+            return Ok(());
+        };
+        let known = open.writer.socket(asker.question.cookie);
+        let known = known.map(|known| known.entry);
+        let left = |entry: &Entry| entry.protocol == Protocol::Udp && entry.remote.is_some();
+        let Some(mut entry) = known.filter(left) else {
+            return Ok(());
+        };
+        entry.remote = None;
+        if let Some(alias) = entry.flow.take() {
+            open.writer.end_flow(alias);
+        }
+        open.put(&entry, asker.pid)
     }
 
     /// Answers a socket that connects, by where its packets would go.
@@ -134,7 +155,10 @@ impl Sockets {
         let question = asker.question;
         let (to, tcp) = (plain(to), question.protocol == Protocol::Tcp);
         let way = match verdict {
-            Verdict::Machine => return Ok(Connected::Answer(SocketAnswer::Machine)),
+            Verdict::Machine => {
+                self.leaves_peer(asker)?;
+                return Ok(Connected::Answer(SocketAnswer::Machine));
+            }
             Verdict::Local(source) => return self.connect_here(asker, to, source, ports),
             Verdict::Away(way) => way,
         };
@@ -220,7 +244,8 @@ impl Sockets {
         let tcp = asker.question.protocol == Protocol::Tcp;
         if let Some(entry) = entry {
             // One that is connected keeps the address that it has for that.
-            let connected = entry.remote.is_some() && !tcp && !entry.local.ip().is_unspecified();
+            let connected = !tcp && !entry.local.ip().is_unspecified() && !self.is_of_all(&entry);
+            let connected = connected && entry.local.is_ipv4() == source.is_ipv4();
             let source = if connected { entry.local.ip() } else { source };
             let local = SocketAddr::new(source, entry.local.port());
             return Ok((with_port(local, local.port(), index), None));
@@ -308,7 +333,9 @@ impl Sockets {
         let own = question.native;
         let own = own.filter(|own| bind.is_none() && !is_any(own.ip()));
         let of_loopback = own.is_some_and(|own| own.ip() == Ipv6Addr::LOCALHOST);
-        let by_host = of_loopback || is_by_host(target.as_ref(), entry.as_ref(), bind);
+        // Natively it is known by the address of IPv6 that it keeps.
+        let by_v4 = entry.is_some_and(|entry| keeps_name(&entry, &flow));
+        let by_host = of_loopback || by_v4 || is_by_host(target.as_ref(), entry.as_ref(), bind);
         if question.protocol == Protocol::Udp && by_host {
             return open.connect_by_flow(asker, &flow, entry, bind);
         }
@@ -365,6 +392,13 @@ fn is_named_so(asker: &Asker<'_>, entry: &Entry) -> bool {
     native.is_some_and(|native| native.port() == entry.native.port())
 }
 
+/// Does a socket keep its name for this flow: does it send by IPv4 now, and was connected to a name
+/// of IPv6 before?
+fn keeps_name(entry: &Entry, flow: &Flow) -> bool {
+    let own = entry.local.ip();
+    own.is_ipv6() && !own.is_unspecified() && flow.local.is_ipv4()
+}
+
 /// Do datagrams to a socket of this net go through the host process, as they do to another host?
 /// They do where nobody is there yet, because who comes later is to hear them, and where one of
 /// both has its end there; natively a connected socket hears nobody but the other end.
@@ -412,7 +446,10 @@ impl Open {
         if let Some(old) = entry.flow.filter(|old| *old != alias) {
             self.writer.end_flow(old);
         }
-        (entry.local, entry.native) = (flow.local, native_name);
+        if !keeps_name(&entry, flow) {
+            entry.local = flow.local;
+        }
+        entry.native = native_name;
         (entry.remote, entry.flow) = (Some(flow.remote), Some(alias));
         self.put(&entry, asker.pid)?;
         if native_name.ip() == Ipv6Addr::LOCALHOST {

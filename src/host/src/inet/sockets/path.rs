@@ -3,17 +3,17 @@
 
 use super::asker::Asker;
 use super::connect::{is_by_host, is_of_v6_alone};
-use super::names::{native, native_protocol, own_of, plain, score, talks_by, with_port};
+use super::names::{is_any, native, native_protocol, own_of, plain, score, talks_by, with_port};
 use super::target::Listener;
 use super::verdict::{Out, Verdict};
-use super::Sockets;
+use super::{Address, Sockets};
 use crate::engine::route::lookup::{Flow as Query, LOOPBACK};
 use crate::inet::output::Output;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::{set, Path, SocketAnswer, SocketQuestion, Wire};
 use memtun_stack::sockets::{flag, Entry, Flow, Protocol};
 use memtun_stack::state::View;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// Longest packet that goes through the host process: the MTU of a loopback.
 const LONGEST: u32 = 65_536;
@@ -34,7 +34,35 @@ fn query(question: &SocketQuestion, to: SocketAddr, from: Option<IpAddr>, uid: u
     }
 }
 
+/// Returns the address of the machine's loopback that a socket of datagrams keeps, of which the net
+/// knows nothing else: it had a port, and was connected to the machine then.
+fn connected_to_machine(asker: &Asker<'_>, entry: &Entry) -> Option<IpAddr> {
+    let has_none = entry.remote.is_none() && entry.local.ip().is_unspecified();
+    if entry.protocol != Protocol::Udp || !has_none || !is_any(entry.native.ip()) {
+        return None;
+    }
+    let own = asker.question.native?.ip().to_canonical();
+    let of_machine = own == Ipv4Addr::LOCALHOST || own == Ipv6Addr::LOCALHOST;
+    of_machine.then_some(own)
+}
+
 impl Sockets {
+    /// Is a socket of datagrams bound to a group, or to an address of all of a network?
+    pub(super) fn is_of_all(&self, entry: &Entry) -> bool {
+        let IpAddr::V4(own) = entry.local.ip() else {
+            return false;
+        };
+        let is_of_network = |it: &Address| match it.local {
+            IpAddr::V4(local) if it.prefix < 31 => {
+                let hosts = u32::MAX.checked_shr(it.prefix.into()).unwrap_or(0);
+                it.broadcast == Some(own) || u32::from(own) == u32::from(local) | hosts
+            }
+            _ => false,
+        };
+        let is_of_all = || own.is_broadcast() || own.is_multicast();
+        entry.protocol == Protocol::Udp && (is_of_all() || self.own.iter().any(is_of_network))
+    }
+
     /// Says where the packets of a socket to a name go.
     ///
     /// # Errors
@@ -57,20 +85,35 @@ impl Sockets {
         let group_of_link =
             matches!(to, SocketAddr::V6(to) if to.ip().segments()[0] & 0xff0f == 0xff02);
         let (entry, given) = self.own_end(asker);
+        let bound = entry.is_some_and(|entry| entry.flags & flag::ADDRESS_GIVEN != 0);
+        // What is bound to an address of all sends from that of the way (`__inet_bind`).
+        let given = given.filter(|_| !entry.is_some_and(|entry| self.is_of_all(&entry)));
+        let given = given.or_else(|| entry.and_then(|entry| connected_to_machine(asker, &entry)));
+        // The address of IPv6 that a socket has because it is connected, IPv4 does not see.
+        let given = given.filter(|given| bound || given.is_ipv4() || to.is_ipv6());
         let from = question.source.map(|source| source.to_canonical());
         let from = from.filter(|source| !source.is_unspecified()).or(given);
         let same = from.filter(|from| from.is_ipv4() == to.is_ipv4());
         // One that is bound to any address of IPv4 is not one of IPv6.
         let of_v4 = entry.is_some_and(|entry| asker.is_v6() && entry.local.is_ipv4());
-        match from {
-            Some(IpAddr::V6(_)) if to.is_ipv4() => return Err(Errno(libc::ENETUNREACH)),
-            Some(IpAddr::V4(_)) if to.is_ipv6() => return Err(Errno(libc::EAFNOSUPPORT)),
-            None if of_v4 && to.is_ipv6() => return Err(Errno(libc::EAFNOSUPPORT)),
-            _ => {}
+        if from.is_some_and(|from| from.is_ipv6()) && to.is_ipv4() {
+            return Err(Errno(libc::ENETUNREACH));
+        }
+        let of_v4 = from.map_or(of_v4, |from| from.is_ipv4());
+        // The way comes first (`ip6_dst_lookup_tail`).
+        let wrong = (of_v4 && to.is_ipv6()).then_some(Errno(libc::EAFNOSUPPORT));
+        if let Some(wrong) = wrong.filter(|_| to.ip().is_loopback()) {
+            return Err(wrong);
         }
         if to.ip().is_loopback() {
             // What has an address of the net is natively one of IPv4, and does not reach ::1.
-            let crosses = to.is_ipv6() && same.is_some_and(|from| !from.is_loopback());
+            let natively = entry.map(|entry| entry.native.ip().to_canonical());
+            let of_v4 = natively.is_some_and(|own| own.is_ipv4() && !own.is_unspecified());
+            let crosses = match same {
+                Some(from) => !from.is_loopback(),
+                None => question.protocol == Protocol::Udp && of_v4,
+            };
+            let crosses = crosses && to.is_ipv6();
             return Ok(match crosses || self.is_apart(question.protocol, to) {
                 true => Verdict::Local(same.unwrap_or(to.ip())),
                 false => Verdict::Machine,
@@ -83,11 +126,18 @@ impl Sockets {
         let way = match out.find(&query) {
             Ok(way) => way,
             // The machine says the same, or knows a way that the net does not.
-            Err(_) if view == View::Merged && from.is_none_or(|from| from.is_loopback()) => {
+            Err(_)
+                if wrong.is_none()
+                    && view == View::Merged
+                    && from.is_none_or(|from| from.is_loopback()) =>
+            {
                 return Ok(Verdict::Machine)
             }
             Err(e) => return Err(e),
         };
+        if let Some(wrong) = wrong {
+            return Err(wrong);
+        }
         let is_own = |index: u32| out_has(&self.own, index);
         let own_to = self.own.iter().any(|own| {
             own.local == to.ip() && (!of_link || own.index == query.oif || query.oif == 0)

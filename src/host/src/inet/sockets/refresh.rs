@@ -8,7 +8,8 @@ use super::Sockets;
 use memtun_abi::Errno;
 use memtun_stack::sockets::question::SocketAnswer;
 use memtun_stack::sockets::table::native_v4;
-use memtun_stack::sockets::{flag, Entry};
+use memtun_stack::sockets::{flag, Entry, Protocol};
+use std::net::Ipv6Addr;
 
 /// Flags of an entry that say how it got its name.
 const OF_NAME: u32 = flag::LISTENS | flag::FALLBACK | flag::ADDRESS_GIVEN | flag::PORT_GIVEN;
@@ -62,8 +63,14 @@ impl Sockets {
             return None;
         }
         let entry = asker.entry(plain(native), native);
+        // What is bound to an address of IPv6 natively says that it is one of IPv6 alone; otherwise
+        // it has the address because it is connected.
+        let connected = native.ip() == Ipv6Addr::LOCALHOST
+            && entry.protocol == Protocol::Udp
+            && entry.flags & flag::V6ONLY == 0;
+        let given = if connected { 0 } else { flag::ADDRESS_GIVEN };
         Some(Entry {
-            flags: entry.flags | flag::ADDRESS_GIVEN | flag::PORT_GIVEN,
+            flags: entry.flags | given | flag::PORT_GIVEN,
             ..entry
         })
     }
