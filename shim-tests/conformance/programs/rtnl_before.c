@@ -322,6 +322,19 @@ static void without_inet4(void)
         put_u32(NETCONFA_IFINDEX, if_index("lo"));
         snprintf(label, sizeof label, "lo of size %d, its settings", sizes[i]);
         ask(label);
+        neigh_request(RTM_NEWNEIGH, NEW, "lo", "10.2.0.2", NUD_NOARP);
+        snprintf(label, sizeof label, "lo of size %d, a neighbour", sizes[i]);
+        ask(label);
+        static const char *const exempt[] = { "disable_policy", "disable_xfrm" };
+        for (int e = 0; sizes[i] >= 68 && e < 2; e++) {
+            char path[100], value[8] = "";
+            snprintf(path, sizeof path, "/proc/sys/net/ipv4/conf/lo/%s", exempt[e]);
+            int fd = MUST(open(path, O_RDONLY | O_CLOEXEC));
+            MUST(read(fd, value, sizeof value - 1));
+            close(fd);
+            snprintf(label, sizeof label, "lo of size %d, %s", sizes[i], exempt[e]);
+            say(label, "%s", strtok(value, "\n"));
+        }
         addr_request(RTM_NEWADDR, 0, "lo", "127.0.0.5/8");
         snprintf(label, sizeof label, "lo of size %d, an address", sizes[i]);
         ask(label);

@@ -460,12 +460,20 @@ fn is_out_of_bounds(request: &[u8]) -> bool {
                 kind,
                 libc::IFLA_NET_NS_FD | libc::IFLA_NET_NS_PID | 33 | 41 | 43 | 63 | 22
             );
-            // With an mtu that is too small for IPv6 the loopback keeps half of it.
+            // With an mtu that is too small for IPv6 the loopback keeps half of it. It is meant by
+            // its index, its name or its group.
             let mtu = u32_at(request, from).unwrap_or(0);
-            out |= kind == libc::IFLA_MTU && u32_at(request, 20) == Some(1) && mtu < 1280;
+            let others = matches!(u32_at(request, 20), Some(2..=3));
+            out |= kind == libc::IFLA_MTU && !others && mtu < 1280;
             if kind == libc::IFLA_LINKINFO {
                 out |= request[from..to].windows(3).any(|w| w == b"bri");
             }
+        });
+    }
+    // A number is that of some open file of this process, which only the kernel knows.
+    if kind == 90 {
+        each(request, 20, request.len(), &mut |kind, from, _| {
+            out |= kind == 3 && u32_at(request, from).is_some_and(|fd| fd < 1000)
         });
     }
     // Rules and links of multicast routes are another subject.

@@ -239,6 +239,9 @@ pub fn set(
                 let text = "Invalid NTF_* flag for permanent entry";
                 return Err(Failure::said(libc::EINVAL, text));
             }
+            if wanted.address.is_ipv4() && !conf::has_inet4(&link) {
+                return Err(Failure::new(libc::EINVAL));
+            }
             let before = world.state.neighbours.len();
             let place = create(world, &link, wanted.address);
             if place == before {

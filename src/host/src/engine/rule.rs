@@ -376,7 +376,7 @@ pub fn told(world: &World<'_>, rule: &Rule, rules: &[Rule]) -> Rule {
         flags |= UNRESOLVED;
     }
     let links = fields.links(world);
-    let detached = |name: &Name, link| !name.as_bytes().is_empty() && link == None::<u32>;
+    let detached = |name: &Name, link: Option<u32>| !name.as_bytes().is_empty() && link.is_none();
     if detached(&fields.iif, links[0]) {
         flags |= IIF_DETACHED;
     }

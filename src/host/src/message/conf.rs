@@ -279,6 +279,15 @@ pub fn has_inet6(state: &State, link: &Link) -> bool {
     link.is_loopback() || v6(state, Of::Link(link), "mtu") >= IPV6_MIN_MTU as i32
 }
 
+/// IPv4 begins anew on the loopback. Its settings are those of any new link: only when it was made
+/// it was exempt from policies.
+pub fn begin_v4(state: &mut State, index: u32) {
+    for name in ["disable_xfrm", "disable_policy"] {
+        let common = v4(state, Of::Default, name);
+        store(state, format!("ipv4/conf/#{index}/{name}"), common);
+    }
+}
+
 /// Has a link IPv4? Only the loopback can lose it.
 pub fn has_inet4(link: &Link) -> bool {
     !link.extra.without_inet4

@@ -1,7 +1,7 @@
 //! The links as they are now, with what the host knows of each beside what its driver says.
 #![forbid(unsafe_code)]
 
-use crate::message::link as message;
+use crate::message::{conf, link as message};
 use crate::{Failure, World};
 use memtun_abi::Errno;
 use memtun_stack::wire::{Messages, Writer, NESTED};
@@ -165,6 +165,26 @@ pub(super) fn change(
 /// ENODEV when there is no such link.
 pub fn get<'w>(world: &'w World<'_>, index: u32) -> Result<&'w Link, Failure> {
     world.link(index).ok_or(Failure::new(libc::ENODEV))
+}
+
+/// Returns the place among the links of a family for one on which it begins now, see
+/// [`Extra::ip_since`].
+pub(super) fn newest(world: &World<'_>, family: usize) -> u32 {
+    let all = world.state.links.iter().map(|extra| extra.ip_since[family]);
+    all.max().unwrap_or(0).wrapping_add(1)
+}
+
+/// IPv4 has begun anew on a link, or ended there, because of its mtu.
+pub fn inet4_is_switched(world: &mut World<'_>, index: u32, on: bool) {
+    let place = newest(world, 0);
+    let _ = change(world, index, |extra| {
+        extra.without_inet4 = !on;
+        extra.ip_since[0] = place;
+        extra.settled = false;
+    });
+    if on {
+        conf::begin_v4(world.state, index);
+    }
 }
 
 /// Notes that a link has asked for routers.

@@ -1,7 +1,7 @@
 //! What has changed on the links since the host looked last, and what follows from it.
 #![forbid(unsafe_code)]
 
-use super::known::{arrange, change, get, known, note};
+use super::known::{arrange, change, get, known, newest, note};
 use super::known::{RUNNING, SETTABLE, UP};
 use super::receive;
 use super::tell::{tell, tell_conf, tell_conf6, tell_conf_of, tell_features, tell_inet6, tell_of};
@@ -293,22 +293,6 @@ fn start_inet6(world: &mut World<'_>, index: u32, begins: bool) {
         address::inet6_is_ready(world, index);
     }
     tell_inet6(world, index);
-}
-
-/// Returns the place among the links of a family for one on which it begins now, see
-/// [`Extra::ip_since`].
-fn newest(world: &World<'_>, family: usize) -> u32 {
-    let all = world.state.links.iter().map(|extra| extra.ip_since[family]);
-    all.max().unwrap_or(0).wrapping_add(1)
-}
-
-/// IPv4 has begun anew on a link, or ended there, because of its mtu.
-pub fn inet4_is_switched(world: &mut World<'_>, index: u32, on: bool) {
-    let place = newest(world, 0);
-    let _ = change(world, index, |extra| {
-        extra.without_inet4 = !on;
-        extra.ip_since[0] = place;
-    });
 }
 
 /// Gives a new link the settings of IPv4 that were made for new ones: from now on they are its own

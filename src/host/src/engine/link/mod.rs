@@ -16,8 +16,8 @@ mod set;
 mod tell;
 
 pub use delete::{delete, is_deletable};
-pub use known::{get, is_settled, routers_are_asked, set_anycasts};
-pub use look::{inet4_is_switched, inet6_is_switched, look, state_has_changed};
+pub use known::{get, inet4_is_switched, is_settled, routers_are_asked, set_anycasts};
+pub use look::{inet6_is_switched, look, state_has_changed};
 pub use name::{add_name, remove_name, rename, set_alias};
 pub use receive::{add_group, add_received, groups_of_ip, remove_group, remove_received};
 pub use set::{
