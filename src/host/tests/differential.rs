@@ -26,7 +26,8 @@ fn answers_are_the_kernels() {
     }
     let seeds: Vec<u64> = match std::env::var("MEMTUN_TEST_SEEDS") {
         Ok(seeds) => seeds.split(',').map(|seed| seed.parse().unwrap()).collect(),
-        Err(_) => (1..=4).collect(),
+        // The last two found attributes at which a refusal does not point.
+        Err(_) => (1..=4).chain([9152, 9166]).collect(),
     };
     for seed in seeds {
         let own = std::env::current_exe().unwrap();

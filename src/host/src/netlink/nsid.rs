@@ -61,12 +61,8 @@ fn get_nsid(_: &mut World<'_>, request: &Request<'_>, to: &mut Writer) -> Result
     let strict = request.is_strict();
     let mode = if strict { Mode::Known } else { Mode::Liberal };
     let tb = request.parse(1, &NSID, mode)?;
-    if let Some(a) = tb.iter().find(|a| strict && !(1..=4).contains(&a.kind)) {
-        return Err(Failure::said(
-            libc::EINVAL,
-            "Unsupported attribute in peer netns getid request",
-        )
-        .at(a.at));
+    if strict && tb.iter().any(|a| !(1..=4).contains(&a.kind)) {
+        return invalid("Unsupported attribute in peer netns getid request");
     }
     if !peer(&tb)? {
         return match tb.get(1) {

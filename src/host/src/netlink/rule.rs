@@ -255,8 +255,7 @@ fn configure(world: &mut World<'_>, tb: &Parsed<'_>, fields: &mut Fields) -> Res
             return Err(Failure::said(libc::EINVAL, text).at(mask.at));
         }
         if word(value) & !word(mask) != 0 {
-            let text = "Flow label and mask do not match";
-            return Err(Failure::said(libc::EINVAL, text).at(value.at));
+            return invalid("Flow label and mask do not match");
         }
         fields.label = [word(value).to_be_bytes(), word(mask).to_be_bytes()];
     }
