@@ -490,6 +490,7 @@ fn control_messages_are_read_as_the_kernel_reads_them() {
         segment: Some(500),
         more: false,
         told: true,
+        probes: false,
     };
     assert_eq!(all, Ok(expected));
     let wrong = Err(Errno(libc::EINVAL));
