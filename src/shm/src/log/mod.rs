@@ -14,7 +14,7 @@
 //! many it has missed.
 //!
 //! The log begins small. With its first packet it gets room for any packet that a network carries
-//! ([`FULL`]), and it grows while the file system has room for history (`NetDir` says how much).
+//! (`FULL`), and it grows while the file system has room for history (`NetDir` says how much).
 //! Where the file system has none, the log goes round in the room that it has: the history is
 //! shorter then, and no write fails. Only a packet that is larger than that room needs more at
 //! once. Where the file system is full it gets ENOBUFS, which the kernel answers when it finds no

@@ -171,8 +171,13 @@ impl<'b> Message<'b> {
 /// Returns the interface by which a datagram of this flow has come, or the one that has the own
 /// address that it was sent to.
 fn index(came: Came<'_>, to: Option<IpAddr>) -> Option<u32> {
+    const LOOPBACK: u32 = 1;
     if let Some(flow) = came.flow {
-        return (flow.ifindex != 0).then_some(flow.ifindex);
+        let is_own = flow.ifindex == LOOPBACK && !flow.local.ip().is_loopback();
+        // What the net sends to itself has the interface of the address.
+        if !is_own {
+            return (flow.ifindex != 0).then_some(flow.ifindex);
+        }
     }
     let mut found = None;
     let _ = each_address(came.net, |address| {

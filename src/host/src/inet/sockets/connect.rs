@@ -417,7 +417,14 @@ pub(super) fn is_by_host(
     });
     // From any address the machine would send from ::1 there, whatever address of the net it is.
     let from_any = own.is_none_or(|own| is_any(own.ip())) && !of_v6_alone;
-    apart || target.entry.flow.is_some() || target.from_loopback && from_any
+    apart || is_at_alias(target) || target.entry.flow.is_some() || target.from_loopback && from_any
+}
+
+/// Is a socket of any address bound to one natively, because the machine has given its port to
+/// somebody else? All that it hears is sent to that one, so only the host process can tell it where
+/// a datagram was sent to.
+fn is_at_alias(target: &Listener) -> bool {
+    is_any(target.entry.local.ip()) && !is_any(target.entry.native.ip())
 }
 
 /// Does a socket reach nothing of IPv4 natively, because it is one of IPv6 alone?
