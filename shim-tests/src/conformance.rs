@@ -1,7 +1,7 @@
 //! What the tests ask for: the transcript of a program in one world, and whether it is that of the
 //! other world.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -108,14 +108,23 @@ pub fn assert_shim_is_as_kernel(program: &str, variant: Variant) {
     assert_shim_is_as_kernel_beside(program, variant, || ());
 }
 
-/// What another process of the machine has: sockets that listen on a port of all addresses.
-pub fn listeners(port: u16) -> impl Sized {
-    let all = [
+/// The names of all addresses with this port.
+fn of_all_addresses(port: u16) -> [SocketAddr; 2] {
+    [
         SocketAddr::from((Ipv4Addr::UNSPECIFIED, port)),
         SocketAddr::from((Ipv6Addr::UNSPECIFIED, port)),
-    ];
+    ]
+}
+
+/// What another process of the machine has: sockets that listen on a port of all addresses.
+pub fn listeners(port: u16) -> impl Sized {
     // Where somebody else has it already, that serves as well.
-    all.map(|name| TcpListener::bind(name).ok())
+    of_all_addresses(port).map(|name| TcpListener::bind(name).ok())
+}
+
+/// The same with sockets of datagrams.
+pub fn receivers(port: u16) -> impl Sized {
+    of_all_addresses(port).map(|name| UdpSocket::bind(name).ok())
 }
 
 /// What another process of the machine has left: a connection between addresses of the loopback

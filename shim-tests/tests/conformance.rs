@@ -229,7 +229,9 @@ shim_tests::kernel_only!(uncompared);
 /// Others on the machine have ports that the programs want for any address.
 mod beside {
     use shim_tests::build::Variant::Plain;
-    use shim_tests::conformance::{assert_shim_is_as_kernel_beside, listeners, past_connection};
+    use shim_tests::conformance::{
+        assert_shim_is_as_kernel_beside, listeners, past_connection, receivers,
+    };
 
     #[test]
     fn tcp_accept() {
@@ -249,6 +251,16 @@ mod beside {
     #[test]
     fn tcp_bind6() {
         assert_shim_is_as_kernel_beside("tcp_bind6", Plain, || past_connection(5000));
+    }
+
+    #[test]
+    fn udp_receive() {
+        assert_shim_is_as_kernel_beside("udp_receive", Plain, || receivers(5000));
+    }
+
+    #[test]
+    fn udp_receive6() {
+        assert_shim_is_as_kernel_beside("udp_receive6", Plain, || receivers(5000));
     }
 }
 
