@@ -188,11 +188,28 @@ static void queues(void)
     close(ep);
 }
 
+/* An error that was told, and whose queue is gone, wakes nobody any more. */
+static void forgotten(void)
+{
+    int sock = connected(301);
+    MUST(option(sock, LEVEL, RECVERR, 1));
+    fail(sock);
+    say("forgotten, there", "%d", EVENTUALLY(now_events(sock, 0) & POLLERR, SOON));
+    SHOW("forgotten, send", send(sock, "lost", 4, 0));
+    MUST(option(sock, LEVEL, RECVERR, 0));
+    waiter w = { .kind = POLL, .fd = sock, .events = POLLIN };
+    begin(&w);
+    speak(sock, 301);
+    show_woken("forgotten, data", &w);
+    close(sock);
+}
+
 int main(int argc, char **argv)
 {
     tun = far_start(argc, argv);
     polls();
     epolls();
     queues();
+    forgotten();
     return 0;
 }

@@ -1,7 +1,7 @@
 //! Sockets of AF_INET and AF_INET6: their names, and datagrams with the addresses of both ends.
 
 use super::{check, syscall};
-use crate::Errno;
+use crate::{Errno, Fd};
 use std::mem::zeroed;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
@@ -111,6 +111,16 @@ pub fn is_held(kind: i32, name: &SocketAddr) -> bool {
     };
     let socket = crate::socket(family, kind, 0);
     socket.is_ok_and(|socket| bind_name(socket.as_fd(), name).is_err())
+}
+
+/// Returns a socket that listens on a port of 127.0.0.1 that the kernel has chosen, and its name.
+/// The caller owns it.
+pub fn listener() -> Result<(Fd, SocketAddr), Errno> {
+    let socket = crate::socket(libc::AF_INET, libc::SOCK_STREAM, 0)?;
+    bind_name(socket.as_fd(), &SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))?;
+    crate::listen(socket.as_fd(), 0)?;
+    let name = own_name(socket.raw())?;
+    Ok((socket, name))
 }
 
 /// Connects a socket with the one of a name (connect(2)).

@@ -10,7 +10,7 @@ use memtun_abi::Errno;
 use memtun_stack::ask::What;
 use memtun_stack::sockets::question::{set, SocketAnswer, SocketQuestion};
 use memtun_stack::sockets::{flag, Protocol};
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 
 /// Number of native names that are tried for one name of the net.
 pub const TRIES: usize = 8;
@@ -154,7 +154,13 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         }
         let bound = self.socket.bind(&SocketAddr::new(to.ip(), 0));
         let _ = self.socket.set_option(option.0, option.1, was);
+        // The machine may choose from other ports since the host process has asked: then what
+        // comes next is refused, because the socket has a port.
         bound.is_ok()
+            && self
+                .socket
+                .own_name()
+                .is_ok_and(|own| own.port() == to.port())
     }
 
     /// Returns the name that the native socket holds. One of TCP whose port was chosen has none any
@@ -170,7 +176,11 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Has a native socket, which is not connected, no port any more? Then a port is refused to it
     /// because somebody listens there, else because it has one.
     fn has_given_up(&self, native: &SocketAddr) -> bool {
-        let heard = SocketAddr::from((Ipv4Addr::LOCALHOST, self.table.ports().open));
+        // Nobody else can end this one meanwhile, and it is on all devices, as none of others need
+        // be.
+        let Ok((_listener, heard)) = memtun_sys::inet::listener() else {
+            return false;
+        };
         let heard = of_family(family_of(native), heard);
         self.socket.bind(&heard) == Err(Errno(libc::EADDRINUSE))
     }
@@ -204,7 +214,7 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
         let question = self.question(kind, None)?;
         match question.native {
             // One whose connection has failed, which was not told yet, cannot listen.
-            None if pending.has(question.cookie) => Ok(()),
+            None if pending.has(question.cookie) => Err(Errno(libc::EINVAL)),
             None => self.autobind(kind, &question),
             Some(_) => Ok(()),
         }

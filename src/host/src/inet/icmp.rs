@@ -254,7 +254,8 @@ fn is_anycast(address: IpAddr, way: &Way) -> bool {
         return false;
     };
     let behind = u128::MAX.checked_shr(way.prefix.into()).unwrap_or(0);
-    way.kind == libc::RTN_ANYCAST || way.prefix < 127 && address.to_bits() & behind == 0
+    let is_on_link = !way.gateway && way.prefix < 127;
+    way.kind == libc::RTN_ANYCAST || is_on_link && address.to_bits() & behind == 0
 }
 
 /// Are there not too many errors (`icmpv4_xrlim_allow`, `icmpv6_xrlim_allow`)?

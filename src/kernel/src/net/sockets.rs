@@ -26,8 +26,8 @@ pub enum Kept {
     Mark = 6,
     /// IP_MULTICAST_IF: the index of the interface.
     MulticastIndex = 7,
-    /// SO_PRIORITY: the priority.
-    Priority = 8,
+    /// SO_PRIORITY: the priority. 8 is [`GROUP`].
+    Priority = 9,
 }
 
 /// Number of places in the file. The oldest of those that fight for a place is forgotten.

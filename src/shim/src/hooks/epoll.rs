@@ -25,6 +25,13 @@ extern "C" fn errors_in_epoll(epoll: c_int, events: *mut epoll_event, n: c_int) 
     inet::errors::in_epoll(epoll, events, n);
 }
 
+/// Has one of these registrations, which may be another process's, been told?
+#[inline(never)]
+extern "C" fn deaf_among(events: *mut epoll_event, n: c_int) -> bool {
+    // SAFETY: the kernel filled `n` elements of the caller's array.
+    inet::deaf::are_among(unsafe { std::slice::from_raw_parts(events, n as usize) })
+}
+
 /// Corrects what registrations that ask for nothing to read have found. Returns how many events are
 /// left.
 #[cold]
@@ -168,7 +175,7 @@ fn epoll_heard(
     deadline: impl FnOnce() -> Deadline,
 ) -> c_int {
     let mut answer = answer;
-    if answer > 0 && inet::deaf::is_any() {
+    if answer > 0 && (inet::deaf::is_any() || inet::is_active() && deaf_among(events, answer)) {
         answer = deaf_in_epoll(epoll, events, answer);
         if answer == 0 {
             let deadline = deadline();

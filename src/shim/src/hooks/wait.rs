@@ -73,7 +73,8 @@ fn poll_datagrams(
             errors_shown(fds, n)
         };
     }
-    let mut answer = match are_deaf(fds, n) {
+    let is_news = any_marked() && has_news(fds, n);
+    let mut answer = match !is_news && are_deaf(fds, n) {
         true => polled(fds, n, deadline, mask),
         false => poll_files(fds, n, mask, true, || deadline, host),
     };

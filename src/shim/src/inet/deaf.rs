@@ -18,7 +18,7 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::sync::atomic::{AtomicBool, AtomicU32};
 
 const IN: u32 = libc::EPOLLIN as u32;
-const OUT: u32 = libc::EPOLLOUT as u32;
+const OUT: u32 = (libc::EPOLLOUT | libc::EPOLLWRNORM) as u32;
 const ERR: u32 = libc::EPOLLERR as u32;
 const EDGE: u32 = libc::EPOLLET as u32;
 const SHOT: u32 = libc::EPOLLONESHOT as u32;
@@ -59,6 +59,16 @@ fn was_fresh(epoll: c_int, fd: c_int) -> bool {
 #[inline]
 pub fn is_any() -> bool {
     EVER.load(Relaxed)
+}
+
+/// Is one of these events, whichever process has made the registration?
+pub fn are_among(events: &[epoll_event]) -> bool {
+    let is_one = |event: &epoll_event| event.events & (IN | NORMAL) == NORMAL;
+    let are = is_any() || events.iter().any(is_one);
+    if are {
+        EVER.store(true, Relaxed);
+    }
+    are
 }
 
 /// Returns what the kernel is told in place of a registration.
@@ -122,7 +132,7 @@ pub fn show(epoll: c_int, events: &mut [epoll_event]) -> usize {
 fn is_true(epoll: c_int, event: &mut epoll_event) -> bool {
     let (mut found, mut is_programs) = (None::<(c_int, u32, bool)>, false);
     let datum = event.u64;
-    epoll::each_of(epoll, datum, |fd, told| {
+    let was_read = epoll::each_of(epoll, datum, |fd, told| {
         is_programs |= told & DEAF == 0 && told & NORMAL != 0;
         if told & (DEAF | NORMAL) == DEAF | NORMAL {
             let has_error = errors::is_there(fd);
@@ -132,7 +142,8 @@ fn is_true(epoll: c_int, event: &mut epoll_event) -> bool {
         }
     });
     let Some((fd, told, has_error)) = found else {
-        return is_programs;
+        // What cannot be looked up is told rather than lost.
+        return is_programs || !was_read;
     };
     let is_fresh = was_fresh(epoll, fd);
     event.events &= !NORMAL;

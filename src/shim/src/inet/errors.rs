@@ -22,6 +22,7 @@ use memtun_calls::inet::Native;
 use memtun_shm::Shelf;
 use memtun_stack::sockets::{flag, report, Flow, Report};
 use memtun_sys as sys;
+use memtun_sys::quiet::{may, Extra};
 use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 use std::sync::atomic::AtomicU32;
@@ -126,11 +127,19 @@ fn looking<T>(fd: c_int, look: impl FnOnce() -> T) -> T {
         look_at(fd, 0);
     }
     let answer = look();
-    look_at(fd, at);
+    if at >= 0 {
+        look_at(fd, at);
+    }
     answer
 }
 
+/// What SO_PEEK_OFF is before a program has said where it looks.
+const NOWHERE: c_int = -1;
+
 fn look_at(fd: c_int, at: c_int) {
+    if !may(Extra::Options) {
+        return;
+    }
     let _ = sys::set_int_option(fd, libc::SOL_SOCKET, libc::SO_PEEK_OFF, at);
 }
 
@@ -167,15 +176,22 @@ fn has_data(known: &Known, fd: c_int) -> bool {
             (Next::Data, _) => return true,
             (Next::Report(..), length) => length as c_int,
         };
+        if !may(Extra::Options) {
+            return false;
+        }
+        let mut found = true;
         for _ in 0..ALL {
             look_at(fd, behind);
             match next(known, fd) {
-                (Next::Nothing, _) => return false,
-                (Next::Data, _) => return true,
                 (Next::Report(..), length) => behind += length as c_int,
+                (other, _) => {
+                    found = matches!(other, Next::Data);
+                    break;
+                }
             }
         }
-        true
+        look_at(fd, NOWHERE);
+        found
     })
 }
 
@@ -384,10 +400,15 @@ fn show_one(p: &mut pollfd) {
         return;
     };
     // What told of an error stays where it is: who waits by epoll_wait(2) is shown it as well.
+    let are_there = errors.are_there();
     if p.revents & IN != 0 && !has_data(errors.known, p.fd) && !is_shut(p.fd) {
         p.revents &= !IN;
+        // One whose error the program has had already would wake this wait again and again.
+        if !are_there {
+            settle(errors.known, p.fd, errors.cookie, ALL);
+        }
     }
-    if errors.are_there() {
+    if are_there {
         p.revents |= libc::POLLERR;
     }
 }

@@ -310,15 +310,14 @@ pub fn datum_of(epoll: c_int, number: c_int) -> Option<u64> {
 }
 
 /// Calls `each` with the descriptors that the kernel has registered with this datum, and the events
-/// that it was told for them.
-pub fn each_of(epoll: c_int, datum: u64, mut each: impl FnMut(c_int, u32)) {
-    if may(Extra::Files) {
-        let _ = each_line(epoll, |line| {
-            if line.data == datum {
-                each(line.number, line.told());
-            }
-        });
-    }
+/// that it was told for them. Returns false where that cannot be read.
+pub fn each_of(epoll: c_int, datum: u64, mut each: impl FnMut(c_int, u32)) -> bool {
+    let one = |line: &Line| {
+        if line.data == datum {
+            each(line.number, line.told());
+        }
+    };
+    may(Extra::Files) && each_line(epoll, one).is_ok()
 }
 
 /// Is this the inode of a tunnel of this process's net, whichever process holds the tunnel?

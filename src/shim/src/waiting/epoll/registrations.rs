@@ -104,9 +104,12 @@ fn key(instance: u32, number: u32) -> u64 {
     1 + ((instance as u64) << 32 | number as u64)
 }
 
+/// The key of a place that is being freed: no registration has it, and nobody takes it.
+const LEAVING: u64 = u64::MAX;
+
 /// Returns the instance and the number of a key, or `None` for that of a free place.
 fn parts(key: u64) -> Option<(u32, u32)> {
-    let key = key.checked_sub(1)?;
+    let key = key.checked_sub(1).filter(|_| key != LEAVING)?;
     Some(((key >> 32) as u32, key as u32))
 }
 
@@ -150,8 +153,10 @@ impl Registration {
     }
     /// Notes that the number that was registered is no descriptor of the tunnel in this process.
     pub fn number_is_away(&self) {
-        if let Some((instance, number)) = self.parts() {
-            self.key.store(key(instance, number | CLOSED), Release);
+        let before = self.key.load(Acquire);
+        if let Some((instance, number)) = parts(before) {
+            let away = key(instance, number | CLOSED);
+            let _ = self.key.compare_exchange(before, away, AcqRel, Acquire);
             self.changed();
         }
     }
@@ -277,10 +282,12 @@ impl Registration {
         let (Some((instance, number)), Some(at)) = (parts(key), self.place()) else {
             return;
         };
-        // What is found by a datum or an inode is another registration, from the moment on in which
-        // the place is free.
-        self.keys.nothing(at);
-        if self.key.compare_exchange(key, 0, AcqRel, Acquire).is_ok() {
+        // Who frees it takes it first: what is found by a datum or an inode is another
+        // registration, from the moment on in which the place is free.
+        let taken = self.key.compare_exchange(key, LEAVING, AcqRel, Acquire);
+        if taken.is_ok() {
+            self.keys.nothing(at);
+            self.key.store(0, Release);
             index::left(at, Whose::of(instance, number & !CLOSED, target));
         }
     }
@@ -623,7 +630,8 @@ pub fn number_closed(fd: c_int) {
 pub fn is_back(instance: u32, fd: c_int, inode: u64) {
     let away = find(instance, (fd as u32 | CLOSED) as c_int);
     if let Some(known) = away.filter(|r| r.target() == Target::Tunnel(inode)) {
-        known.key.store(key(instance, fd as u32), Release);
+        let (away, back) = (key(instance, fd as u32 | CLOSED), key(instance, fd as u32));
+        let _ = known.key.compare_exchange(away, back, AcqRel, Acquire);
         known.changed();
     }
 }
