@@ -26,7 +26,7 @@ pub enum Kept {
     Mark = 6,
     /// IP_MULTICAST_IF: the index of the interface.
     MulticastIndex = 7,
-    /// SO_PRIORITY: the priority. 8 is [`GROUP`].
+    /// SO_PRIORITY: the priority. 8 is `GROUP`.
     Priority = 9,
 }
 
