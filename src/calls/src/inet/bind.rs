@@ -176,8 +176,8 @@ impl<N: Native, H: Host> Inet<'_, N, H> {
     /// Has a native socket, which is not connected, no port any more? Then a port is refused to it
     /// because somebody listens there, else because it has one.
     fn has_given_up(&self, native: &SocketAddr) -> bool {
-        // Nobody else can end this one meanwhile, and it is on all devices, as none of others need
-        // be.
+        // The asker's own cannot end meanwhile, and is on all devices; another one's may be on one
+        // that this socket is not on, which then would be bound.
         let Ok((_listener, heard)) = memtun_sys::inet::listener() else {
             return false;
         };
